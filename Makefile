@@ -1,0 +1,36 @@
+# Two commands do everything: `make demo` and `make test`. Both create .venv on first use.
+PYTHON ?= python3
+JOBS ?= 2
+IMAGES ?=
+RUN := .venv/bin
+
+# After the install nothing goes to the network.
+export HF_HUB_OFFLINE = 1
+
+.PHONY: help setup demo test check benchmark
+
+help:
+	@echo "make demo [IMAGES=folder]  the whole loop once; ends in runs/demo/report.html"
+	@echo "make test                  all tests"
+	@echo "make check                 ruff, format, mypy, import order"
+	@echo "make benchmark             speed of the main paths on this machine"
+	@echo "make setup                 only create .venv and install"
+
+setup:
+	@$(PYTHON) scripts/setup_venv.py
+
+demo: setup
+	$(RUN)/emosym demo $(if $(IMAGES),--images "$(IMAGES)")
+
+# One thread for each of two workers finishes sooner than two threads each.
+test: setup
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(JOBS)
+
+check: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/python -m pytest tests/test_imports.py
+
+benchmark: setup
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python "$$file"; done

@@ -1,0 +1,20 @@
+"""EmoSym: one model that reads the emotion an image evokes, and paints images that evoke it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+__version__ = "0.1.0"
+__all__ = ["EmoSymPipeline", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the pipeline on first use, so that `import emosym` stays light."""
+    if name == "EmoSymPipeline":
+        from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+        return EmoSymPipeline
+    raise AttributeError(f"module 'emosym' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""See DESIGN in the README's layout: apps."""

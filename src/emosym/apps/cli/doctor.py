@@ -1,0 +1,217 @@
+"""`emosym doctor`: what is installed, what this machine computes with, which presets can run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emosym import __version__
+from emosym.errors import EmoSymError, UsageError
+from emosym.extras import EXTRAS, install_command, is_available
+from emosym.files import read_json
+from emosym.models.presets import PRESETS, Preset, resolve_base
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+GIB = 1024**3
+PACKAGE = Path(__file__).resolve().parents[2]
+LIBRARIES = (
+    *("torch", "transformers", "diffusers", "accelerate", "peft", "tokenizers", "safetensors"),
+    *("numpy", "scipy", "scikit-learn", "pillow", "pydantic", "pyarrow", "lancedb"),
+    *("matplotlib", "tensorboard", "typer", "rich"),
+)
+REINSTALL = "run `make setup` in a clone, or `pip install --upgrade emosym`"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's answer; `fix` is what to do when `ok` is False."""
+
+    topic: str
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+# What the painter needs of a Stable Diffusion folder, and the reader of its own.
+PAINTER_PARTS = ("unet", "vae", "text_encoder")
+READER_PARTS = ("",)
+
+
+def check_libraries() -> Iterator[Check]:
+    """Yield Python, EmoSym and every base library with its version."""
+    good = sys.version_info >= (3, 10)
+    python = f"{platform.python_version()} ({sys.executable})"
+    yield Check("library", "python", good, python, "" if good else "use Python 3.10 or newer")
+    yield Check("library", "emosym", True, f"{__version__} ({PACKAGE})")
+    for name in LIBRARIES:
+        try:
+            yield Check("library", name, True, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Check("library", name, False, "missing", REINSTALL)
+
+
+def check_extras() -> Iterator[Check]:
+    """Yield each optional extra: installed, or the command that installs it."""
+    for extra, modules in EXTRAS.items():
+        absent = [module for module in modules if not is_available(module)]
+        found = f"missing: {', '.join(absent)}" if absent else f"installed: {', '.join(modules)}"
+        yield Check("extra", extra, not absent, found, install_command(extra) if absent else "")
+
+
+def check_machine() -> Iterator[Check]:
+    """Yield the device, the measured CPU plan, memory and disk."""
+    import psutil
+    import torch
+
+    from emosym.device import best_device, cpu_plan, processor_name, usable_cores
+
+    device = best_device()
+    named = torch.cuda.get_device_name(0) if device.type == "cuda" else processor_name()
+    yield Check("machine", "device", True, f"{device} ({named})")
+    plan = cpu_plan()
+    cores = usable_cores()
+    how = f"{plan.dtype}, {plan.attention} attention, {plan.threads} of {cores} cores"
+    timings = sorted(plan.milliseconds.items(), key=lambda item: item[1])
+    measured = ", ".join(f"{name} {value:.0f} ms" for name, value in timings)
+    yield Check("machine", "CPU plan", True, f"{how}; measured: {measured or 'fixed by you'}")
+    memory = psutil.virtual_memory()
+    text = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f}"
+    enough = memory.available > 2 * GIB
+    yield Check("machine", "memory", enough, text, "" if enough else "close other programs")
+    disk = shutil.disk_usage(Path.cwd())
+    text = f"{disk.free / GIB:.1f} GiB free of {disk.total / GIB:.1f} (this folder)"
+    enough = disk.free > 2 * GIB
+    yield Check("machine", "disk", enough, text, "" if enough else "free at least 2 GiB")
+
+
+def check_shipped(preset: Preset) -> Check:
+    """Return whether weights that come with this package are present and whole."""
+    try:
+        base = resolve_base(preset.name)
+    except EmoSymError as error:
+        fix = f"`git checkout src/emosym/weights`, or `emosym train {preset.name}`"
+        return Check("preset", preset.name, False, str(error), fix)
+    files = Path(base.reader).parent.rglob("*")
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    return Check("preset", preset.name, True, f"shipped, {size / 1e6:.1f} MB, checksums match")
+
+
+def find_weights(hub_id: str, models: Path | None) -> Path | None:
+    """Return the folder of a hub model: `models`/its last name, or the newest cached snapshot."""
+    from huggingface_hub import constants
+
+    if models is not None and (models / hub_id.split("/")[-1]).is_dir():
+        return models / hub_id.split("/")[-1]
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
+    snapshots = sorted(cached.glob("*"), key=lambda path: path.stat().st_mtime)
+    return snapshots[-1] if snapshots else None
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a folder has safetensors, and every shard that its index names."""
+    indexes = list(folder.glob("*.safetensors.index.json"))
+    for index in indexes:
+        try:
+            shards = read_json(index, "weight index").get("weight_map", {}).values()
+        except (UsageError, AttributeError):
+            return False
+        if not all((folder / shard).exists() for shard in set(shards)):
+            return False
+    return any(folder.glob("*.safetensors"))
+
+
+def check_hub(preset: Preset, models: Path | None) -> Check:
+    """Return whether a preset's hub weights are here and fit, and what to do if not."""
+    import psutil
+
+    from emosym.device import best_device
+
+    absent = []
+    for hub_id, parts in ((preset.reader, READER_PARTS), (preset.painter, PAINTER_PARTS)):
+        folder = find_weights(hub_id, models)
+        if folder is None or not all(is_complete(folder / part) for part in parts):
+            absent.append(hub_id)
+    device = best_device()
+    free = psutil.virtual_memory().available / 1e9
+    if device.type == "cuda":
+        import torch
+
+        free = torch.cuda.mem_get_info()[0] / 1e9
+    fits = free >= preset.memory_gb
+    found = f"needs {preset.memory_gb:.0f} GB on {device.type}, {free:.1f} free"
+    fixes = []
+    if absent:
+        found += f"; weights not here: {', '.join(absent)}"
+        fixes += [" && ".join(f"hf download {hub_id}" for hub_id in absent)]
+    if not fits:
+        fixes.append("use a device with more memory")
+    return Check("preset", preset.name, not fixes, found, "; ".join(fixes))
+
+
+def all_checks(models: Path | None) -> list[Check]:
+    """Return every check; what needs torch is left out where torch is missing."""
+    checks = [*check_libraries(), *check_extras()]
+    if all(is_available(name) for name in ("torch", "psutil")):
+        checks += check_machine()
+    ready = all(is_available(name) for name in ("torch", "psutil", "huggingface_hub"))
+    for preset in PRESETS.values():
+        if preset.shipped:
+            checks.append(check_shipped(preset))
+        elif ready:
+            checks.append(check_hub(preset, models))
+    return checks
+
+
+def table_of(topic: str, checks: list[Check]) -> Table:
+    """Return the rich table of one topic."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = {"library": "Libraries", "extra": "Optional extras", "machine": "This machine"}
+    table = Table(title=title.get(topic, "Presets that can run"), title_justify="left")
+    for heading in ("", "name", "found", "what to do"):
+        table.add_column(heading, overflow="fold")
+    optional = topic == "extra" or topic == "preset"
+    for check in (one for one in checks if one.topic == topic):
+        mark = "[green]yes" if check.ok else ("[yellow]no" if optional else "[red]no")
+        table.add_row(mark, check.name, escape(check.found), escape(check.fix))
+    return table
+
+
+def doctor(
+    models: Annotated[
+        Path | None, typer.Option(help="A folder that holds hub models by their last name.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Say what is installed, what this machine computes with, and which presets can run."""
+    if models is not None and not models.is_dir():
+        raise UsageError(f"--models {models} is not a folder.")
+    checks = all_checks(models)
+    shipped = [preset.name for preset in PRESETS.values() if preset.shipped]
+    needed = [check for check in checks if check.topic == "library" or check.name in shipped]
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        rows: list[dict[str, Any]] = [asdict(check) for check in checks]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        for topic in ("library", "extra", "machine", "preset"):
+            console.print(table_of(topic, checks))
+    if not all(check.ok for check in needed):
+        raise typer.Exit(1)

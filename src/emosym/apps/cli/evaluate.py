@@ -1,0 +1,115 @@
+"""`emosym evaluate`: measure a model on a labelled split, and its paintings with judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+SHOWN: dict[str, tuple[str, ...]] = {
+    "understanding": (
+        *("accuracy", "best_accuracy", "of_best", "macro_f1", "ece", "brier_multiclass", "nll"),
+        *("votes_kl", "outside_share"),
+    ),
+    "paintings": (
+        *("emo_a_judge_a", "emo_a_judge_a_of_real", "emo_a_judge_b", "emo_a_judge_b_of_real"),
+        *("self_agreement", "coverage", "coverage_of_real", "fidelity_relative"),
+        *("distance_relative", "edge_energy_ratio"),
+    ),
+}
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Folder of a data set in EmoSet's layout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Result file (JSON).")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "test",
+    source: Annotated[str, typer.Option(help="emoset, storybook or folder.")] = "emoset",
+    limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
+    paint: Annotated[
+        int, typer.Option(min=0, help="Also paint so many per emotion and judge them.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 10,
+    guidance_scale: Annotated[float, typer.Option(min=1, help="How strictly.")] = 3.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures read at once.")] = 64,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+) -> None:
+    """Measure readings; with --paint also paintings, in a second file NAME-paintings.json."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from emosym.apps.cli.outputs import check_output
+    from emosym.apps.cli.understand import open_pipeline
+    from emosym.data.sources import open_dataset
+
+    check_output(out)
+    dataset = open_dataset(source, data, split)
+    pipeline = open_pipeline(model, device)
+
+    from emosym.evaluation.results import write_result
+    from emosym.evaluation.runner import choose, evaluate_painting, evaluate_reading
+
+    if paint:
+        require_judged_paintings(pipeline)
+    console = Console(highlight=False)
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    chosen = choose(dataset, limit, seed)
+    results = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=len(chosen))
+        results[out] = evaluate_reading(
+            *(pipeline, chosen),
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+        ).result
+        if paint:
+            more = bar.add_task("painting", total=paint * len(pipeline.space))
+            results[out.with_name(f"{out.stem}-paintings{out.suffix}")] = evaluate_painting(
+                *(pipeline, chosen, paint),
+                seed=seed,
+                guidance_scale=guidance_scale,
+                num_inference_steps=steps,
+                workers=workers,
+                progress=lambda n: bar.advance(more, n),
+            ).result
+    for path, result in results.items():
+        write_result(path, result)
+        console.print(result_table(result))
+        console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
+
+
+def require_judged_paintings(pipeline: EmoSymPipeline) -> None:
+    """Fail before the long reading, not after it; errors as in `evaluate_painting`."""
+    from emosym.evaluation.runner import load_judges
+    from emosym.pipelines.painting import require_space
+
+    require_space(pipeline.model)
+    load_judges(pipeline)
+
+
+def result_table(result: Mapping[str, Any]) -> Table:
+    """Return a result's main values as a table."""
+    from rich.table import Table
+
+    values = result["values"]
+    table = Table(title=f"{result['name']} (n = {result['n']}, seed {result['seed']})", box=None)
+    table.add_column("value")
+    table.add_column("", justify="right")
+    for name in SHOWN.get(result["name"], tuple(values)):
+        if name in values and not isinstance(values[name], list):
+            number = values[name]
+            table.add_row(name, "–" if number is None else f"{number:.3f}")
+    return table

@@ -1,0 +1,103 @@
+"""The `emosym` command: its verbs, and the one place where errors become sentences."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from emosym import __version__
+from emosym.apps.cli import bank
+from emosym.apps.cli.doctor import doctor
+from emosym.apps.cli.evaluate import evaluate
+from emosym.apps.cli.generate import generate
+from emosym.apps.cli.report import report
+from emosym.apps.cli.storybook import storybook
+from emosym.apps.cli.understand import understand
+from emosym.errors import EmoSymError
+
+# The verbs' files import heavy libraries only inside their functions: `--help` stays fast.
+app = typer.Typer(
+    name="emosym",
+    help="Read the emotion an image evokes, and paint images that evoke it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data = typer.Typer(help="Make and check data.", no_args_is_help=True)
+
+app.command()(understand)
+app.command()(generate)
+app.command()(evaluate)
+app.command()(report)
+app.command()(doctor)
+data.command()(storybook)
+app.add_typer(data, name="data")
+app.add_typer(bank.app, name="bank")
+
+
+def show_version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        typer.echo(f"emosym {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+) -> None:
+    """Read the emotion an image evokes, and paint images that evoke it."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("emosym").setLevel(logging.DEBUG if verbose else logging.INFO)
+    # Libraries read these when first imported. Nothing is reported to anyone unasked.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+
+
+def sentence_of(error: BaseException) -> tuple[str, int] | None:
+    """Return (sentence, exit code) for an error the user can act on, None for a bug of ours."""
+    if isinstance(error, EmoSymError):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return "Out of memory. Use a smaller batch or preset; `emosym doctor` says what fits.", 1
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"The disk is full{where}. Free some space and start again.", 1
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"No permission for this file or folder{where}.", 1
+    return None
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends in one sentence on stderr and its exit code.
+
+    Usage errors exit with 2, an interrupt with 130. EMOSYM_DEBUG=1 shows the traceback too.
+    """
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (EmoSymError, MemoryError, OSError) as error:
+        found = sentence_of(error)
+        if found is None or os.environ.get("EMOSYM_DEBUG"):
+            raise
+        typer.echo(f"Error: {found[0]}", err=True)
+        sys.exit(found[1])
+
+
+if __name__ == "__main__":
+    main()

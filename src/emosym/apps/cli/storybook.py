@@ -1,0 +1,107 @@
+"""`emosym data storybook`: draw a picture book in EmoSet's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emosym.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MIN_SIZE = 64
+MAX_SIZE = 512
+SHEET_SIDE = 8
+
+
+def storybook(
+    out: Annotated[Path, typer.Argument(help="Folder for the storybook.")],
+    count: Annotated[
+        int, typer.Option(help="Pictures in all: 70 % train, 10 % val, rest test.")
+    ] = 1200,
+    size: Annotated[int, typer.Option(help="Side of a picture in pixels, 64 to 512.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed: the same seed gives the same bytes.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that draw.")] = 1,
+    train: Annotated[
+        int | None, typer.Option(help="Pictures in train, instead of --count.")
+    ] = None,
+    val: Annotated[int | None, typer.Option(help="Pictures in val, instead of --count.")] = None,
+    test: Annotated[int | None, typer.Option(help="Pictures in test, instead of --count.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (PNG).")] = None,
+) -> None:
+    """Draw storybook pictures with captions and rationales, in EmoSet's layout."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from emosym.data.storybook.writer import split_counts, write_storybook
+
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise UsageError(f"--size must lie in {MIN_SIZE}..{MAX_SIZE}, got {size}.")
+    counts = _asked_counts(train, val, test) or split_counts(count)
+    console = Console()
+    console.print(information(), highlight=False)
+    with Progress(
+        "drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as bar:
+        task = bar.add_task("drawing", total=sum(counts.values()))
+        drawn = write_storybook(
+            out, counts, size, seed, workers, progress=lambda n: bar.advance(task, n)
+        )
+        bar.update(task, completed=sum(counts.values()))
+    state = "Wrote" if drawn else "Already complete:"
+    shares = ", ".join(f"{split} {number}" for split, number in counts.items())
+    console.print(
+        f"{state} {out} ({shares}, {size} px, seed {seed}).", highlight=False, soft_wrap=True
+    )
+    if sheet is not None:
+        contact_sheet(sheet, seed, size)
+        console.print(f"Contact sheet: {sheet}.", highlight=False, soft_wrap=True)
+
+
+def _asked_counts(train: int | None, val: int | None, test: int | None) -> dict[str, int] | None:
+    asked = {"train": train, "val": val, "test": test}
+    if all(number is None for number in asked.values()):
+        return None
+    missing = [f"--{split}" for split, number in asked.items() if number is None]
+    if missing:
+        raise UsageError(f"Give --train, --val and --test together; missing {', '.join(missing)}.")
+    return {split: number for split, number in asked.items() if number is not None}
+
+
+def information() -> Table:
+    """Return the table of what each set of cues can tell, exact from the probabilities."""
+    from rich.table import Table
+
+    from emosym.data.storybook.world import information_table
+
+    table = Table(title="Best possible accuracy from the cues shown (exact)")
+    table.add_column("cues")
+    table.add_column("accuracy", justify="right")
+    last = 0
+    for cues, accuracy in information_table():
+        if last and len(cues) != last:
+            table.add_section()
+        last = len(cues)
+        table.add_row(" + ".join(cues), f"{accuracy:.1%}")
+    return table
+
+
+def contact_sheet(path: Path, seed: int, size: int) -> None:
+    """Write a PNG with the first 8 x 8 pictures of the train split."""
+    import numpy as np
+    from PIL import Image
+
+    from emosym.data.storybook.render import draw_many
+    from emosym.files import write_atomic
+
+    _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size)
+    gap = max(2, size // 32)
+    cell = size + gap
+    sheet = np.full((SHEET_SIDE * cell + gap, SHEET_SIDE * cell + gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = gap + cell * (i // SHEET_SIDE), gap + cell * (i % SHEET_SIDE)
+        sheet[y : y + size, x : x + size] = picture
+    write_atomic(path, Image.fromarray(sheet).save)

@@ -1,0 +1,240 @@
+"""`emosym understand`: read the emotions of any number of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emosym.errors import UsageError
+from emosym.types import BadInput, UnderstandingOutput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from emosym.apps.cli.outputs import Sink
+    from emosym.emotions import LabelSpace
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+Reading = tuple[str, "UnderstandingOutput | BadInput"]
+SHOWN = 50
+OUTSIDE = "outside what this preset has seen"
+
+
+@dataclass
+class Tally:
+    """What has been read so far; `first` are the rows for the terminal."""
+
+    total: int
+    read: int = 0
+    bad: int = 0
+    outside: int = 0
+    emotions: Counter[str] = field(default_factory=Counter)
+    first: list[Reading] = field(default_factory=list)
+
+    def add(self, reading: Reading) -> None:
+        """Count one reading."""
+        found = reading[1]
+        if len(self.first) < SHOWN:
+            self.first.append(reading)
+        if isinstance(found, BadInput):
+            self.bad += 1
+            return
+        self.read += 1
+        self.outside += found.outside
+        self.emotions[found.emotion] += not found.outside
+
+
+def understand(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or globs.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
+    ] = "storybook",
+    explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
+    ] = None,
+    csv_out: Annotated[
+        Path | None, typer.Option("--csv", help="Write CSV; - is the terminal.")
+    ] = None,
+    parquet_out: Annotated[Path | None, typer.Option("--parquet", help="Write Parquet.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures read at once.")] = 32,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+) -> None:
+    """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
+
+    A file that cannot be read becomes an error row and the rest goes on. Exits with 0 when at
+    least one picture was read.
+    """
+    from rich.console import Console
+
+    from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
+
+    asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
+    outputs = {kind: path for kind, path in asked.items() if path is not None}
+    check_outputs(outputs)
+    found = find_pictures(paths)
+    loaded: list[EmoSymPipeline] = []
+
+    def space() -> LabelSpace:
+        return loaded[0].space
+
+    def body(sink: Sink) -> Tally:
+        loaded.append(open_pipeline(model, device))
+        good = [path for path in found if isinstance(path, Path)]
+        readings = loaded[0].understand_many(good, batch_size, workers, explain)
+        return read_all(merge(found, readings), len(found), sink)
+
+    tally = with_outputs(outputs, space, body)
+    console = Console(stderr=STDOUT in outputs.values(), highlight=False)
+    show(console, tally, explain)
+    for path in outputs.values():
+        if path != STDOUT:
+            console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
+    if not tally.read:
+        raise typer.Exit(1)
+
+
+def open_pipeline(model: str, device: str = "auto") -> EmoSymPipeline:
+    """Open a model while a spinner turns on stderr."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("opening the model"):
+        quiet_libraries()
+        from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+        return EmoSymPipeline.from_pretrained(model, device)
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own progress bars and notes off the terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
+    """Return the pictures that files, folders and globs name, and a `BadInput` where there is none.
+
+    Raises:
+        UsageError: when none of the paths names a picture.
+    """
+    from emosym.data.images import find_images
+
+    found: list[Path | BadInput] = []
+    for path in paths:
+        try:
+            found += find_images([path])
+        except UsageError as error:
+            found.append(BadInput(path, str(error)))
+    if all(isinstance(item, BadInput) for item in found):
+        raise UsageError(next(item.error for item in found if isinstance(item, BadInput)))
+    return found
+
+
+def merge(found: Iterable[Path | BadInput], readings: Iterator[Reading]) -> Iterator[Reading]:
+    """Put the readings of the paths in `found` between its bad inputs, in order."""
+    for item in found:
+        yield (item.source, item) if isinstance(item, BadInput) else next(readings)
+
+
+def read_all(readings: Iterable[Reading], total: int, sink: Sink) -> Tally:
+    """Send every reading to `sink` under a progress bar.
+
+    Raises:
+        UsageError: when there is only one picture and it cannot be read.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from emosym.pipelines.reading_rows import reading_row
+
+    tally = Tally(total)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress("reading", *columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        for source, reading in readings:
+            if total == 1 and isinstance(reading, BadInput):
+                raise UsageError(reading.error)
+            sink(reading_row(source, reading))
+            tally.add((source, reading))
+            bar.advance(task)
+    return tally
+
+
+def show(console: Console, tally: Tally, explain: bool) -> None:
+    """Print the first rows and what there is in all."""
+    if explain:
+        print_explained(console, tally.first)
+    else:
+        console.print(readings_table(tally.first))
+    if tally.total > len(tally.first):
+        more = tally.total - len(tally.first)
+        console.print(f"[dim]... and {more} more; --csv, --json or --parquet keep them all[/dim]")
+    if tally.total > 1:
+        parts = [f"{tally.read} read"]
+        parts += [f"{tally.bad} could not be read"] if tally.bad else []
+        parts += [f"{tally.outside} {OUTSIDE}"] if tally.outside else []
+        counts = [f"{name} {count}" for name, count in tally.emotions.most_common() if count]
+        console.print("; ".join([*parts, *([", ".join(counts)] if counts else [])]), style="bold")
+
+
+def readings_table(readings: Sequence[Reading]) -> Table:
+    """Return readings as a table; outside its world a model's emotion is not claimed."""
+    from rich.table import Table
+
+    names = display_names([source for source, _ in readings])
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("picture", overflow="fold", min_width=min(24, max(map(len, names), default=0)))
+    table.add_column("emotion", overflow="fold")
+    for title in ("conf.", "polarity", "domain"):
+        table.add_column(title, justify="left" if title == "polarity" else "right", no_wrap=True)
+    for name, (_, found) in zip(names, readings, strict=True):
+        table.add_row(_escaped(name), *_cells(found))
+    return table
+
+
+def print_explained(console: Console, readings: Sequence[Reading]) -> None:
+    """Print each reading on a line, and below it why."""
+    names = display_names([source for source, _ in readings])
+    for name, (_, found) in zip(names, readings, strict=True):
+        emotion, confidence, polarity, _ = _cells(found)
+        rest = "" if isinstance(found, BadInput) or found.outside else f"{confidence}  {polarity}"
+        console.print(f"{_escaped(name)}  {emotion}  {rest}".rstrip())
+        if isinstance(found, UnderstandingOutput) and found.rationale:
+            console.print(f"    [italic]{_escaped(found.rationale)}[/italic]")
+
+
+def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
+    """Return emotion, confidence, polarity and domain as rich markup."""
+    if isinstance(found, BadInput):
+        # the file's name stands beside it
+        sentence = found.error.removeprefix(f"{found.source!r} ")
+        return f"[red]{_escaped(sentence)}[/red]", "", "", ""
+    domain = "" if found.in_domain is None else f"{found.in_domain:.2f}"
+    if found.outside:
+        return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
+    return f"[bold]{found.emotion}[/bold]", f"{found.confidence:.2f}", found.polarity, domain
+
+
+def display_names(sources: Sequence[str]) -> list[str]:
+    """Return the sources without the folders they have in common."""
+    if len(sources) < 2:
+        return [Path(source).name for source in sources]
+    shared = os.path.commonpath([Path(source).parent.absolute() for source in sources])
+    return [os.path.relpath(Path(source).absolute(), shared) for source in sources]
+
+
+def _escaped(text: str) -> str:
+    """Return text that rich prints as it is; bytes that are no UTF-8 become question marks."""
+    from rich.markup import escape
+
+    return escape(text.encode("utf-8", "replace").decode("utf-8"))

@@ -1,0 +1,265 @@
+"""Recipes: YAML plus key=value, checked and typed. The resolved recipe is saved with every run.
+
+Config objects stop at constructors: what lies below takes plain arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emosym.errors import UsageError, unknown_name
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """Where the labelled pictures are; `label_fraction` keeps a seeded stratified share."""
+
+    source: Literal["storybook", "emoset", "folder"] = "storybook"
+    root: Path = Path("runs/data")
+    train_split: str = "train"
+    val_split: str = "val"
+    label_fraction: float = Field(1.0, gt=0, le=1)
+    workers: int = Field(2, ge=1)
+
+
+class OptimSection(Section):
+    """How long and how fast. `muon_lr` switches Muon on for matrices (toy sizes)."""
+
+    steps: int = Field(300, ge=0)
+    batch_size: int = Field(64, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    muon_lr: float | None = None
+    weight_decay: float = Field(0.1, ge=0)
+    warmup: float = Field(0.03, gt=0, lt=1)
+    max_grad_norm: float = 1.0
+    accumulate: int = Field(1, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    log_every: int = Field(10, ge=1)
+    bf16: bool = True
+
+
+class LoraSection(Section):
+    """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only."""
+
+    r: int = Field(8, ge=0)
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+
+
+class LatentSection(Section):
+    """The [CTX] x K and [EMO] tokens."""
+
+    num_context_tokens: int = Field(4, ge=1)
+    recurrent: bool = True
+    template: Literal["emosym", "picture"] = "emosym"
+
+
+class Recipe(Section):
+    """What every stage has: its name, its seed, its output folder and its data."""
+
+    stage: str
+    seed: int = 0
+    out: Path
+    init: str = "storybook-base"
+    data: DataSection = DataSection()
+    optim: OptimSection = OptimSection()
+
+
+class ReaderSection(Section):
+    """Pretraining of the toy reader: describe pictures, answer questions."""
+
+    hidden_size: int = 192
+    layers: int = 4
+    optim: OptimSection = OptimSection()
+
+
+class PainterSection(Section):
+    """Pretraining of the toy painter: autoencoder, then text encoder and U-Net together."""
+
+    autoencoder_steps: int = Field(2000, ge=0)
+    unet_steps: int = Field(8000, ge=0)
+    batch_size: int = Field(32, ge=1)
+
+
+class JudgeSection(Section):
+    """Training of the two emotion judges and the attribute judge, on real pictures only."""
+
+    count: int = Field(20000, ge=1)
+    steps: int = Field(1500, ge=0)
+
+
+class BaseRecipe(Section):
+    """Pretrain storybook-base, without any emotion word, and the judges (which see labels)."""
+
+    stage: Literal["base"]
+    seed: int = 0
+    out: Path
+    count: int = Field(60000, ge=64)
+    workers: int = Field(2, ge=1)
+    parts: tuple[Literal["reader", "painter", "judges"], ...] = ("reader", "painter", "judges")
+    reader: ReaderSection = ReaderSection()
+    painter: PainterSection = PainterSection()
+    judges: JudgeSection = JudgeSection()
+
+
+class AlignRecipe(Recipe):
+    """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1)."""
+
+    stage: Literal["align"]
+    latents: LatentSection = LatentSection()
+    lora: LoraSection = LoraSection()
+    rationale: Literal["label_blind", "label_aware", "shuffled", "none"] = "label_blind"
+    w_cls: float = Field(0.5, ge=0)
+    w_align: float = Field(0.5, ge=0)
+    w_say: float = Field(0.25, ge=0)
+    gist_probability: float = Field(0.5, ge=0, le=1)
+    symmetric: bool = True
+
+
+class RlRecipe(Recipe):
+    """Stage 2: verifiable rewards against the frozen stage-1 policy."""
+
+    stage: Literal["rl"]
+    objective: Literal["expected", "grpo", "parity"] = "expected"
+    reward: str = "accuracy"
+    proper_weight: float = Field(1.0, ge=0)
+    beta: float = Field(0.1, ge=0)
+    sigma: float = Field(0.1, gt=0)
+    num_generations: int = Field(8, ge=2)
+    clip: float = Field(0.2, gt=0)
+    inner_steps: int = Field(2, ge=1)
+
+
+class JointRecipe(Recipe):
+    """Stage 3: condition embeddings through the painter's text encoder, then the emotion space."""
+
+    stage: Literal["joint"]
+    prompt: str = "{}"
+    w_cls: float = Field(0.1, ge=0)
+    w_attr: float = Field(0.1, ge=0)
+    condition_dropout: float = Field(0.1, ge=0, lt=1)
+    unet_lora_r: int = Field(0, ge=0)
+    cache_prefixes: bool = True
+
+
+class FeedbackRecipe(Recipe):
+    """Stage 4: paint, score, select, remember, train on, keep the best on held-out real data."""
+
+    stage: Literal["feedback"]
+    scope: Literal["head", "lora"] = "head"
+    rounds: int = Field(2, ge=1)
+    paint_per_emotion: int = Field(16, ge=1)
+    num_inference_steps: int = Field(10, ge=1)
+    guidance_scale: float = Field(3.0, ge=1)
+    admission: str = "agree_informative"
+    eviction: str = "oldest"
+    quota: int = Field(64, ge=1)
+    capacity: int = Field(4096, ge=1)
+    duplicate_similarity: float = Field(0.995, gt=0, le=1)
+    ratio: float = Field(0.25, ge=0)
+    cache_prefixes: bool = True
+
+
+StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe
+STAGES: dict[str, type[Section]] = {
+    "base": BaseRecipe,
+    "align": AlignRecipe,
+    "rl": RlRecipe,
+    "joint": JointRecipe,
+    "feedback": FeedbackRecipe,
+}
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> StageRecipe:
+    """Load a recipe by packaged name or YAML path, with `key=value` or `section.key=value` on top.
+
+    Raises:
+        UsageError: for an unknown recipe, an unknown key (the nearest one is named) or a bad value.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = RECIPES / f"{Path(name_or_path).stem}.yaml"
+    if not path.is_file():
+        raise unknown_name("recipe", name_or_path, recipe_names(), "Or give the path of a YAML.")
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"Recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"Recipe {path} must be a mapping of keys to values.")
+    for override in overrides:
+        _apply(raw, override)
+    return resolve_recipe(raw, str(path))
+
+
+def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
+    """Check a mapping and return its typed recipe; errors as in `load_recipe`."""
+    stage = str(raw.get("stage", ""))
+    if stage not in STAGES:
+        raise unknown_name("stage", stage, STAGES, f"(in {origin})")
+    model = STAGES[stage]
+    try:
+        return model.model_validate(raw)  # type: ignore[return-value]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            valid = _keys_at(model, first["loc"][:-1])
+            raise unknown_name(f"recipe key in {origin}", str(first["loc"][-1]), valid) from None
+        raise UsageError(
+            f"Recipe {origin}: {where} = {first.get('input')!r}: {first['msg']}."
+        ) from None
+
+
+def dump_recipe(recipe: Section) -> str:
+    """Return the resolved recipe as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one `a.b=value` in a raw recipe; the value is read as YAML."""
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise UsageError(f"Override {override!r} must look like key=value.")
+    *sections, last = key.split(".")
+    target = raw
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"Override {override!r}: {section!r} is not a section.")
+        target = inner
+    try:
+        target[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"Override {override!r}: {error}") from error
+    if isinstance(target[last], str):
+        with suppress(ValueError):  # YAML 1.1 reads 1e-3 as text
+            target[last] = float(target[last])
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the valid keys of the section at `location`."""
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation if isinstance(part, str) else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return list(model.model_fields)

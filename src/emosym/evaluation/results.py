@@ -1,0 +1,166 @@
+"""The one result file: what was measured, on how much, with which seed, judges and versions.
+
+    {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat",
+     "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
+     "versions": {package: version}, "git": commit or null, "created": ISO time}
+
+A `null` value is one that is undefined on these samples (such as the AUC of readings that are all
+right), never a missing measurement.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from emosym.errors import UsageError
+from emosym.files import read_json, write_json
+
+RESULT_SCHEMA = "emosym.result/1"
+MODES = ("corrected", "compat")
+PACKAGES = ("torch", "transformers", "diffusers", "accelerate", "peft", "numpy", "lancedb")
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "schema": str,
+    "name": str,
+    "mode": str,
+    "values": dict,
+    "n": int,
+    "seed": int,
+    "extractors": dict,
+    "versions": dict,
+    "git": (str, type(None)),
+    "created": str,
+}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of emosym, Python and the libraries that move numbers."""
+    from emosym import __version__
+
+    found = {"emosym": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_hash() -> str | None:
+    """Return the commit this package runs from ("-dirty" if edited), None outside its repository.
+
+    None as well when the package merely lies in some other repository's virtual environment.
+    """
+    here = Path(__file__)
+    steps = (
+        ("git", "ls-files", "--error-unmatch", here.name),
+        ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"),
+    )
+    try:
+        for step in steps:
+            done = subprocess.run(
+                step, cwd=here.parent, capture_output=True, text=True, timeout=10, check=True
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def make_result(
+    name: str,
+    values: Mapping[str, Any],
+    n: int,
+    seed: int,
+    mode: str = "corrected",
+    extractors: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return a validated result with versions, commit and time filled in.
+
+    `extractors` maps each judge or feature network that was asked to its SHA-256.
+
+    Raises:
+        UsageError: for a mode, name or value that the schema does not allow.
+    """
+    result = {
+        "schema": RESULT_SCHEMA,
+        "name": name,
+        "mode": mode,
+        "values": dict(values),
+        "n": int(n),
+        "seed": int(seed),
+        "extractors": dict(extractors or {}),
+        "versions": package_versions(),
+        "git": git_hash(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    return validate_result(result, f"the result {name!r}")
+
+
+def _is_value(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return math.isfinite(value)
+    return isinstance(value, list) and all(_is_value(item) for item in value)
+
+
+def validate_result(found: Any, where: str) -> dict[str, Any]:
+    """Return `found` if it follows the schema.
+
+    Raises:
+        UsageError: naming `where` and the first field that is missing, unknown or wrong.
+    """
+    if not isinstance(found, dict):
+        raise UsageError(f"{where} is not a JSON object.")
+    if found.get("schema") != RESULT_SCHEMA:
+        raise UsageError(
+            f"{where} has schema {found.get('schema')!r}; this version reads {RESULT_SCHEMA!r}."
+        )
+    for field, kind in _FIELDS.items():
+        if field not in found:
+            raise UsageError(f"{where} lacks {field!r}.")
+        if not isinstance(found[field], kind) or isinstance(found[field], bool):
+            raise UsageError(f"{where}: {field!r} has the wrong type, got {found[field]!r}.")
+    unknown = sorted(set(found) - set(_FIELDS))
+    if unknown:
+        raise UsageError(f"{where} has the unknown field {unknown[0]!r}.")
+    if found["mode"] not in MODES:
+        raise UsageError(f"{where}: mode must be one of {', '.join(MODES)}, not {found['mode']!r}.")
+    if found["n"] < 0:
+        raise UsageError(f"{where}: n is {found['n']}, but must be 0 or more.")
+    for metric, value in found["values"].items():
+        if not isinstance(metric, str) or not _is_value(value):
+            raise UsageError(
+                f"{where}: {metric!r} must be a finite number, null or a list of them, "
+                f"got {value!r}."
+            )
+    for group in ("extractors", "versions"):
+        if not all(isinstance(text, str) for text in found[group].values()):
+            raise UsageError(f"{where}: {group!r} must map names to text.")
+    return found
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Validate a result and write it atomically as JSON.
+
+    Raises:
+        UsageError: when it does not follow the schema; nothing is written then.
+    """
+    write_json(path, validate_result(dict(result), str(path)))
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read and validate a result file.
+
+    Raises:
+        UsageError: when it is missing, not JSON, or does not follow the schema.
+    """
+    return validate_result(read_json(path, "result file"), str(path))

@@ -1,0 +1,213 @@
+"""Measure a model: read a labelled split, paint every emotion, and let the judges look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emosym.data.collate import images_array
+from emosym.data.emoset import NO_LABEL, Dataset
+from emosym.errors import EmoSymError, UsageError
+from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
+from emosym.evaluation.results import make_result
+from emosym.evaluation.understanding import evaluate_understanding
+from emosym.files import read_json
+from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
+from emosym.pipelines.painting import require_space
+from emosym.pipelines.requests import paint_request
+from emosym.seeds import numpy_rng, stream_seed
+from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+
+if TYPE_CHECKING:
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+Advance = Callable[[int], None]
+STORYBOOK = "storybook.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSplit:
+    """What a model read in a labelled split: `result` follows `evaluation.results`.
+
+    `readings` belong to `names`; `labels` are class indices (N,), `probabilities` (N, C).
+    """
+
+    result: dict[str, Any]
+    names: tuple[str, ...]
+    paths: tuple[Path, ...]
+    readings: tuple[UnderstandingOutput, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """Paintings per emotion, what each judge saw in them, and the `result`."""
+
+    result: dict[str, Any]
+    outputs: Mapping[str, Sequence[GenerationOutput]]
+    judged: Mapping[str, Mapping[str, Sequence[str]]]
+
+
+def evaluate_reading(
+    pipeline: EmoSymPipeline,
+    dataset: Dataset,
+    *,
+    name: str = "understanding",
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    workers: int = 2,
+    progress: Advance | None = None,
+) -> ReadSplit:
+    """Read a split (or `limit` of its pictures, drawn by `seed`) and measure the readings.
+
+    Raises:
+        UsageError: when a sample has no label or its picture cannot be read: a number over less
+            than the split would not be comparable.
+    """
+    chosen = choose(dataset, limit, seed)
+    labels = chosen.labels()
+    bare = np.flatnonzero(labels == NO_LABEL)
+    if len(bare):
+        raise UsageError(f"Sample {chosen.ids()[bare[0]]!r} of {chosen.split!r} has no label.")
+    paths = tuple(chosen.image(index) for index in range(len(chosen)))
+    readings: list[UnderstandingOutput] = []
+    for source, found in pipeline.understand_many(paths, batch_size, workers):
+        if isinstance(found, BadInput):
+            raise UsageError(f"The split {chosen.split!r} of {chosen.root}: {found.error}")
+        readings.append(found)
+        if progress is not None:
+            progress(1)
+        del source
+    shares = np.array([list(reading.probabilities.values()) for reading in readings])  # (N, C)
+    values = evaluate_understanding(
+        shares, labels, votes_of(chosen), pipeline.space, storybook_posterior(chosen)
+    )
+    values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
+    result = make_result(name, values, len(readings), seed)
+    return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares)
+
+
+def choose(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """Return the data set, or `limit` of its samples in their order, drawn from (seed, stream)."""
+    if limit is None or limit >= len(dataset):
+        return dataset
+    if limit < 1:
+        raise UsageError(f"The limit must be 1 or more, got {limit}.")
+    rows = numpy_rng(seed, "evaluate-limit").permutation(len(dataset))[:limit]
+    return dataset.subset(np.sort(rows))
+
+
+def votes_of(dataset: Dataset) -> np.ndarray | None:
+    """Return the annotators' distributions (N, C), or None where no sample has votes."""
+    samples = list(dataset)
+    if all(sample.votes is None for sample in samples):
+        return None
+    space = dataset.space
+    return np.array([space.weights(sample.votes or str(sample.label)) for sample in samples])
+
+
+def storybook_posterior(dataset: Dataset) -> np.ndarray | None:
+    """Return the exact probabilities (N, C) of a storybook's pictures; None for other data.
+
+    The stories are drawn again from the seed that the storybook's folder names.
+    """
+    described = dataset.root / STORYBOOK
+    if not described.is_file():
+        return None
+    from emosym.data import storybook
+    from emosym.data.storybook.writer import image_id
+
+    seed = read_json(described, "storybook request").get("seed")
+    rows: list[np.ndarray] = []
+    for name in dataset.ids():
+        index = name.rpartition("_")[2]
+        if not (isinstance(seed, int) and index.isdigit()):
+            return None
+        story = storybook.draw_story(seed, int(index), dataset.split)
+        if image_id(story) != name:
+            return None
+        rows.append(storybook.posterior_of(story))
+    return np.stack(rows)
+
+
+def load_judges(pipeline: EmoSymPipeline) -> tuple[LoadedJudge, LoadedJudge, LoadedJudge]:
+    """Return the two emotion judges and the attribute judge of a model's base.
+
+    Raises:
+        EmoSymError: when the base has no judges.
+    """
+    base = pipeline.model.base
+    if base.judges is None:
+        raise EmoSymError(
+            f"The base {base.name} has no judges, so its paintings cannot be scored; evaluate "
+            "without painting."
+        )
+    device = pipeline.model.reader.reasoner.device
+    first, second, third = (load_judge(base.judges, name, device) for name in JUDGE_NAMES)
+    return first, second, third
+
+
+def evaluate_painting(
+    pipeline: EmoSymPipeline,
+    dataset: Dataset,
+    per_emotion: int,
+    *,
+    name: str = "paintings",
+    seed: int = 0,
+    guidance_scale: float = 3.0,
+    num_inference_steps: int = 10,
+    batch_size: int = 16,
+    workers: int = 2,
+    progress: Advance | None = None,
+) -> Painted:
+    """Paint every emotion and measure the paintings beside the real pictures of `dataset`.
+
+    `dataset` should be a split that neither the painter nor the judges were trained on.
+
+    Raises:
+        EmoSymError: when the model cannot paint or its base has no judges.
+    """
+    require_space(pipeline.model)
+    judges = load_judges(pipeline)
+    outputs: dict[str, list[GenerationOutput]] = {}
+    for label in pipeline.space.labels:
+        request = paint_request(
+            pipeline.space,
+            label,
+            num_images=per_emotion,
+            guidance_scale=guidance_scale,
+            num_inference_steps=num_inference_steps,
+            seed=stream_seed(seed, f"evaluate-{label}"),
+        )
+        outputs[label] = []
+        for output in pipeline.paint(request, batch_size):
+            outputs[label].append(output)
+            if progress is not None:
+                progress(1)
+    painted = {k: np.stack([np.asarray(o.image) for o in v]) for k, v in outputs.items()}
+    size = next(iter(painted.values())).shape[1]
+    real = images_array(dataset, size, workers)  # (R, S, S, 3)
+    values = evaluate_paintings(
+        *(painted, real, dataset.labels(), *judges),
+        belongs=storybook_belongs(judges[2].names),
+        seed=seed,
+        space=pipeline.space,
+    )
+    agreed = [output.reading.emotion == k for k, v in outputs.items() for output in v]
+    values["self_agreement"] = float(np.mean(agreed))
+    extractors = {judge.name: judge.checksum for judge in judges}
+    judged = {
+        judge.name: {
+            label: [judge.labels[int(p.argmax())] for p in judge.probabilities(pictures)]
+            for label, pictures in painted.items()
+        }
+        for judge in judges[:2]
+    }
+    result = make_result(name, values, len(agreed), seed, extractors=extractors)
+    return Painted(result, outputs, judged)

@@ -1,0 +1,100 @@
+"""How often the reading is right: accuracy, F1, recall, confusion, polarity.
+
+Class indices follow the label space. Every function raises UsageError for shape mismatch, NaN,
+no samples, or labels outside the space.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from emosym.emotions import LabelSpace
+from emosym.metrics.checks import Ints, as_labels, as_probabilities, same_length
+
+POLARITIES = ("positive", "negative", "neutral")
+
+
+def _pair(predicted: ArrayLike, truth: ArrayLike, classes: int) -> tuple[Ints, Ints]:
+    guesses = as_labels("predicted", predicted, classes)
+    answers = as_labels("truth", truth, classes)
+    same_length(predicted=guesses, truth=answers)
+    return guesses, answers
+
+
+def accuracy(predicted: ArrayLike, truth: ArrayLike, classes: int) -> float:
+    """Return the share of (N,) labels that equal the truth, 0..1."""
+    guesses, answers = _pair(predicted, truth, classes)
+    return float((guesses == answers).mean())
+
+
+def confusion(predicted: ArrayLike, truth: ArrayLike, classes: int) -> Ints:
+    """Return counts (C, C): row = truth, column = prediction."""
+    guesses, answers = _pair(predicted, truth, classes)
+    flat = np.bincount(answers * classes + guesses, minlength=classes * classes)
+    return flat.reshape(classes, classes).astype(np.int64)
+
+
+def macro_f1(predicted: ArrayLike, truth: ArrayLike, classes: int) -> float:
+    """Return the unweighted mean F1 over classes, 0..1.
+
+    A class that is neither in the truth nor predicted has no F1 and is left out; a class that
+    occurs on one side only counts as 0.
+    """
+    from sklearn.metrics import f1_score
+
+    guesses, answers = _pair(predicted, truth, classes)
+    return float(f1_score(answers, guesses, average="macro", zero_division=0.0))
+
+
+def weighted_f1(predicted: ArrayLike, truth: ArrayLike, classes: int) -> float:
+    """Return the mean F1 over classes weighted by their number of true samples, 0..1."""
+    from sklearn.metrics import f1_score
+
+    guesses, answers = _pair(predicted, truth, classes)
+    return float(f1_score(answers, guesses, average="weighted", zero_division=0.0))
+
+
+def recall_per_class(predicted: ArrayLike, truth: ArrayLike, classes: int) -> list[float | None]:
+    """Return the recall of each class (C entries, 0..1); None where the truth lacks the class."""
+    counts = confusion(predicted, truth, classes)
+    return [
+        float(counts[label, label] / row.sum()) if row.sum() else None
+        for label, row in enumerate(counts)
+    ]
+
+
+def polarity_probabilities(probabilities: ArrayLike, space: LabelSpace) -> np.ndarray:
+    """Return (N, 3) summed probabilities in the order positive, negative, neutral."""
+    shares = as_probabilities("probabilities", probabilities, len(space))
+    columns = [shares[:, list(space.indices(name))].sum(axis=1) for name in POLARITIES]
+    return np.stack(columns, axis=1)  # (N, 3)
+
+
+def polarity_accuracy(probabilities: ArrayLike, truth: ArrayLike, space: LabelSpace) -> float:
+    """Return the share of samples whose likeliest polarity is that of their true label, 0..1.
+
+    The probabilities (N, C) of each polarity's labels are summed first. An exact tie goes to
+    positive, then negative.
+    """
+    answers = as_labels("truth", truth, len(space))
+    sums = polarity_probabilities(probabilities, space)
+    same_length(probabilities=sums, truth=answers)
+    wanted = np.asarray([POLARITIES.index(space.polarity(label)) for label in space.labels])
+    return float((sums.argmax(axis=1) == wanted[answers]).mean())
+
+
+def classification_values(
+    probabilities: ArrayLike, truth: ArrayLike, space: LabelSpace
+) -> dict[str, float | list[float | None] | list[list[int]]]:
+    """Return every measure of this module for (N, C) probabilities, ready for a result file."""
+    shares = as_probabilities("probabilities", probabilities, len(space))
+    guesses, classes = shares.argmax(axis=1), len(space)
+    return {
+        "accuracy": accuracy(guesses, truth, classes),
+        "macro_f1": macro_f1(guesses, truth, classes),
+        "weighted_f1": weighted_f1(guesses, truth, classes),
+        "polarity_accuracy": polarity_accuracy(shares, truth, space),
+        "recall_per_class": recall_per_class(guesses, truth, classes),
+        "confusion": confusion(guesses, truth, classes).tolist(),
+    }

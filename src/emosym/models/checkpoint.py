@@ -1,0 +1,356 @@
+"""Checkpoints: a folder with emosym.json (format, versions, checksums) and safetensors per part.
+
+The base weights are not copied: the checkpoint names the base it stands on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForImageTextToText, Qwen2VLImageProcessorPil
+
+from emosym import __version__
+from emosym.errors import EmoSymError, UsageError
+from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
+from emosym.models.adapters import has_adapter, load_adapter, save_adapter
+from emosym.models.gaussians import Domain, EmotionSpace, load_gaussians, save_gaussians
+from emosym.models.mappers import ConditionMappers
+from emosym.models.presets import Base, resolve_base, verify_files
+from emosym.models.reading import ADAPTER, Reader
+from emosym.models.reasoner import EmotionReasoner
+from emosym.models.tokenizer import load_tokenizer
+from emosym.models.vision import batch_vision_attention
+
+if TYPE_CHECKING:
+    from emosym.models.painter import Painter
+
+FORMAT = 1
+DESCRIPTION = "emosym.json"
+MAPPERS = "mappers.safetensors"
+TEXT_PROJECTION = "context_projector.net.weight"
+LAST_LAYER = "4.weight"  # of a mapper: its LayerNorm, as wide as the text encoder's embeddings
+FIELDS = (
+    *("base", "label_spaces", "label_space", "template", "num_context_tokens", "recurrent"),
+    *("temperature", "domain_threshold", "stages", "files"),
+)
+LIBRARIES = ("torch", "transformers", "diffusers", "peft", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class EmoSymModel:
+    """A reader, a painter and what joins them; parts that a stage has not made yet are None.
+
+    `open_painter` loads the painter at its first call and returns the same one ever after: who
+    only reads pays nothing for it.
+    """
+
+    base: Base
+    reader: Reader
+    open_painter: Callable[[], Painter]
+    mappers: ConditionMappers
+    space: EmotionSpace | None
+    domain: Domain | None
+    temperature: float
+    stages: tuple[str, ...]
+    recipes: tuple[str, ...] = ()
+
+    @property
+    def painter(self) -> Painter:
+        """The painter, loaded when first asked for."""
+        return self.open_painter()
+
+
+def new_model(
+    base_name: str,
+    num_context_tokens: int,
+    recurrent: bool,
+    template: str,
+    seed: int,
+    space: str = "mikels8",
+    device: str = "cpu",
+) -> EmoSymModel:
+    """Open a base and put fresh latent tokens, heads and mappers on it."""
+    base = resolve_base(base_name)
+    open_painter = painter_opener(base, None, device)
+    painter = open_painter()
+    reasoner = EmotionReasoner(
+        load_backbone(base), num_context_tokens, recurrent, (space,), text_width(painter), seed
+    )
+    reader = _reader(base, reasoner, template, space, device)
+    hidden = reasoner.latent_tokens.emotion_embed.shape[1]
+    mappers = ConditionMappers(hidden, painter.embed_dims, embedding_rms(painter), seed).to(device)
+    return EmoSymModel(base, reader, open_painter, mappers, None, None, 1.0, ())
+
+
+def painter_opener(base: Base, adapter: Path | None, device: str) -> Callable[[], Painter]:
+    """Return a function that loads a base's painter once, with its U-Net adapter if there is one."""
+
+    @functools.cache
+    def open_painter() -> Painter:
+        from emosym.models.painter import load_painter
+
+        painter = load_painter(Path(base.painter), device=device)
+        if adapter is not None:
+            load_adapter(painter.unet, ADAPTER, adapter)
+            painter.unet.requires_grad_(False).eval()
+        return painter
+
+    return open_painter
+
+
+def _reader(
+    base: Base, reasoner: EmotionReasoner, template: str, space: str, device: str
+) -> Reader:
+    folder = Path(base.reader)
+    return Reader(
+        reasoner.to(device).eval(),
+        load_tokenizer(folder),
+        Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True),
+        base.image_size,
+        template,
+        space,
+    )
+
+
+def load_backbone(base: Base) -> nn.Module:
+    """Load the frozen image-text-to-text model of a base; fp32 on a CPU.
+
+    Raises:
+        EmoSymError: when weights are missing or left over: never a silently untrained model.
+    """
+    if not Path(base.reader).is_dir():
+        raise UsageError(
+            f"The reader {base.reader!r} of {base.name} is not a local folder. Download it first, "
+            "and give a base folder with reader/ and painter/."
+        )
+    model, report = AutoModelForImageTextToText.from_pretrained(
+        base.reader,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        attn_implementation="eager",
+        output_loading_info=True,
+    )
+    odd = {k: sorted(report[k])[:3] for k in ("missing_keys", "unexpected_keys") if report[k]}
+    if odd:
+        raise EmoSymError(f"The weights in {base.reader} do not fit their configuration: {odd}.")
+    visual = getattr(model.model, "visual", None)
+    if visual is not None:
+        batch_vision_attention(visual)
+    return model.requires_grad_(False).eval()
+
+
+def text_width(painter: Painter) -> int:
+    """Return the width D of the first text encoder's pooled output."""
+    return int(painter.text_encoders[0].config.hidden_size)  # type: ignore[union-attr, arg-type]
+
+
+def embedding_rms(painter: Painter) -> list[float]:
+    """Return the root mean square of each text encoder's input embeddings."""
+    return [
+        float(e.get_input_embeddings().weight.float().square().mean().sqrt())  # type: ignore[operator]
+        for e in painter.text_encoders
+    ]
+
+
+def save_checkpoint(model: EmoSymModel, folder: Path, card: str | None = None) -> None:
+    """Write a checkpoint folder by a rename: whole, or not there."""
+    temporary = folder.with_name(f".tmp-{folder.name}")
+    with disk_errors(folder):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            _write_parts(model, temporary, card)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_parts(model: EmoSymModel, folder: Path, card: str | None) -> None:
+    reasoner = model.reader.reasoner
+    _save(trained_parts(reasoner), folder / "reader.safetensors")
+    _save(model.mappers.state_dict(), folder / MAPPERS)
+    if has_adapter(reasoner.backbone, ADAPTER):
+        save_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
+    if has_adapter(model.painter.unet, ADAPTER):
+        save_adapter(model.painter.unet, ADAPTER, folder / "unet_adapter")
+    if model.space is not None:
+        named = dict(zip(model.space.labels, model.space.gaussians, strict=True))
+        save_gaussians(folder / "emotion_space.safetensors", named, {})
+    if model.domain is not None:
+        extra = {"distances": model.domain.distances}
+        save_gaussians(folder / "domain.safetensors", {"domain": model.domain.gaussian}, extra)
+    for i, recipe in enumerate(model.recipes):
+        write_text(folder / f"recipe-{i}-{model.stages[i]}.yaml", recipe)
+    if card is not None:
+        write_text(folder / "README.md", card)
+    files = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    tokens = model.reader.tokens
+    write_json(
+        folder / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "emosym": __version__,
+            "base": model.base.name,
+            "label_spaces": list(reasoner.heads),
+            "label_space": model.reader.space,
+            "template": model.reader.template,
+            "num_context_tokens": tokens.num_context_tokens,
+            "recurrent": tokens.recurrent,
+            "temperature": model.temperature,
+            "domain_threshold": model.domain.threshold if model.domain else None,
+            "stages": list(model.stages),
+            "versions": versions(),
+            "git": git_hash(),
+            "files": files,
+        },
+    )
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
+    """Open a checkpoint folder and the base it stands on.
+
+    Raises:
+        UsageError: when the folder is not a checkpoint or of another format.
+        EmoSymError: when a file is missing, damaged, or does not fit.
+    """
+    described = describe_checkpoint(folder)
+    files = described["files"]
+    verify_files(folder, files)
+    base = resolve_base(described["base"])
+    saved, mapped = load_file(folder / "reader.safetensors"), load_file(folder / MAPPERS)
+    reasoner = EmotionReasoner(
+        load_backbone(base),
+        int(described["num_context_tokens"]),
+        bool(described["recurrent"]),
+        tuple(described["label_spaces"]),
+        saved[TEXT_PROJECTION].shape[0],
+        seed=0,
+    )
+    if "adapter/adapter_config.json" in files:
+        load_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
+    _fill(trained_parts(reasoner), saved, folder)
+    # The widths of the painter's text encoders are read off the mappers: it need not be loaded.
+    biases = [
+        mapped[f"emotion_mapper.{i}.{LAST_LAYER}"] for i in range(len(mapped["output_scale"]))
+    ]
+    hidden = reasoner.latent_tokens.emotion_embed.shape[1]
+    mappers = ConditionMappers(hidden, [len(b) for b in biases], [1.0] * len(biases), seed=0)
+    _fill(mappers.state_dict(), mapped, folder)
+    reasoner.requires_grad_(False)
+    has_unet_adapter = "unet_adapter/adapter_config.json" in files
+    return EmoSymModel(
+        base,
+        _reader(base, reasoner, described["template"], described["label_space"], device),
+        painter_opener(base, folder / "unet_adapter" if has_unet_adapter else None, device),
+        mappers.to(device),
+        _load_space(folder, described),
+        _load_domain(folder, described),
+        temperature=float(described["temperature"]),
+        stages=tuple(described["stages"]),
+        recipes=tuple(
+            (folder / f"recipe-{i}-{stage}.yaml").read_text()
+            for i, stage in enumerate(described["stages"])
+            if f"recipe-{i}-{stage}.yaml" in files
+        ),
+    )
+
+
+def describe_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return emosym.json of a checkpoint; errors as in `load_checkpoint`."""
+    if not (folder / DESCRIPTION).is_file():
+        raise UsageError(f"{folder} is not an emosym checkpoint: it has no {DESCRIPTION}.")
+    described: dict[str, Any] = read_json(folder / DESCRIPTION, "checkpoint description")
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        found = described.get("format") if isinstance(described, dict) else None
+        raise UsageError(
+            f"The checkpoint {folder} has format {found!r}; this version of emosym reads {FORMAT}. "
+            "Install the version that wrote it."
+        )
+    lacking = [field for field in FIELDS if field not in described]
+    if lacking:
+        raise UsageError(f"{folder / DESCRIPTION} is damaged: it lacks {lacking[0]!r}.")
+    return described
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Return whether `folder` looks like a checkpoint."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def trained_parts(reasoner: EmotionReasoner) -> dict[str, torch.Tensor]:
+    """Return the live tensors of tokens, heads and projector."""
+    return {k: v for k, v in reasoner.state_dict().items() if not k.startswith("backbone.")}
+
+
+def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | None:
+    if "emotion_space.safetensors" not in described["files"]:
+        return None
+    from emosym.emotions import label_space
+
+    gaussians, _ = load_gaussians(folder / "emotion_space.safetensors")
+    labels = label_space(described["label_space"]).labels
+    count = int(described["num_context_tokens"])
+    return EmotionSpace(labels, tuple(gaussians[name] for name in labels), count)
+
+
+def _load_domain(folder: Path, described: Mapping[str, Any]) -> Domain | None:
+    if "domain.safetensors" not in described["files"]:
+        return None
+    gaussians, extra = load_gaussians(folder / "domain.safetensors")
+    return Domain(gaussians["domain"], extra["distances"], float(described["domain_threshold"]))
+
+
+def _save(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    stored = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(stored, temporary))
+
+
+def _fill(
+    live: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], folder: Path
+) -> None:
+    if set(saved) != set(live) or any(saved[k].shape != live[k].shape for k in saved):
+        odd = sorted(set(saved) ^ set(live))[:3]
+        raise EmoSymError(
+            f"The weights in {folder} do not fit this model: {odd or 'other shapes'}."
+        )
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(saved[name])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of emosym and of the libraries it stands on."""
+    return {"emosym": __version__, **{n: importlib.metadata.version(n) for n in LIBRARIES}}
+
+
+def git_hash() -> str | None:
+    """Return the commit of the source tree, or None outside a repository."""
+    source = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=source,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

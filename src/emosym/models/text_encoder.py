@@ -1,0 +1,144 @@
+"""Prompts with places for latents: tokens, and embeddings put in at those places.
+
+Text is padded to one fixed length and attention is never masked, in training as in painting: that
+is how Stable Diffusion was trained, and padded positions then mean the same thing everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
+
+from emosym.errors import UsageError
+from emosym.models.tokenizer import CONTEXT_PLACEHOLDER, EMOTION_PLACEHOLDER
+
+PLACE = "{}"
+
+
+def build_text_encoder(
+    tokenizer: PreTrainedTokenizerBase,
+    width: int = 192,
+    layers: int = 2,
+    heads: int = 4,
+    hidden: int = 384,
+    max_length: int = 64,
+) -> CLIPTextModel:
+    """Build an untrained CLIPTextModel for `tokenizer`: about 0.8 M parameters."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=hidden,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    config._attn_implementation = "eager"
+    return CLIPTextModel(config)
+
+
+def add_placeholder_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Teach a tokenizer the two placeholders; no embedding row is needed for them."""
+    missing = [
+        token
+        for token in (EMOTION_PLACEHOLDER, CONTEXT_PLACEHOLDER)
+        if token not in tokenizer.get_vocab()
+    ]
+    if missing:
+        tokenizer.add_tokens(missing, special_tokens=True)
+
+
+def fill_placeholders(prompt: str, num_context: int) -> str:
+    """Put 1 emotion and `num_context` context placeholders at the prompt's {}, or before it.
+
+    Raises:
+        UsageError: when the prompt has more than one {} or already holds a placeholder token.
+    """
+    marks = EMOTION_PLACEHOLDER + CONTEXT_PLACEHOLDER * num_context
+    if prompt.count(PLACE) > 1:
+        raise UsageError(f"A prompt may hold one {PLACE}, got {prompt!r}.")
+    _refuse_marks(prompt)
+    if PLACE in prompt:
+        return prompt.replace(PLACE, marks)
+    return f"{marks} {prompt}" if prompt else marks
+
+
+def without_placeholders(prompt: str) -> str:
+    """Return the prompt with its {} and the doubled space around it taken out.
+
+    Raises:
+        UsageError: when the prompt holds a placeholder token.
+    """
+    _refuse_marks(prompt)
+    return " ".join(prompt.replace(PLACE, " ").split()) if PLACE in prompt else prompt
+
+
+def _refuse_marks(prompt: str) -> None:
+    if EMOTION_PLACEHOLDER in prompt or CONTEXT_PLACEHOLDER in prompt:
+        raise UsageError(f"Write {PLACE} where the emotion goes, not its tokens: {prompt!r}.")
+
+
+def text_length(tokenizer: PreTrainedTokenizerBase, text_encoder: nn.Module) -> int:
+    """Return the fixed number L of tokens a prompt is padded to."""
+    positions = int(text_encoder.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
+    return min(int(tokenizer.model_max_length), positions)
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], length: int
+) -> torch.Tensor:
+    """Return int64 ids (B, L): begin, tokens (cut to fit), end, padding."""
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    padding = tokenizer.pad_token_id
+    if begin is None or end is None or padding is None:
+        raise UsageError("The painter's tokenizer needs a begin, an end and a padding token.")
+    encoded: list[list[int]] = tokenizer(
+        list(prompts), add_special_tokens=False, verbose=False
+    ).input_ids
+    ids = torch.full((len(encoded), length), padding, dtype=torch.int64)  # (B, L)
+    for row, tokens in enumerate(encoded):
+        kept = [begin, *tokens[: length - 2], end]
+        ids[row, : len(kept)] = torch.tensor(kept)
+    return ids
+
+
+def placeholder_mask(tokenizer: PreTrainedTokenizerBase, ids: torch.Tensor) -> torch.Tensor:
+    """Return where ids (B, L) are placeholders, bool (B, L)."""
+    marks = tokenizer.convert_tokens_to_ids([EMOTION_PLACEHOLDER, CONTEXT_PLACEHOLDER])
+    return torch.isin(ids, torch.tensor(marks, device=ids.device))
+
+
+@contextmanager
+def inserted_embeddings(
+    text_encoder: nn.Module, mask: torch.Tensor, embeds: torch.Tensor
+) -> Iterator[None]:
+    """Within the block, input embeddings at `mask` (B, L) are the rows of `embeds` (B, P, D).
+
+    Gradients reach `embeds`. Any text encoder with `get_input_embeddings` will do.
+
+    Raises:
+        UsageError: when a row of `mask` does not hold exactly P places.
+    """
+    expected = embeds.shape[1]
+    if mask.shape[0] != embeds.shape[0] or not bool((mask.sum(1) == expected).all()):
+        raise UsageError(
+            f"Each of {mask.shape[0]} prompts needs {expected} placeholders, got "
+            f"{mask.sum(1).tolist()} for {embeds.shape[0]} conditions; a prompt may be too long."
+        )
+
+    def replace(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        return output.masked_scatter(mask[..., None], embeds.to(output.dtype))  # (B, L, D)
+
+    handle = text_encoder.get_input_embeddings().register_forward_hook(replace)  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,80 @@
+"""Pictures into Qwen2-VL's vision tower: patches, and attention batched over equal sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.models.qwen2_vl.modeling_qwen2_vl import (
+    VisionAttention,
+    apply_rotary_pos_emb_vision,
+)
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def patchify(
+    pictures: torch.Tensor, patch_size: int, temporal_patch_size: int, merge_size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn uint8 pictures (N, H, W, 3) into what Qwen2-VL's image processor returns.
+
+    H and W must be multiples of patch_size * merge_size: no resizing happens here. Returns
+    pixel_values (N * patches, 3 * temporal_patch_size * patch_size**2), and image_grid_thw (N, 3).
+    """
+    count, height, width, _ = pictures.shape
+    rows, columns = height // patch_size, width // patch_size
+    mean = torch.tensor(CLIP_MEAN, device=pictures.device) * 255
+    std = torch.tensor(CLIP_STD, device=pictures.device) * 255
+    values = (pictures.float() - mean) / std  # (N, H, W, 3)
+    m, p = merge_size, patch_size
+    values = values.view(count, rows // m, m, p, columns // m, m, p, 3)
+    values = values.permute(0, 1, 4, 2, 5, 7, 3, 6)  # (N, R, C, m, m, 3, p, p)
+    values = values.reshape(count * rows * columns, 3, 1, p, p)
+    values = values.expand(-1, -1, temporal_patch_size, -1, -1).flatten(1)
+    grid = torch.tensor([[1, rows, columns]], device=pictures.device).expand(count, 3)
+    return values, grid
+
+
+class BatchedVisionAttention(VisionAttention):
+    """Qwen2-VL's vision attention with equal-sized pictures in one batch instead of a loop."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        cu_seqlens: torch.Tensor,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
+        max_seqlen: int | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """Attend inside each picture; falls back to the library's loop for mixed sizes."""
+        lengths = cu_seqlens.diff()
+        if position_embeddings is None or bool((lengths != lengths[0]).any()):
+            plain: torch.Tensor = super().forward(
+                hidden_states, cu_seqlens, position_embeddings, max_seqlen, **kwargs
+            )
+            return plain
+        total = hidden_states.shape[0]
+        shape = (len(lengths), total // len(lengths), self.num_heads, self.head_dim)
+        queries, keys, values = (
+            self.qkv(hidden_states).view(total, 3, self.num_heads, self.head_dim).unbind(1)
+        )
+        queries, keys = apply_rotary_pos_emb_vision(queries, keys, *position_embeddings)
+        queries = queries.view(shape).transpose(1, 2)  # (N, heads, patches, d)
+        keys, values = (x.reshape(shape).transpose(1, 2) for x in (keys, values))
+        weights = torch.matmul(queries, keys.transpose(2, 3)) * self.scaling
+        weights = weights.softmax(dim=-1, dtype=torch.float32).to(queries.dtype)
+        mixed = torch.matmul(weights, values).transpose(1, 2).reshape(total, -1)
+        return self.proj(mixed)  # type: ignore[no-any-return]
+
+
+def batch_vision_attention(visual: nn.Module) -> None:
+    """Swap every VisionAttention below `visual` for the batched one, sharing its weights."""
+    for module in visual.modules():
+        attention = getattr(module, "attn", None)
+        if type(attention) is VisionAttention:
+            with torch.device("meta"):
+                batched = BatchedVisionAttention(attention.config)
+            batched.qkv, batched.proj = attention.qkv, attention.proj
+            module.attn = batched

@@ -1,0 +1,123 @@
+"""From a request to paintings: latents, condition embeddings, the painter, and its own reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+
+from emosym.errors import EmoSymError
+from emosym.models.checkpoint import EmoSymModel
+from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
+from emosym.models.reasoner import think
+from emosym.pipelines.reading import open_pictures, read_pictures
+from emosym.pipelines.requests import PaintRequest
+from emosym.seeds import torch_rng
+from emosym.types import GenerationOutput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LATENT_STREAM = "generate-latents"
+NOISE_STREAM = "generate-noise"
+
+
+def require_space(model: EmoSymModel) -> EmotionSpace:
+    """Return the emotion space.
+
+    Raises:
+        EmoSymError: when the checkpoint comes from before stage 3, which makes it.
+    """
+    if model.space is None:
+        done = ", ".join(model.stages) or "none"
+        raise EmoSymError(
+            f"This checkpoint cannot paint yet: it has no emotion space (stages done: {done}). "
+            "Train the joint stage on it first."
+        )
+    return model.space
+
+
+def paint_stream(
+    model: EmoSymModel, request: PaintRequest, batch_size: int = 16
+) -> Iterator[GenerationOutput]:
+    """Paint a request batch by batch and read every painting with the same model.
+
+    Picture i draws its latents and its noise from streams of (seed, i): it does not depend on the
+    batch it is painted in, beyond the rounding of one grey level.
+
+    Raises:
+        EmoSymError: when the model has no emotion space.
+    """
+    require_space(model)
+    start = None if request.like is None else latents_of(model, request.like)
+    for first in range(0, request.num_images, batch_size):
+        indices = range(first, min(first + batch_size, request.num_images))
+        emotion, context = draw_latents(model, request, indices, start)
+        pictures = paint_latents(model, request, indices, emotion, context)
+        images = [Image.fromarray(picture) for picture in pictures]
+        readings = read_pictures(model, images, batch_size=batch_size)
+        for index, image, reading in zip(indices, images, readings, strict=True):
+            yield GenerationOutput(image, reading, request.described(index), request.seed)
+
+
+@torch.no_grad()
+def latents_of(model: EmoSymModel, picture: Image.Image) -> torch.Tensor:
+    """Return the joint latents (1, (1 + K) H) of a picture, as the emotion space orders them."""
+    prefix, _ = open_pictures(model.reader, [picture])
+    thought = think(model.reader.reasoner, prefix)
+    both = torch.cat([thought.emotion_latent[:, None], thought.context_latents], dim=1)
+    return both.flatten(1).float().cpu()
+
+
+def draw_latents(
+    model: EmoSymModel,
+    request: PaintRequest,
+    indices: Sequence[int],
+    start: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return e (B, H) and c (B, K, H) of pictures `indices`.
+
+    `start` (1, (1 + K) H) are a picture's own latents, which all paintings share; without it each
+    painting draws from the emotion space.
+    """
+    space = require_space(model)
+    if start is not None:
+        moved = space.centre + request.intensity * (start - space.centre)
+        return split_latents(moved.expand(len(indices), -1), space.num_context_tokens)
+    drawn = [
+        sample_latents(
+            *(space, request.weights or (), 1, torch_rng(request.seed, LATENT_STREAM, index)),
+            intensity=request.intensity,
+            spread=request.spread,
+        )
+        for index in indices
+    ]
+    return torch.cat([e for e, _ in drawn]), torch.cat([c for _, c in drawn])
+
+
+@torch.no_grad()
+def paint_latents(
+    model: EmoSymModel,
+    request: PaintRequest,
+    indices: Sequence[int],
+    emotion: torch.Tensor,
+    context: torch.Tensor,
+) -> np.ndarray:
+    """Paint from e (B, H) and c (B, K, H): uint8 (B, height, width, 3)."""
+    from emosym.models.painter import encode_prompts
+    from emosym.models.sampling import paint
+
+    painter, device = model.painter, model.reader.reasoner.device
+    conditions = model.mappers(emotion.to(device), context.to(device))
+    embeds = encode_prompts(painter, [request.prompt] * len(indices), conditions)
+    guided = request.guidance_scale != 1.0
+    return paint(
+        painter,
+        embeds,
+        encode_prompts(painter, [""]) if guided else None,
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=request.guidance_scale,
+        generator=[torch_rng(request.seed, NOISE_STREAM, index) for index in indices],
+    )

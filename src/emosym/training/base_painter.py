@@ -1,0 +1,294 @@
+"""The small painter from nothing: autoencoder, latents, then U-Net and text encoder from captions.
+
+Three stages in one folder; a finished one is read back, an interrupted one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from numpy.lib.format import open_memmap
+from transformers import PreTrainedTokenizerBase
+
+from emosym.errors import UsageError
+from emosym.files import write_atomic, write_bytes, write_json
+from emosym.models.autoencoder import (
+    build_autoencoder,
+    downscale_factor,
+    encode_with,
+    raw_latents,
+    raw_pictures,
+    to_pictures,
+    to_pixels,
+)
+from emosym.models.painter import (
+    Painter,
+    decode_latents,
+    encode_ids,
+    encode_images,
+    encode_prompts,
+    load_painter,
+    save_painter,
+)
+from emosym.models.sampling import denoising_loss, paint
+from emosym.models.small_painter import build_painter
+from emosym.models.speed import keep_freed_memory, prepare_for_cpu
+from emosym.models.text_encoder import text_length, tokenize
+from emosym.seeds import torch_rng
+from emosym.training.contact_sheet import contact_sheet, edge_energy
+from emosym.training.loop import LoopSettings, run_loop
+from emosym.training.optim import build_optimizers, cosine, flat_then_decay
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BasePainterSettings:
+    """Lengths and rates; the defaults are one hour on one thread of a laptop CPU."""
+
+    autoencoder_steps: int = 1600
+    unet_steps: int = 9000
+    batch_size: int = 32
+    seed: int = 0
+    autoencoder_lr: float = 3e-3
+    unet_lr: float = 1e-3
+    muon_lr: float = 1.5e-3
+    caption_dropout: float = 0.1
+    ema_decay: float = 0.999
+    latent_noise: float = 0.1
+    checkpoint_every: int = 200
+
+
+def train_base_painter(
+    out: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    pictures: np.ndarray,
+    captions: Sequence[str],
+    settings: BasePainterSettings | None = None,
+    progress: bool = True,
+) -> Painter:
+    """Train a painter on pictures uint8 (N, 64, 64, 3) with captions; save it in out/painter.
+
+    Stages that are finished in `out` are not run again; an interrupted one is resumed.
+
+    Raises:
+        UsageError: when pictures and captions do not match.
+    """
+    settings = settings or BasePainterSettings()
+    if len(pictures) != len(captions) or pictures.ndim != 4 or pictures.dtype != np.uint8:
+        raise UsageError(
+            f"Needs uint8 pictures (N, H, W, 3) and N captions, got {pictures.dtype} "
+            f"{pictures.shape} and {len(captions)} captions."
+        )
+    finished = out / "painter"
+    if (finished / "model_index.json").is_file():
+        return load_painter(finished)
+    keep_freed_memory()
+    vae = train_autoencoder(out / "autoencoder", pictures, settings, progress)
+    latents = encode_corpus(out / "latents.npy", vae, pictures)
+    painter = train_unet(out / "unet", tokenizer, vae, latents, captions, settings, progress)
+    save_painter(painter, finished)
+    return load_painter(finished)
+
+
+def train_autoencoder(
+    out: Path, pictures: np.ndarray, settings: BasePainterSettings, progress: bool = True
+) -> AutoencoderTiny:
+    """Train the autoencoder on pictures uint8 (N, H, W, 3), or open the finished one in out/vae."""
+    finished = out / "vae"
+    if (out / "finished.json").is_file():
+        vae = AutoencoderTiny.from_pretrained(str(finished), use_safetensors=True)
+        prepare_for_cpu(vae)
+        return vae.eval().requires_grad_(False)
+    torch.manual_seed(settings.seed)
+    vae = build_autoencoder().train()
+
+    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        pixels = to_pixels(torch.from_numpy(pictures[np.sort(indices)]))  # (B, 3, H, W)
+        return autoencoder_losses(vae, pixels, settings.latent_noise)
+
+    modules = {"vae": vae}
+    run_loop(
+        LoopSettings(
+            name="autoencoder",
+            out=out,
+            steps=settings.autoencoder_steps,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            checkpoint_every=settings.checkpoint_every,
+        ),
+        modules,
+        build_optimizers(modules, settings.autoencoder_lr, weight_decay=0.0),
+        cosine(),
+        len(pictures),
+        loss_fn,
+        progress=progress,
+    )
+    vae.eval().requires_grad_(False)
+    shift, spread, psnr = measure_latents(vae, pictures[:2048])
+    vae.register_to_config(shift_factor=shift, scaling_factor=1.0 / spread)
+    vae.save_pretrained(str(finished))
+    write_json(out / "finished.json", {"psnr": psnr, "shift": shift, "spread": spread})
+    log.info("autoencoder: %.2f dB", psnr)
+    return vae
+
+
+def autoencoder_losses(
+    vae: AutoencoderTiny, pixels: torch.Tensor, latent_noise: float
+) -> dict[str, torch.Tensor]:
+    """Return the losses of reconstructing (B, 3, H, W): L1 + L2 + edges + latent moments.
+
+    The moments term pulls each latent channel to mean 0 and deviation 1, so that one scaling fits
+    all channels and the decoder's soft bound (3 tanh(z / 3)) stays nearly linear.
+    """
+    latents = raw_latents(vae, pixels).float()  # (B, c, h, w)
+    noisy = latents + latent_noise * torch.randn_like(latents)
+    difference = raw_pictures(vae, noisy).float() - pixels  # (B, 3, H, W)
+    absolute, square = difference.abs().mean(), difference.square().mean()
+    edges = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+    deviation, mean = torch.std_mean(latents, dim=(0, 2, 3))  # (c,)
+    moments = (mean.square() + (deviation - 1).square()).mean()
+    loss = absolute + square + 0.5 * edges + 0.05 * moments
+    return {"loss": loss, "l1": absolute, "l2": square, "edges": edges, "moments": moments}
+
+
+@torch.no_grad()
+def measure_latents(vae: AutoencoderTiny, pictures: np.ndarray) -> tuple[float, float, float]:
+    """Return the latents' mean and deviation and the reconstruction's PSNR in dB."""
+    total, square, count, error = 0.0, 0.0, 0, []
+    for first in range(0, len(pictures), 128):
+        pixels = to_pixels(torch.from_numpy(np.array(pictures[first : first + 128])))
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = raw_latents(vae, pixels).float()
+            decoded = raw_pictures(vae, latents).float().clamp(-1, 1)
+        total += float(latents.sum())
+        square += float(latents.square().sum())
+        count += latents.numel()
+        error.append((decoded - pixels).square().mean(dim=(1, 2, 3)))
+    mean = total / count
+    psnr = 10 * float(torch.log10(4.0 / torch.cat(error).mean()))  # peak to peak is 2
+    return mean, (square / count - mean * mean) ** 0.5, psnr
+
+
+@torch.no_grad()
+def encode_corpus(path: Path, vae: AutoencoderTiny, pictures: np.ndarray) -> np.ndarray:
+    """Encode all pictures once into a float16 .npy (N, c, h, w), or open the finished one."""
+    side = downscale_factor(vae)
+    shape = (
+        len(pictures),
+        int(vae.config.latent_channels),
+        pictures.shape[1] // side,
+        pictures.shape[2] // side,
+    )
+
+    def write(temporary: Path) -> None:
+        latents = open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+        for first in range(0, len(pictures), 256):
+            pixels = to_pixels(torch.from_numpy(np.array(pictures[first : first + 256])))
+            with torch.autocast("cpu", torch.bfloat16):
+                encoded = encode_with(vae, pixels)
+            latents[first : first + 256] = encoded.float().numpy()
+        latents.flush()
+
+    if not path.is_file():
+        write_atomic(path, write)
+    stored: np.ndarray = np.load(path, mmap_mode="r")
+    if stored.shape != shape:
+        raise UsageError(f"{path} holds latents {stored.shape} of other pictures; remove it.")
+    return stored
+
+
+def train_unet(
+    out: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    vae: AutoencoderTiny,
+    latents: np.ndarray,
+    captions: Sequence[str],
+    settings: BasePainterSettings,
+    progress: bool = True,
+) -> Painter:
+    """Train U-Net and text encoder together on latents (N, c, h, w) and captions."""
+    torch.manual_seed(settings.seed + 1)
+    painter = build_painter(tokenizer, vae=vae)
+    encoder = painter.text_encoders[0]
+    length = text_length(tokenizer, encoder)
+    ids = tokenize(tokenizer, captions, length).to(torch.int32)  # (N, L)
+    empty = tokenize(tokenizer, [""], length)  # (1, L)
+
+    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        chosen = torch.from_numpy(latents[np.sort(indices)]).float()  # (B, c, h, w)
+        rows = ids[torch.from_numpy(np.sort(indices))].long()  # (B, L)
+        dropped = torch.rand(len(rows), 1) < settings.caption_dropout
+        embeds = encode_ids(painter, [torch.where(dropped, empty, rows)])
+        return {"loss": denoising_loss(painter, chosen, embeds)}
+
+    modules = {"unet": painter.unet.train(), "text_encoder": encoder.train()}
+    run_loop(
+        LoopSettings(
+            name="unet",
+            out=out,
+            steps=settings.unet_steps,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            checkpoint_every=settings.checkpoint_every,
+            ema_decay=settings.ema_decay,
+        ),
+        modules,
+        build_optimizers(modules, settings.unet_lr, weight_decay=0.01, muon_lr=settings.muon_lr),
+        flat_then_decay(),
+        len(latents),
+        loss_fn,
+        progress=progress,
+    )
+    for module in modules.values():
+        module.eval().requires_grad_(False)
+    return painter
+
+
+def evaluate_base_painter(
+    out: Path,
+    painter: Painter,
+    pictures: np.ndarray,
+    captions: Sequence[str],
+    seed: int = 0,
+    num_inference_steps: int = 10,
+    guidance_scale: float = 3.5,
+) -> np.ndarray:
+    """Paint held-out captions; write out/samples.png and out/samples.json, return (N, H, W, 3).
+
+    The sheet shows drawn, reconstructed and painted rows. `edge_ratio` is the edge energy of the
+    paintings over that of the drawn pictures: well below 1 is blurred, above 1 is speckled.
+    """
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        shown = to_pixels(torch.from_numpy(np.array(pictures)))
+        decoded = to_pictures(decode_latents(painter, encode_images(painter, shown))).numpy()
+        empty = encode_prompts(painter, [""])
+        painted = np.concatenate(
+            [
+                paint(
+                    painter,
+                    encode_prompts(painter, captions[first : first + 32]),
+                    empty,
+                    num_inference_steps,
+                    guidance_scale,
+                    [
+                        torch_rng(seed, "base-painter-samples", index)
+                        for index in range(first, min(first + 32, len(captions)))
+                    ],
+                )
+                for first in range(0, len(captions), 32)
+            ]
+        )
+    write_bytes(out / "samples.png", contact_sheet(pictures, decoded, painted))
+    ratios = {
+        "edge_ratio": edge_energy(painted) / edge_energy(pictures),
+        "edge_ratio_reconstructed": edge_energy(decoded) / edge_energy(pictures),
+    }
+    write_json(out / "samples.json", {**ratios, "captions": list(captions)})
+    return painted

@@ -1,0 +1,180 @@
+"""From data to prefixes: what is constant in a stage is computed once, where memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emosym.config import Recipe
+from emosym.data.collate import images_array
+from emosym.data.emoset import Dataset
+from emosym.data.images import load_image
+from emosym.data.sources import open_dataset
+from emosym.emotions import label_space
+from emosym.errors import UsageError
+from emosym.models.reading import Reader, encode_pictures, prefill_features, prepare_inputs
+from emosym.models.reasoner import Prefix, prefill, think
+from emosym.types import Sample
+
+PREFIX_LIMIT_BYTES = 3 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A labelled set of pictures, ready for a reader.
+
+    `features` (N, T, H) are vision features of equally sized pictures, or None where pictures are
+    decoded per batch; `pictures` (N, S, S, 3) uint8 likewise; `targets` (N, C) sum to 1; `truth`
+    (N,) are class indices.
+    """
+
+    reader: Reader
+    samples: tuple[Sample, ...]
+    targets: torch.Tensor
+    truth: np.ndarray
+    pictures: np.ndarray | None
+    features: torch.Tensor | None
+
+    def __len__(self) -> int:
+        """Return the number of samples N."""
+        return len(self.samples)
+
+    def prefix(self, indices: np.ndarray) -> Prefix:
+        """Return the prefixes of chosen samples, computed now with the current adapter."""
+        if self.features is not None:
+            return prefill_features(self.reader, self.features[torch.from_numpy(indices)])
+        images = [load_image(self.samples[i].images[0]) for i in indices]
+        return prefill(self.reader.reasoner, prepare_inputs(self.reader, images))
+
+
+def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int = 2) -> Feed:
+    """Read samples and targets; for square presets also all pictures and their vision features.
+
+    Raises:
+        UsageError: when a sample has no label.
+    """
+    samples = tuple(dataset)
+    unlabelled = next((s.id for s in samples if s.label is None), None)
+    if unlabelled is not None or not samples:
+        raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
+    pictures = features = None
+    if reader.image_size is not None:
+        pictures = images_array(dataset, reader.image_size, workers, cache)
+        features = encode_pictures(reader, pictures)
+    targets = label_targets(samples, reader.space)
+    truth = np.array([label_space(reader.space).index(str(s.label)) for s in samples])
+    return Feed(reader, samples, targets, truth, pictures, features)
+
+
+def picture_feed(
+    reader: Reader, samples: Sequence[Sample], targets: torch.Tensor, pictures: np.ndarray
+) -> Feed:
+    """Build a feed from pictures in memory (N, S, S, 3) uint8, such as paintings of the bank."""
+    features = encode_pictures(reader, pictures)
+    return Feed(
+        reader, tuple(samples), targets, targets.argmax(1).numpy(), pictures, features
+    )
+
+
+def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:
+    """Return targets (N, C): votes where there are any, else one-hot labels."""
+    space = label_space(space_name)
+    rows = [space.weights(sample.votes or str(sample.label)) for sample in samples]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
+    """Open a recipe's training and validation splits for a reader."""
+    data = recipe.data
+    splits = (
+        (data.train_split, data.label_fraction),
+        (data.val_split, 1.0),
+    )
+    train, val = (
+        open_feed(
+            reader,
+            open_dataset(data.source, data.root, split, reader.space, fraction, recipe.seed),
+            data.root / ".cache",
+            data.workers,
+        )
+        for split, fraction in splits
+    )
+    return train, val
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixStore:
+    """Prefixes of a whole feed in memory, while everything before [CTX] is frozen."""
+
+    keys: tuple[torch.Tensor, ...]
+    values: tuple[torch.Tensor, ...]
+    next_position: torch.Tensor
+
+    def prefix(self, indices: np.ndarray) -> Prefix:
+        """Return the stored prefixes of chosen samples."""
+        rows = torch.from_numpy(np.ascontiguousarray(indices))
+        position = self.next_position[rows]
+        keys = tuple(k[rows] for k in self.keys)
+        mask = torch.ones(len(rows), keys[0].shape[2], dtype=torch.bool, device=position.device)
+        return Prefix(keys, tuple(v[rows] for v in self.values), mask, position)
+
+
+@torch.no_grad()
+def store_prefixes(
+    feed: Feed, batch_size: int = 128, limit_bytes: int = PREFIX_LIMIT_BYTES
+) -> PrefixStore | None:
+    """Prefill a whole feed once; None where prefixes differ in length or would not fit."""
+    if feed.features is None:
+        return None
+    probe = feed.prefix(np.arange(1))
+    each = sum(t.numel() * t.element_size() for t in (*probe.keys, *probe.values))
+    if each * len(feed) > limit_bytes:
+        return None
+    parts = [
+        feed.prefix(np.arange(start, min(start + batch_size, len(feed))))
+        for start in range(0, len(feed), batch_size)
+    ]
+    layers = range(len(probe.keys))
+    return PrefixStore(
+        tuple(torch.cat([p.keys[i] for p in parts]) for i in layers),
+        tuple(torch.cat([p.values[i] for p in parts]) for i in layers),
+        torch.cat([p.next_position for p in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """logits (N, C), emotion latents (N, H) and context latents (N, K, H) of a feed, fp32."""
+
+    logits: torch.Tensor
+    emotion: torch.Tensor
+    context: torch.Tensor
+
+
+@torch.no_grad()
+def read_all(
+    feed: Feed, batch_size: int = 128, store: PrefixStore | None = None, bf16: bool = False
+) -> Readings:
+    """Read every sample of a feed with the current model, in evaluation mode.
+
+    `bf16` computes as training does, for references that training compares itself to.
+    """
+    reasoner = feed.reader.reasoner
+    training = reasoner.training
+    reasoner.eval()
+    logits, emotion, context = [], [], []
+    source = store or feed
+    for start in range(0, len(feed), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(feed)))
+        with torch.autocast(reasoner.device.type, dtype=torch.bfloat16, enabled=bf16):
+            thought = think(reasoner, source.prefix(rows))
+            scores = reasoner.logits(thought.emotion_latent, feed.reader.space)
+        logits.append(scores.cpu())
+        emotion.append(thought.emotion_latent.float().cpu())
+        context.append(thought.context_latents.float().cpu())
+    reasoner.train(training)
+    return Readings(torch.cat(logits), torch.cat(emotion), torch.cat(context))

@@ -1,0 +1,92 @@
+"""What every stage does at its start and end: settings, calibration, domain, checkpoint, result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emosym.config import Recipe
+from emosym.files import write_text
+from emosym.metrics.calibration import fit_temperature
+from emosym.models.checkpoint import EmoSymModel, save_checkpoint
+from emosym.models.gaussians import Domain, fit_domain
+from emosym.models.reading import domain_features
+from emosym.training.feed import Feed, PrefixStore, Readings, read_all
+from emosym.training.loop import LoopSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """The model after a stage, where its checkpoint is, and its held-out numbers."""
+
+    model: EmoSymModel
+    checkpoint: Path
+    values: dict[str, float]
+
+
+def loop_settings(name: str, recipe: Recipe) -> LoopSettings:
+    """Return the loop settings of a stage's recipe."""
+    optim = recipe.optim
+    return LoopSettings(
+        name=name,
+        out=recipe.out,
+        steps=optim.steps,
+        batch_size=optim.batch_size,
+        seed=recipe.seed,
+        checkpoint_every=optim.checkpoint_every,
+        log_every=optim.log_every,
+        max_grad_norm=optim.max_grad_norm,
+        accumulate=optim.accumulate,
+        bf16=optim.bf16,
+    )
+
+
+def finish_stage(
+    model: EmoSymModel,
+    recipe: Recipe,
+    resolved: str,
+    train: Feed,
+    val: Feed,
+    fit_domain_too: bool = False,
+    val_store: PrefixStore | None = None,
+) -> StageResult:
+    """Calibrate on held-out pictures, write recipe.yaml and the checkpoint; returns both."""
+    readings = read_all(val, store=val_store)
+    temperature = fit_temperature(readings.logits.numpy(), val.truth)
+    domain = model.domain
+    if fit_domain_too:
+        domain = picture_domain(train, val)
+    finished = replace(
+        model,
+        temperature=temperature,
+        domain=domain,
+        stages=(*model.stages, recipe.stage),
+        recipes=(*model.recipes, resolved),
+    )
+    write_text(recipe.out / "recipe.yaml", resolved)
+    checkpoint = recipe.out / "checkpoint"
+    save_checkpoint(finished, checkpoint)
+    return StageResult(finished, checkpoint, held_out_values(readings, val))
+
+
+def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:
+    """Return accuracy, multi-class Brier score and negative log likelihood on a feed."""
+    probabilities = readings.logits.softmax(-1)
+    truth = torch.from_numpy(val.truth)
+    right = probabilities.gather(1, truth[:, None])[:, 0]
+    return {
+        "accuracy": float((probabilities.argmax(1) == truth).float().mean()),
+        "brier": float(((probabilities - val.targets) ** 2).sum(1).mean()),
+        "nll": float(-right.clamp(min=1e-9).log().mean()),
+    }
+
+
+def picture_domain(train: Feed, val: Feed) -> Domain | None:
+    """Fit what the preset has seen; None where vision features are not kept."""
+    if train.features is None or val.features is None:
+        return None
+    limit = np.arange(min(len(train), 8000))
+    return fit_domain(domain_features(train.features[limit]), domain_features(val.features))

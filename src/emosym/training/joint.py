@@ -1,0 +1,173 @@
+"""Stage 3, `joint`: reasoning-augmented generation (DESIGN section 1).
+
+The picture's own latents, through the mappers and the painter's text encoder, must help to denoise
+that picture. Then the emotion space is fitted, from which generation samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emosym.annotate.attributes import describe_attributes
+from emosym.config import JointRecipe, dump_recipe
+from emosym.emotions import label_space
+from emosym.errors import UsageError
+from emosym.models.adapters import (
+    UNET_PROJECTIONS,
+    add_adapter,
+    has_adapter,
+    lora_config,
+    train_adapter,
+)
+from emosym.models.autoencoder import to_pixels
+from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.gaussians import EmotionSpace, fit_emotion_space
+from emosym.models.painter import Painter, PromptEmbeds, encode_images, encode_prompts
+from emosym.models.reading import ADAPTER
+from emosym.models.reasoner import think
+from emosym.models.sampling import denoising_loss
+from emosym.training.feed import Feed, PrefixStore, open_feeds, read_all, store_prefixes
+from emosym.training.finish import StageResult, finish_stage, loop_settings
+from emosym.training.loop import run_loop
+from emosym.training.losses import attribute_loss, label_loss
+from emosym.training.optim import build_optimizers, cosine
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What the painter needs of each training picture, computed once.
+
+    `latents` (N, c, h, w); `attributes` (N, D) pooled text embeddings of what is in the picture;
+    `groups` (N,) equal where those texts are equal; `empty` the embeds of the empty prompt.
+    """
+
+    latents: torch.Tensor
+    attributes: torch.Tensor
+    groups: torch.Tensor
+    empty: PromptEmbeds
+
+
+def run_joint(recipe: JointRecipe, progress: bool = True) -> StageResult:
+    """Train stage 3 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
+    model = load_checkpoint(Path(recipe.init))
+    train, val = open_feeds(model.reader, recipe)
+    model = train_joint(model, train, recipe, progress)
+    return finish_stage(model, recipe, dump_recipe(recipe), train, val)
+
+
+def train_joint(
+    model: EmoSymModel, train: Feed, recipe: JointRecipe, progress: bool = True
+) -> EmoSymModel:
+    """Train tokens, head, mappers and optionally a U-Net adapter; returns the model with its space.
+
+    Raises:
+        UsageError: when pictures differ in size, so that their latents cannot be kept.
+    """
+    reader, reasoner, painter = model.reader, model.reader.reasoner, model.painter
+    canvas = prepare_canvas(painter, train)
+    store = store_prefixes(train) if recipe.cache_prefixes else None
+    if recipe.unet_lora_r and not has_adapter(painter.unet, ADAPTER):
+        lora = lora_config(recipe.unet_lora_r, recipe.unet_lora_r, 0.0, UNET_PROJECTIONS)
+        add_adapter(painter.unet, lora, ADAPTER, recipe.seed)
+    modules = set_trainable(model)
+
+    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        rows = torch.from_numpy(indices)
+        thought = think(reasoner, (store or train).prefix(indices))
+        logits = reasoner.logits(thought.emotion_latent, reader.space)
+        conditions = model.mappers(thought.emotion_latent, thought.context_latents)
+        embeds = encode_prompts(painter, [recipe.prompt] * len(rows), conditions)
+        kept = torch.rand(len(rows)) >= recipe.condition_dropout
+        denoise = denoising_loss(
+            painter, canvas.latents[rows].to(painter.device), drop(embeds, canvas.empty, kept)
+        )
+        targets = train.targets[rows].to(logits.device)
+        losses = {"denoise": denoise, "classify": label_loss(logits, targets)}
+        loss = denoise + recipe.w_cls * losses["classify"]
+        if recipe.w_attr and embeds.pooled is not None:
+            confidence = (logits.detach().softmax(-1) * targets).sum(-1)
+            losses["attributes"] = attribute_loss(
+                embeds.pooled,
+                canvas.attributes[rows].to(embeds.pooled.device),
+                canvas.groups[rows].to(embeds.pooled.device),
+                confidence,
+            )
+            loss = loss + recipe.w_attr * losses["attributes"]
+        return {"loss": loss, **losses}
+
+    optim = recipe.optim
+    run_loop(
+        loop_settings("joint", recipe),
+        modules,
+        build_optimizers(modules, optim.lr, optim.weight_decay, optim.muon_lr),
+        cosine(optim.warmup),
+        len(train),
+        loss_fn,
+        progress=progress,
+    )
+    for module in modules.values():
+        module.requires_grad_(False)
+    return replace(model, space=refresh_space(train, store))
+
+
+def set_trainable(model: EmoSymModel) -> dict[str, torch.nn.Module]:
+    """Train tokens, head, mappers and the U-Net's adapter; freeze everything else."""
+    reasoner, painter = model.reader.reasoner, model.painter
+    reasoner.eval().requires_grad_(False)
+    reasoner.latent_tokens.requires_grad_(True)
+    reasoner.heads.requires_grad_(True)
+    for module in painter.modules().values():
+        module.eval().requires_grad_(False)
+    model.mappers.train().requires_grad_(True)
+    modules: dict[str, torch.nn.Module] = {"reasoner": reasoner, "mappers": model.mappers}
+    if has_adapter(painter.unet, ADAPTER):
+        train_adapter(painter.unet, ADAPTER, True)
+        modules["unet"] = painter.unet
+    return modules
+
+
+def refresh_space(train: Feed, store: PrefixStore | None) -> EmotionSpace:
+    """Fit the emotion space to the training pictures as the model reads them now."""
+    readings = read_all(train, store=store)
+    labels = label_space(train.reader.space).labels
+    return fit_emotion_space(labels, readings.emotion, readings.context, train.truth)
+
+
+@torch.no_grad()
+def prepare_canvas(painter: Painter, train: Feed, batch_size: int = 64) -> Canvas:
+    """Encode all pictures and their attribute texts once; errors as in `train_joint`."""
+    if train.pictures is None:
+        raise UsageError("joint needs pictures of one size: set a preset with a square image_size.")
+    latents = [
+        encode_images(
+            painter,
+            to_pixels(torch.from_numpy(np.array(train.pictures[i : i + batch_size]))).to(
+                painter.device
+            ),
+        ).cpu()
+        for i in range(0, len(train), batch_size)
+    ]
+    texts = [s.caption or describe_attributes(s.attributes) for s in train.samples]
+    known: dict[str, int] = {}
+    groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
+    unique = list(known)
+    pooled = [
+        encode_prompts(painter, unique[i : i + batch_size]).pooled
+        for i in range(0, len(unique), batch_size)
+    ]
+    stacked = torch.cat([p.float().cpu() for p in pooled if p is not None])
+    return Canvas(torch.cat(latents), stacked[groups], groups, encode_prompts(painter, [""]))
+
+
+def drop(embeds: PromptEmbeds, empty: PromptEmbeds, kept: torch.Tensor) -> PromptEmbeds:
+    """Put the empty prompt in place of rows where `kept` (B,) is False, for guidance."""
+    kept = kept.to(embeds.hidden.device)
+    hidden = torch.where(kept[:, None, None], embeds.hidden, empty.hidden.to(embeds.hidden.dtype))
+    pooled = embeds.pooled
+    if pooled is not None and empty.pooled is not None:
+        pooled = torch.where(kept[:, None], pooled, empty.pooled.to(pooled.dtype))
+    return PromptEmbeds(hidden, pooled, embeds.mask)

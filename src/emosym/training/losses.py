@@ -1,0 +1,80 @@
+"""Losses of the stages, as pure functions of tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+PUBLISHED_TEMPERATURE = 0.07
+
+
+def label_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return KL(targets || softmax(logits)) averaged over the batch; both (B, C).
+
+    For one-hot targets this is the cross-entropy, for votes their divergence.
+    """
+    log_probabilities = logits.float().log_softmax(dim=-1)
+    entropy = torch.special.entr(targets).sum(dim=-1)  # (B,)
+    return (-(targets * log_probabilities).sum(dim=-1) - entropy).mean()
+
+
+def info_nce(
+    queries: torch.Tensor,
+    texts: torch.Tensor,
+    groups: torch.Tensor,
+    log_scale: torch.Tensor,
+    symmetric: bool = True,
+) -> torch.Tensor:
+    """Return InfoNCE between unit vectors (B, D) of pictures and of their texts.
+
+    Pairs of one group (B,) have equal texts: they are no negatives of each other. With
+    `symmetric=False` the published form: one direction, logits (1 + cos / .07) / 2.
+    """
+    cosine = queries.float() @ texts.float().T  # (B, B)
+    scores = cosine * log_scale.exp().clamp(max=100.0)
+    if not symmetric:
+        scores = (1 + cosine / PUBLISHED_TEMPERATURE) / 2
+    same = (groups[:, None] == groups[None, :]) & ~torch.eye(
+        len(groups), dtype=torch.bool, device=groups.device
+    )
+    scores = scores.masked_fill(same, float("-inf"))
+    truth = torch.arange(len(scores), device=scores.device)
+    forward = nn.functional.cross_entropy(scores, truth)
+    if not symmetric:
+        return forward
+    return 0.5 * (forward + nn.functional.cross_entropy(scores.T, truth))
+
+
+def kl_to_reference(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Return KL(softmax(logits) || softmax(reference)) averaged over the batch; both (B, C)."""
+    current = logits.float().log_softmax(dim=-1)
+    frozen = reference.float().log_softmax(dim=-1)
+    return (current.exp() * (current - frozen)).sum(dim=-1).mean()
+
+
+def brier_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the multi-class Brier score sum_c (p_c - t_c)^2, averaged over the batch."""
+    probabilities = logits.float().softmax(dim=-1)
+    return ((probabilities - targets) ** 2).sum(dim=-1).mean()
+
+
+def attribute_loss(
+    condition: torch.Tensor, texts: torch.Tensor, groups: torch.Tensor, confidence: torch.Tensor
+) -> torch.Tensor:
+    """Return the attribute loss (EmoGen): conditions must pick out their picture's attribute text.
+
+    `condition`, `texts` (B, D) are pooled text-encoder outputs of the condition prompt and of the
+    attribute text; each picture is weighted by its emotion confidence (B,).
+    """
+    scores = nn.functional.normalize(condition.float(), dim=-1) @ nn.functional.normalize(
+        texts.float(), dim=-1
+    ).T
+    scores = scores / PUBLISHED_TEMPERATURE
+    same = (groups[:, None] == groups[None, :]) & ~torch.eye(
+        len(groups), dtype=torch.bool, device=groups.device
+    )
+    scores = scores.masked_fill(same, float("-inf"))
+    losses = nn.functional.cross_entropy(
+        scores, torch.arange(len(scores), device=scores.device), reduction="none"
+    )
+    return (confidence * losses).sum() / confidence.sum().clamp(min=1e-6)

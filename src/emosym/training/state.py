@@ -1,0 +1,134 @@
+"""Training state on disk: trainable weights, optimizers and step, whole or absent, no pickle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import Optimizer
+
+from emosym.errors import EmoSymError
+from emosym.files import disk_errors
+
+Weights = dict[str, torch.Tensor]
+
+
+def trainable_tensors(modules: Mapping[str, nn.Module]) -> Weights:
+    """Return the live tensors that training changes: trainable parameters and saved buffers."""
+    found: Weights = {}
+    seen: set[int] = set()  # a tied weight has two names: it is trained and clipped once
+    for prefix, module in modules.items():
+        frozen = {id(p) for p in module.parameters() if not p.requires_grad}
+        for name, tensor in module.state_dict(keep_vars=True).items():
+            if id(tensor) not in frozen and id(tensor) not in seen:
+                seen.add(id(tensor))
+                found[f"{prefix}.{name}"] = tensor
+    return found
+
+
+def save_state(
+    folder: Path,
+    step: int,
+    weights: Weights,
+    optimizers: list[Optimizer],
+    average: Weights | None,
+) -> None:
+    """Write folder/step-XXXXXXXX by a rename, then drop older ones."""
+    final = folder / f"step-{step:08d}"
+    temporary = folder / f".tmp-{step:08d}"
+    with disk_errors(folder):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            save_file(_portable(weights), temporary / "weights.safetensors")
+            if average is not None:
+                save_file(_portable(average), temporary / "average.safetensors")
+            described: list[dict[str, Any]] = []
+            tensors: Weights = {}
+            for i, optimizer in enumerate(optimizers):
+                state = optimizer.state_dict()
+                scalars: dict[str, Any] = {}
+                for index, slots in state["state"].items():
+                    for name, value in slots.items():
+                        key = f"{i}.{index}.{name}"
+                        if isinstance(value, torch.Tensor):
+                            tensors[key] = value
+                        else:
+                            scalars[f"{index}.{name}"] = value
+                described.append({"param_groups": state["param_groups"], "scalars": scalars})
+            save_file(_portable(tensors), temporary / "optimizer.safetensors")
+            (temporary / "state.json").write_text(
+                json.dumps({"format": 1, "step": step, "optimizers": described})
+            )
+            if final.exists():
+                shutil.rmtree(final)
+            temporary.replace(final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    for older in folder.glob("step-*"):
+        if older != final:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def latest_state(folder: Path) -> Path | None:
+    """Return the newest whole state in `folder`, or None."""
+    states = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    return states[-1] if states else None
+
+
+def load_state(
+    path: Path, weights: Weights, optimizers: list[Optimizer], average: Weights | None
+) -> int:
+    """Load a state in place and return the number of steps it has done.
+
+    Raises:
+        EmoSymError: when the state belongs to other parameters than the ones given.
+    """
+    described = json.loads((path / "state.json").read_text())
+    _copy_into(load_file(path / "weights.safetensors"), weights, path)
+    if average is not None:
+        _copy_into(load_file(path / "average.safetensors"), average, path)
+    tensors = load_file(path / "optimizer.safetensors")
+    if len(described["optimizers"]) != len(optimizers):
+        raise _other_run(path)
+    for i, (optimizer, saved) in enumerate(zip(optimizers, described["optimizers"], strict=True)):
+        state: dict[int, dict[str, Any]] = {}
+        for key, tensor in tensors.items():
+            owner, index, name = key.split(".", 2)
+            if int(owner) == i:
+                state.setdefault(int(index), {})[name] = tensor
+        for key, value in saved["scalars"].items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        try:
+            optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+        except ValueError as error:
+            raise _other_run(path) from error
+    return int(described["step"])
+
+
+def _copy_into(saved: Weights, live: Weights, path: Path) -> None:
+    """Copy saved tensors into the live ones, which must match by name and shape."""
+    if set(saved) != set(live) or any(saved[k].shape != live[k].shape for k in saved):
+        raise _other_run(path)
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(saved[name])
+
+
+def _other_run(path: Path) -> EmoSymError:
+    return EmoSymError(
+        f"The training state {path} belongs to a run with other parameters. Choose another "
+        "output folder, or remove that state to start afresh."
+    )
+
+
+def _portable(tensors: Weights) -> Weights:
+    """Return detached contiguous CPU copies, as safetensors needs them."""
+    return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}

@@ -1,0 +1,88 @@
+"""The data that flows: a sample in, a reading or a painting out. Frozen, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One turn of a conversation."""
+
+    speaker: str
+    text: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One thing to read: n images or frames, optional text, speakers and context, and its truth.
+
+    `images` are paths, encoded bytes or decoded pictures; nothing is decoded before it is needed.
+    `votes` maps labels to weights (any positive sum). `attributes` holds EmoSet's fields
+    (brightness, colorfulness, scene, object, facial_expression, human_action).
+    """
+
+    id: str
+    images: tuple[Path | bytes | Image.Image, ...] = ()
+    text: str | None = None
+    speakers: tuple[str, ...] = ()
+    context: tuple[Utterance, ...] = ()
+    label_space: str = "mikels8"
+    label: str | None = None
+    votes: Mapping[str, float] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    caption: str | None = None
+    rationale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnderstandingOutput:
+    """The reading of one picture.
+
+    `probabilities` follow the label space's order and sum to 1; `confidence` is calibrated, 0..1;
+    `*_norm` are expectations of word norms on 1..9; `emotion_latent` is (H,), `context_latents`
+    (K, H); `in_domain` is 0..1, the share of training pictures at least as far from their
+    emotion's centre as this one, and `outside` says that it fell below the stored threshold.
+    """
+
+    emotion: str
+    probabilities: Mapping[str, float]
+    confidence: float
+    polarity: str
+    valence_norm: float | None
+    arousal_norm: float | None
+    dominance_norm: float | None
+    in_domain: float | None
+    outside: bool
+    emotion_latent: np.ndarray = field(repr=False)
+    context_latents: np.ndarray = field(repr=False)
+    rationale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOutput:
+    """One painting with the reading of itself by the same model, and how it was asked for."""
+
+    image: Image.Image
+    reading: UnderstandingOutput
+    request: Mapping[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadInput:
+    """A file that could not be read: an error row, never a stop."""
+
+    source: str
+    error: str
+
+
+ImageInput = Sequence["Path | str | bytes | Image.Image"]

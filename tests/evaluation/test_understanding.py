@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emosym.emotions import MIKELS8
+from emosym.errors import UsageError
+from emosym.evaluation.results import make_result
+from emosym.evaluation.understanding import evaluate_understanding, negative_log_likelihood
+
+
+def rows(*tops: tuple[int, float]) -> np.ndarray:
+    """One row per (class, probability), the rest spread evenly."""
+    shares = np.empty((len(tops), 8))
+    for row, (index, p) in enumerate(tops):
+        shares[row] = (1 - p) / 7
+        shares[row, index] = p
+    return shares
+
+
+def test_values_by_hand() -> None:
+    # Four pictures: right, right, wrong but of the right polarity, wrong polarity.
+    probabilities = rows((0, 0.9), (4, 0.8), (1, 0.7), (7, 0.6))
+    labels = [0, 4, 2, 3]
+    values = evaluate_understanding(probabilities, labels, None, MIKELS8)
+    assert values["accuracy"] == 0.5
+    assert values["polarity_accuracy"] == 0.75
+    assert values["confusion"][2][1] == 1
+    assert sum(map(sum, values["confusion"])) == 4
+    # Each reading lies alone in its bin: |1 - .9|, |1 - .8|, |0 - .7|, |0 - .6|, a quarter each.
+    assert values["ece"] == pytest.approx((0.1 + 0.2 + 0.7 + 0.6) / 4)
+    assert values["brier_confidence"] == pytest.approx((0.01 + 0.04 + 0.49 + 0.36) / 4)
+    assert values["roc_auc"] == 1.0
+    expected = -(np.log(0.9) + np.log(0.8) + np.log(0.3 / 7) + np.log(0.4 / 7)) / 4
+    assert values["nll"] == pytest.approx(expected)
+    low, high = values["accuracy_interval"]
+    assert (low, high) == pytest.approx((0.1500, 0.8500), abs=1e-3)  # Wilson for 2 of 4
+    assert values["reliability_count"] == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert values["reliability_accuracy"][-1] == 1.0
+    assert values["reliability_accuracy"][0] is None
+    assert "best_accuracy" not in values and "votes_kl" not in values
+    make_result("understanding", values, 4, 0)  # every value is one the schema allows
+
+
+def test_the_best_achievable_stands_beside() -> None:
+    posterior = rows((0, 0.9), (1, 0.9), (2, 0.9), (3, 0.9))
+    labels = [0, 1, 2, 7]  # the world itself was unlucky once
+    probabilities = rows((0, 0.5), (1, 0.5), (4, 0.5), (7, 0.5))
+    values = evaluate_understanding(probabilities, labels, posterior, MIKELS8, posterior)
+    assert values["best_accuracy"] == 0.75
+    assert values["of_best"] == pytest.approx(1.0)
+    assert values["best_nll"] == pytest.approx(-(3 * np.log(0.9) + np.log(0.1 / 7)) / 4)
+    assert values["votes_kl"] > 0
+
+
+def test_a_probability_of_zero_stays_finite() -> None:
+    assert negative_log_likelihood([[0.0, 1.0]], [0]) == pytest.approx(-np.log(1e-12))
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UsageError, match="8 columns"):
+        evaluate_understanding([[0.5, 0.5]], [0], None, MIKELS8)
+    with pytest.raises(UsageError, match="same length"):
+        evaluate_understanding(rows((0, 0.9)), [0, 1], None, MIKELS8)
+    with pytest.raises(UsageError, match="same length"):
+        evaluate_understanding(rows((0, 0.9)), [0], None, MIKELS8, rows((0, 0.9), (1, 0.9)))

@@ -1,0 +1,143 @@
+"""The rules of the house that an AST can check: import order, light imports, sizes, no pickle."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+ORDER = (
+    *("errors", "seeds", "files", "extras", "device", "emotions", "types", "config"),
+    *("data", "metrics", "rewards", "tasks", "models", "pipelines", "annotate", "memory"),
+    *("training", "evaluation", "apps"),
+)
+RANK = {name: rank for rank, name in enumerate(ORDER)}
+HEAVY = {
+    *("torch", "transformers", "diffusers", "accelerate", "peft", "trl", "lancedb", "pyarrow"),
+    *("pandas", "matplotlib", "sklearn", "scipy", "datasets", "tensorboard", "torchmetrics"),
+    *("tokenizers", "huggingface_hub", "gradio", "fastapi"),
+}
+OPTIONAL = {"trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics"}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 80
+
+
+def modules() -> list[Path]:
+    return sorted((SOURCE / "emosym").rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute dotted name) of every import, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                kept = parts[: len(parts) - node.level + (1 if is_package else 0)]
+                base = ".".join([*kept, base] if base else kept)
+            for name in node.names:
+                yield node.lineno, f"{base}.{name.name}"
+
+
+def order_errors(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Return the imports in `source` that point forwards in ORDER, as "line: name"."""
+    own = module.split(".")
+    if len(own) < 2:
+        return []  # emosym/__init__ only hands out the pipeline
+    found = []
+    for line, name in imported(ast.parse(source), module, is_package):
+        parts = name.split(".")
+        if parts[0] != "emosym" or len(parts) < 2 or parts[1] not in RANK:
+            continue
+        if RANK[parts[1]] > RANK[own[1]]:
+            found.append(f"{line}: {name}")
+    return found
+
+
+def test_order_rule_sees_forward_imports_at_any_depth() -> None:
+    late = "def f():\n    from emosym.apps.cli import main\n"
+    assert order_errors(late, "emosym.data.images") == ["2: emosym.apps.cli.main"]
+    assert order_errors("from emosym import training", "emosym.models.x") == ["1: emosym.training"]
+    assert order_errors("from ..training import loop", "emosym.models.x") == [
+        "1: emosym.training.loop"
+    ]
+    assert order_errors("import emosym.errors, emosym.data.images", "emosym.data.folder") == []
+
+
+def test_every_module_has_a_place_in_the_order() -> None:
+    parts = [dotted(path).split(".") for path in modules()]
+    assert {name[1] for name in parts if len(name) > 1} <= set(RANK) | {"__main__"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_imports_point_backwards(path: Path) -> None:
+    name = dotted(path)
+    if name == "emosym.__main__":
+        return
+    source = path.read_text(encoding="utf-8")
+    assert order_errors(source, name, path.name == "__init__.py") == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_house_rules(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= MAX_FILE_LINES
+    tree = ast.parse(source)
+    broken = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                broken.append(f"{node.lineno}: {node.name} has {lines} lines")
+        elif isinstance(node, ast.ExceptHandler):
+            names = {"Exception", "BaseException"}
+            if node.type is None or (isinstance(node.type, ast.Name) and node.type.id in names):
+                broken.append(f"{node.lineno}: a broad except hides bugs")
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.save"):
+            broken.append(f"{node.lineno}: {ast.unparse(node)} pickles")
+    for line, name in imported(tree, dotted(path), path.name == "__init__.py"):
+        top = name.split(".")[0]
+        if top in ("pickle", "dill", "joblib", "cloudpickle"):
+            broken.append(f"{line}: {top}")
+        if top in OPTIONAL:
+            broken.append(f"{line}: {top} is optional; use emosym.extras.require")
+    assert broken == []
+
+
+def heavy_after(code: str) -> set[str]:
+    """Return the heavy libraries that `code` loads in a fresh interpreter."""
+    ask = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, cwd=SOURCE
+    )
+    return set(done.stdout.split()) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "module", ["emosym", *(f"emosym.{name}" for name in ORDER[: RANK["data"]])]
+)
+def test_light_modules_load_nothing_heavy(module: str) -> None:
+    if not any(dotted(path) == module for path in modules()):
+        pytest.skip(f"{module} is not written yet")
+    assert heavy_after(f"import {module}") == set()
+
+
+def test_command_line_loads_nothing_heavy() -> None:
+    assert heavy_after("import emosym.apps.cli.main") == set()
+
+
+def test_heavy_imports_are_noticed() -> None:
+    assert "torch" in heavy_after("import torch")
