@@ -36,7 +36,11 @@ class DataSection(Section):
 
 
 class OptimSection(Section):
-    """How long and how fast. `muon_lr` switches Muon on for matrices (toy sizes)."""
+    """How long and how fast.
+
+    `muon_lr` switches Muon on for matrices (toy sizes); `bf16` unset means: measured on a CPU, on
+    elsewhere.
+    """
 
     steps: int = Field(300, ge=0)
     batch_size: int = Field(64, ge=1)
@@ -48,7 +52,7 @@ class OptimSection(Section):
     accumulate: int = Field(1, ge=1)
     checkpoint_every: int = Field(100, ge=1)
     log_every: int = Field(10, ge=1)
-    bf16: bool = True
+    bf16: bool | None = None
 
 
 class LoraSection(Section):
@@ -194,11 +198,11 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> StageRecipe
     Raises:
         UsageError: for an unknown recipe, an unknown key (the nearest one is named) or a bad value.
     """
-    path = Path(name_or_path)
+    path, names = Path(name_or_path), recipe_names()
+    if not path.is_file() and name_or_path.removesuffix(".yaml") in names:
+        path = RECIPES / f"{name_or_path.removesuffix('.yaml')}.yaml"
     if not path.is_file():
-        path = RECIPES / f"{Path(name_or_path).stem}.yaml"
-    if not path.is_file():
-        raise unknown_name("recipe", name_or_path, recipe_names(), "Or give the path of a YAML.")
+        raise unknown_name("recipe", name_or_path, names, "Or give the path of a YAML.")
     try:
         raw = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -112,9 +112,7 @@ LABEL_SPACES: dict[str, LabelSpace] = {
                 "sadness",
             ),
         ),
-        LabelSpace(
-            "meld7", ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
-        ),
+        LabelSpace("meld7", ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")),
         LabelSpace(
             "mosei7", ("happy", "sadness", "surprise", "disgust", "anger", "fear", "neutral")
         ),

@@ -6,11 +6,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from emosym.errors import EmoSymError, UsageError
 
@@ -26,13 +29,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, SafetensorError) as error:
+        # safetensors gives the system's error number as text only
+        told = re.search(r"os error (\d+)", str(error))
+        number = error.errno if isinstance(error, OSError) else told and int(told[1])
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise EmoSymError(
                 f"The disk is full: could not write {path}. Free some space and start again; "
                 "nothing half-written was left behind."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise EmoSymError(f"No permission to write {path}. Choose another folder.") from error
         raise
 
@@ -57,7 +63,11 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes atomically."""
-    write_atomic(path, lambda temporary: temporary.write_bytes(content) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomic(path, write)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -102,7 +112,8 @@ def inside(root: Path, relative: str, what: str = "path") -> Path:
         UsageError: when the path is absolute or leaves the root.
     """
     base = root.resolve()
-    resolved = (base / relative).resolve()
-    if Path(relative).is_absolute() or not resolved.is_relative_to(base):
+    whole = "\0" not in relative  # no file system takes it
+    resolved = (base / relative).resolve() if whole else base
+    if not whole or Path(relative).is_absolute() or not resolved.is_relative_to(base):
         raise UsageError(f"{what} {relative!r} leaves its folder {root}; use a path inside it.")
     return resolved

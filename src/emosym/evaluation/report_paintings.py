@@ -28,7 +28,7 @@ def hero(run: Run) -> str:
     )
     if not figures:
         return ""
-    note = "The painting of each emotion that the model itself is surest of; the sheets below are not picked."
+    note = "Of each emotion the painting the model itself is surest of; below, none is picked."
     return f'<div class="hero">{figures}</div><p class="small">{note}</p>'
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, Qwen2VLImageProcessorPil
 
 from emosym import __version__
+from emosym.device import cpu_plan
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
@@ -93,7 +94,7 @@ def new_model(
 
 
 def painter_opener(base: Base, adapter: Path | None, device: str) -> Callable[[], Painter]:
-    """Return a function that loads a base's painter once, with its U-Net adapter if there is one."""
+    """Return a function that loads a base's painter once, with its U-Net adapter if any."""
 
     @functools.cache
     def open_painter() -> Painter:
@@ -138,7 +139,7 @@ def load_backbone(base: Base) -> nn.Module:
         dtype=torch.float32,
         local_files_only=True,
         use_safetensors=True,
-        attn_implementation="eager",
+        attn_implementation=attention_kind(),
         output_loading_info=True,
     )
     odd = {k: sorted(report[k])[:3] for k in ("missing_keys", "unexpected_keys") if report[k]}
@@ -148,6 +149,11 @@ def load_backbone(base: Base) -> nn.Module:
     if visual is not None:
         batch_vision_attention(visual)
     return model.requires_grad_(False).eval()
+
+
+def attention_kind() -> str:
+    """Return the attention to load backbones with: measured on a CPU, sdpa elsewhere."""
+    return "sdpa" if torch.cuda.is_available() else cpu_plan().attention
 
 
 def text_width(painter: Painter) -> int:

@@ -53,7 +53,7 @@ class Reader:
     @property
     def end_token(self) -> int:
         """The token that ends a rationale."""
-        return int(self.tokenizer.convert_tokens_to_ids(TURN_END))  # type: ignore[arg-type]
+        return int(self.tokenizer.convert_tokens_to_ids(TURN_END))
 
 
 def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
@@ -69,10 +69,11 @@ def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, t
     merge = int(reader.image_processor.merge_size) ** 2
     rows = [prompt_tokens(reader, int(count)) for count in grid.prod(-1) // merge]
     longest = max(len(row) for row in rows)
-    pad = int(reader.tokenizer.pad_token_id)  # type: ignore[arg-type]
+    pad = int(reader.tokenizer.pad_token_id)
     ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    image_token = reader.reasoner.backbone.config.image_token_id  # type: ignore[union-attr]
+    config: Any = reader.reasoner.backbone.config
+    image_token = int(config.image_token_id)
     inputs = {
         "input_ids": ids,
         "attention_mask": mask,
@@ -116,7 +117,8 @@ def feature_inputs(reader: Reader, features: torch.Tensor) -> dict[str, torch.Te
     row = prompt_tokens(reader, features.shape[1])
     device = reader.reasoner.device
     ids = torch.tensor(row, device=device).expand(len(features), -1)
-    image_token = reader.reasoner.backbone.config.image_token_id  # type: ignore[union-attr]
+    config: Any = reader.reasoner.backbone.config
+    image_token = int(config.image_token_id)
     merge = int(reader.image_processor.merge_size)
     side = round(features.shape[1] ** 0.5) * merge
     return {

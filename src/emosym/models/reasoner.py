@@ -77,7 +77,7 @@ class EmotionReasoner(nn.Module):
         self.backbone = backbone
         hidden_size = text_config(backbone).hidden_size
         self.latent_tokens = LatentTokens(hidden_size, num_context_tokens, recurrent)
-        table = backbone.get_input_embeddings().weight  # type: ignore[operator, union-attr]
+        table = backbone.get_input_embeddings().weight  # type: ignore[operator]
         generator = torch_rng(seed, "latent-init")
         self.latent_tokens.initialise(table.detach().cpu(), generator)
         with torch.random.fork_rng(devices=[]):
@@ -133,10 +133,10 @@ def prefill(
         arguments.pop("image_grid_thw", None)
         # the library's hook for vision outputs computed elsewhere
         arguments["mm_encoder_outputs"] = {  # type: ignore[assignment]
-            "image": BaseModelOutputWithPooling(pooler_output=tuple(features))  # type: ignore[arg-type]
+            "image": BaseModelOutputWithPooling(pooler_output=tuple(features))
         }
     arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]  # type: ignore[assignment]
-    output = reasoner.backbone.model(  # type: ignore[operator, union-attr]
+    output = reasoner.backbone.model(  # type: ignore[operator]
         **arguments, position_ids=positions, use_cache=True
     )
     layers = output.past_key_values.layers
@@ -149,9 +149,7 @@ def prefill(
     )
 
 
-def rotary_positions(
-    reasoner: EmotionReasoner, inputs: Mapping[str, torch.Tensor]
-) -> torch.Tensor:
+def rotary_positions(reasoner: EmotionReasoner, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return position ids (3, B, P), or (B, P) for backbones without multimodal positions.
 
     The library's loop runs once where all rows are alike, which is the rule in training.

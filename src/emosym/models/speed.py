@@ -69,7 +69,7 @@ class FastGroupNorm(nn.GroupNorm):
         """Normalise (B, C, H, W) or (B, C, L) over each group's channels and positions."""
         if input.device.type != "cpu":
             return super().forward(input)
-        normed: torch.Tensor = _GroupNorm.apply(  # type: ignore[no-untyped-call]
+        normed: torch.Tensor = _GroupNorm.apply(
             input, self.weight, self.bias, self.num_groups, self.eps
         )
         return normed

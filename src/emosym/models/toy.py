@@ -18,7 +18,7 @@ def toy_reader_config(
 ) -> Qwen2VLConfig:
     """Return a Qwen2-VL configuration of about three million parameters for 64-pixel pictures."""
     ids = {
-        token: int(tokenizer.convert_tokens_to_ids(token))  # type: ignore[arg-type]
+        token: int(tokenizer.convert_tokens_to_ids(token))
         for token in (END, IMAGE_PAD, TURN_END, VIDEO_PAD, VISION_END, VISION_START)
     }
     return Qwen2VLConfig(

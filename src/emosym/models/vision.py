@@ -66,13 +66,13 @@ class BatchedVisionAttention(VisionAttention):
         weights = torch.matmul(queries, keys.transpose(2, 3)) * self.scaling
         weights = weights.softmax(dim=-1, dtype=torch.float32).to(queries.dtype)
         mixed = torch.matmul(weights, values).transpose(1, 2).reshape(total, -1)
-        return self.proj(mixed)  # type: ignore[no-any-return]
+        return self.proj(mixed)
 
 
 def batch_vision_attention(visual: nn.Module) -> None:
     """Swap every VisionAttention below `visual` for the batched one, sharing its weights."""
     for module in visual.modules():
-        attention = getattr(module, "attn", None)
+        attention: Any = getattr(module, "attn", None)
         if type(attention) is VisionAttention:
             with torch.device("meta"):
                 batched = BatchedVisionAttention(attention.config)

@@ -178,5 +178,3 @@ def rationale_batch(
         tokens[i, : len(row)] = torch.tensor(row)
         labels[i, : len(row) + 1] = torch.tensor([*row, end_token])
     return tokens.to(device), labels.to(device)
-
-

@@ -112,6 +112,7 @@ def _train_reader(recipe: BaseRecipe, progress: bool) -> None:
 
     from emosym.models.toy import TOY_PATCH
     from emosym.training.base_reader import tokenize_texts, train_reader
+    from emosym.training.finish import use_bf16
 
     tokenizer = tokenizer_of(recipe)
     stories = stories_of(recipe, recipe.count)
@@ -134,7 +135,7 @@ def _train_reader(recipe: BaseRecipe, progress: bool) -> None:
         optim.muon_lr,
         recipe.reader.hidden_size,
         recipe.reader.layers,
-        optim.bf16,
+        use_bf16(optim),
     )
     folder = recipe.out / "base" / "reader"
     save_reader(model, tokenizer, folder)

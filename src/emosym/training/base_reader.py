@@ -159,7 +159,7 @@ def train_reader(
     model = build_toy_reader(tokenizer, seed, hidden_size, layers)
     batch_vision_attention(model.model.visual)
     model.train()
-    pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]
+    pad = int(tokenizer.pad_token_id)
     chat = chat_tokens(tokenizer, image_tokens_of(model))
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:

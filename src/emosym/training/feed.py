@@ -75,9 +75,7 @@ def picture_feed(
 ) -> Feed:
     """Build a feed from pictures in memory (N, S, S, 3) uint8, such as paintings of the bank."""
     features = encode_pictures(reader, pictures)
-    return Feed(
-        reader, tuple(samples), targets, targets.argmax(1).numpy(), pictures, features
-    )
+    return Feed(reader, tuple(samples), targets, targets.argmax(1).numpy(), pictures, features)
 
 
 def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emosym.config import Recipe
+from emosym.config import OptimSection, Recipe
+from emosym.device import cpu_plan
 from emosym.files import write_text
 from emosym.metrics.calibration import fit_temperature
 from emosym.models.checkpoint import EmoSymModel, save_checkpoint
@@ -40,8 +41,15 @@ def loop_settings(name: str, recipe: Recipe) -> LoopSettings:
         log_every=optim.log_every,
         max_grad_norm=optim.max_grad_norm,
         accumulate=optim.accumulate,
-        bf16=optim.bf16,
+        bf16=use_bf16(optim),
     )
+
+
+def use_bf16(optim: OptimSection) -> bool:
+    """Return whether to compute in bf16: as the recipe says, else by measurement on a CPU."""
+    if optim.bf16 is not None:
+        return optim.bf16
+    return torch.cuda.is_available() or cpu_plan().dtype == "bfloat16"
 
 
 def finish_stage(

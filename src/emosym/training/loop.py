@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from emosym.errors import EmoSymError, UsageError
-from emosym.files import write_text
+from emosym.files import disk_errors, write_text
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.training.optim import Schedule
 from emosym.training.progress import training_bar
@@ -47,6 +47,7 @@ class LoopSettings:
     accumulate: int = 1
     bf16: bool = True
     repeat: int = 1  # a batch serves this many steps in a row
+    shuffle: bool = True  # False: the data are in their order already
 
 
 def batch_indices(seed: int, name: str, step: int, batch_size: int, data_size: int) -> np.ndarray:
@@ -81,7 +82,7 @@ def run_loop(
 
     Raises:
         UsageError: for an empty data set or a batch size below 1.
-        EmoSymError: when a loss is not finite; the last good state stays on disk.
+        EmoSymError: when a loss or gradient is not finite; the last good state stays on disk.
     """
     if data_size < 1 or settings.batch_size < 1 or settings.steps < 0:
         raise UsageError(
@@ -142,7 +143,11 @@ def _one_step(
     """Run one optimizer step over this process's share of the batch; return the mean losses."""
     rank, world = accelerator.process_index, accelerator.num_processes
     turn = step // settings.repeat
-    indices = batch_indices(settings.seed, settings.name, turn, settings.batch_size, data_size)
+    if settings.shuffle:
+        indices = batch_indices(settings.seed, settings.name, turn, settings.batch_size, data_size)
+    else:
+        first = turn * settings.batch_size
+        indices = np.arange(first, first + settings.batch_size) % data_size
     parts = [p for p in np.array_split(indices[rank::world], settings.accumulate) if len(p)]
     torch.manual_seed(stream_seed(settings.seed, settings.name, step, rank))
     sums: dict[str, float] = {}
@@ -154,22 +159,28 @@ def _one_step(
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(parts)
     if not np.isfinite(sums["loss"]):
-        raise EmoSymError(
-            f"{settings.name}: the loss is {sums['loss']} at step {step}. Lower the learning "
-            f"rate, then start again: it goes on from the last state in {settings.out}."
-        )
+        raise _not_finite(settings, "loss", sums["loss"], step)
     parameters = [p for p in weights.values() if isinstance(p, nn.Parameter)]
     if world > 1:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad = accelerator.reduce(parameter.grad, "mean")
-    if settings.max_grad_norm > 0:
-        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+    largest = settings.max_grad_norm if settings.max_grad_norm > 0 else float("inf")
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, largest))
+    if not np.isfinite(norm):  # such a step would spoil the weights, and the state after them
+        raise _not_finite(settings, "gradient", norm, step)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return sums
+
+
+def _not_finite(settings: LoopSettings, what: str, value: float, step: int) -> EmoSymError:
+    return EmoSymError(
+        f"{settings.name}: the {what} is {value} at step {step}. Lower the learning rate, then "
+        f"start again: it goes on from the last state in {settings.out}."
+    )
 
 
 @torch.no_grad()
@@ -219,7 +230,7 @@ class _Logger:
         seconds = max(time.monotonic() - self._clock, 1e-9)
         speed = self._count * self._settings.batch_size / seconds
         if self._main:
-            with self._path.open("a") as stream:
+            with disk_errors(self._path), self._path.open("a") as stream:
                 row = {"step": done, **self._last, "samples_per_second": round(speed, 1)}
                 stream.write(json.dumps(row) + "\n")
             for name, value in self._last.items():

@@ -66,9 +66,10 @@ def attribute_loss(
     `condition`, `texts` (B, D) are pooled text-encoder outputs of the condition prompt and of the
     attribute text; each picture is weighted by its emotion confidence (B,).
     """
-    scores = nn.functional.normalize(condition.float(), dim=-1) @ nn.functional.normalize(
-        texts.float(), dim=-1
-    ).T
+    scores = (
+        nn.functional.normalize(condition.float(), dim=-1)
+        @ nn.functional.normalize(texts.float(), dim=-1).T
+    )
     scores = scores / PUBLISHED_TEMPERATURE
     same = (groups[:, None] == groups[None, :]) & ~torch.eye(
         len(groups), dtype=torch.bool, device=groups.device

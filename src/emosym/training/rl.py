@@ -23,7 +23,7 @@ from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, Prefix, Thought, think
 from emosym.rewards.labels import LABEL_REWARDS, LabelReward, parity_beta
 from emosym.training.feed import Feed, open_feeds, read_all
-from emosym.training.finish import StageResult, finish_stage, loop_settings
+from emosym.training.finish import StageResult, finish_stage, loop_settings, use_bf16
 from emosym.training.loop import run_loop
 from emosym.training.losses import brier_loss, kl_to_reference, label_loss
 from emosym.training.optim import build_optimizers, cosine
@@ -54,7 +54,7 @@ def train_rl(
         raise unknown_name("reward", recipe.reward, LABEL_REWARDS)
     reasoner = model.reader.reasoner
     reasoner.eval().requires_grad_(False)
-    reference = read_all(train, recipe.optim.batch_size, bf16=recipe.optim.bf16).logits
+    reference = read_all(train, recipe.optim.batch_size, bf16=use_bf16(recipe.optim)).logits
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +64,7 @@ def generate(
     if emotion is not None and mix is not None:
         raise UsageError("Give an emotion or --mix, not both.")
     wanted = emotion if mix is None else parse_mix(mix)
-    stem = file_stem(emotion or mix or like or f"valence-{valence}-arousal-{arousal}", seed)
+    stem = file_stem(wanted or like or {"valence": valence or 0, "arousal": arousal or 0}, seed)
     folder = out or Path("paintings") / stem
     check_output(folder / SHEET)
     pipeline = open_pipeline(model, device)
@@ -119,16 +119,28 @@ def parse_mix(text: str) -> dict[str, float]:
     return weights
 
 
-def file_stem(wanted: str | Path, seed: int) -> str:
-    """Return a file name for a request: letters, digits and dashes."""
-    text = wanted.stem if isinstance(wanted, Path) else wanted
+def file_stem(wanted: str | Path | Mapping[str, float], seed: int) -> str:
+    """Return a file name for a request: letters, digits, dots and dashes."""
+    if isinstance(wanted, Path):
+        text = f"like-{wanted.stem}"
+    elif isinstance(wanted, str):
+        text = wanted
+    else:
+        text = "-".join(f"{name}-{number:g}" for name, number in wanted.items())
     slug = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60] or "painting"
     return f"{slug}-seed{seed}"
 
 
-def title_of(asked: dict[str, Any] | Any, prompt: str) -> str:
+def title_of(asked: Mapping[str, Any], prompt: str) -> str:
     """Return what was asked for, in a line."""
-    parts = [f"{key}: {value}" for key, value in asked.items() if key != "weights"]
+    parts = []
+    for key, value in asked.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{name} {number:g}" for name, number in value.items())
+        if key == "like":
+            value = Path(value).name
+        if key != "weights":
+            parts.append(str(value) if key == "emotion" else f"{key} {value}")
     return ", ".join([*parts, *([f"prompt: {prompt}"] if prompt != "{}" else [])])
 
 

@@ -12,11 +12,13 @@ import typer
 
 from emosym import __version__
 from emosym.apps.cli import bank
+from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
 from emosym.apps.cli.generate import generate
 from emosym.apps.cli.report import report
 from emosym.apps.cli.storybook import storybook
+from emosym.apps.cli.train import train
 from emosym.apps.cli.understand import understand
 from emosym.errors import EmoSymError
 
@@ -33,6 +35,8 @@ data = typer.Typer(help="Make and check data.", no_args_is_help=True)
 
 app.command()(understand)
 app.command()(generate)
+app.command()(train)
+app.command()(demo)
 app.command()(evaluate)
 app.command()(report)
 app.command()(doctor)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-    from emosym.types import GenerationOutput
+    from emosym.types import GenerationOutput, UnderstandingOutput
 
 CELL = 192
 GAP = 14
@@ -35,13 +35,17 @@ def contact_sheet(outputs: Sequence[GenerationOutput], title: str) -> Image.Imag
         x = GAP + index % columns * (CELL + GAP)
         y = 2 * LINE + GAP + index // columns * (CELL + 2 * LINE + GAP)
         sheet.paste(_cell(output.image), (x, y))
-        reading = output.reading
-        top = sorted(reading.probabilities.items(), key=lambda item: -item[1])
-        first, second = (f"{name} {share:.2f}" for name, share in top[:2])
-        draw.text((x, y + CELL + 3), first, INK, large)
-        note = "outside its world" if reading.outside else second
-        draw.text((x, y + CELL + 3 + LINE), note, FAINT, small)
+        above, below = _caption(output.reading)
+        draw.text((x, y + CELL + 3), above, INK, large)
+        draw.text((x, y + CELL + 3 + LINE), below, FAINT, small)
     return sheet
+
+
+def _caption(reading: UnderstandingOutput) -> tuple[str, str]:
+    """Return two lines; outside its world the model's emotion is not claimed."""
+    top = sorted(reading.probabilities.items(), key=lambda item: -item[1])
+    first, second = (f"{name} {share:.2f}" for name, share in top[:2])
+    return ("outside its world", f"nearest: {first}") if reading.outside else (first, second)
 
 
 def _cell(image: Image.Image) -> Image.Image:

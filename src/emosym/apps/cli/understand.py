@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -107,18 +106,12 @@ def open_pipeline(model: str, device: str = "auto") -> EmoSymPipeline:
     from rich.console import Console
 
     with Console(stderr=True).status("opening the model"):
-        quiet_libraries()
+        from transformers.utils import logging
+
         from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
+        logging.disable_progress_bar()
         return EmoSymPipeline.from_pretrained(model, device)
-
-
-def quiet_libraries() -> None:
-    """Keep the libraries' own progress bars and notes off the terminal."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
 
 
 def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
@@ -127,14 +120,16 @@ def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
     Raises:
         UsageError: when none of the paths names a picture.
     """
-    from emosym.data.images import find_images
+    from emosym.data.images import GLOB, URL, find_images
 
     found: list[Path | BadInput] = []
     for path in paths:
         try:
             found += find_images([path])
         except UsageError as error:
-            found.append(BadInput(path, str(error)))
+            missing = not GLOB.search(path) and not URL.match(path) and not Path(path).exists()
+            sentence = f"{path!r} cannot be read as a picture: there is no such file."
+            found.append(BadInput(path, sentence if missing else str(error)))
     if all(isinstance(item, BadInput) for item in found):
         raise UsageError(next(item.error for item in found if isinstance(item, BadInput)))
     return found
@@ -217,7 +212,7 @@ def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
     """Return emotion, confidence, polarity and domain as rich markup."""
     if isinstance(found, BadInput):
         # the file's name stands beside it
-        sentence = found.error.removeprefix(f"{found.source!r} ")
+        sentence = found.error.removeprefix(f"{found.source!r} ").replace(" as a picture:", ":", 1)
         return f"[red]{_escaped(sentence)}[/red]", "", "", ""
     domain = "" if found.in_domain is None else f"{found.in_domain:.2f}"
     if found.outside:
@@ -226,11 +221,9 @@ def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
 
 
 def display_names(sources: Sequence[str]) -> list[str]:
-    """Return the sources without the folders they have in common."""
-    if len(sources) < 2:
-        return [Path(source).name for source in sources]
-    shared = os.path.commonpath([Path(source).parent.absolute() for source in sources])
-    return [os.path.relpath(Path(source).absolute(), shared) for source in sources]
+    """Return file names, or the whole paths where two are the same."""
+    names = [Path(source).name or source for source in sources]
+    return names if len(set(names)) == len(names) else list(sources)
 
 
 def _escaped(text: str) -> str:

@@ -1,0 +1,221 @@
+"""The whole loop once, at laptop size: data, four stages, readings, paintings, bank, report.
+
+Everything lands in one run folder, and every part is skipped when it is already there: a stopped
+demo goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from emosym.config import StageRecipe, load_recipe
+from emosym.data.images import find_images, load_image
+from emosym.data.sources import open_dataset
+from emosym.data.storybook import write_storybook
+from emosym.evaluation.report import build_report
+from emosym.evaluation.results import write_result
+from emosym.evaluation.run_folder import (
+    save_thumbnail,
+    worth_showing,
+    write_paintings,
+    write_readings,
+    write_space,
+)
+from emosym.evaluation.runner import ReadSplit, evaluate_painting, evaluate_reading
+from emosym.files import read_json, write_json
+from emosym.memory.bank import Bank
+from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.training.run import run_recipe
+from emosym.types import BadInput, UnderstandingOutput
+
+log = logging.getLogger(__name__)
+STAGES = ("align", "rl", "joint", "feedback")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """How large the demo is. `images` are extra pictures to read, files or folders."""
+
+    out: Path
+    seed: int = 0
+    base: str = "storybook-base"
+    train: int = 6000
+    val: int = 1000
+    test: int = 4000
+    paintings: int = 20
+    workers: int = 2
+    images: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+
+def run_demo(settings: DemoSettings, say: Say) -> Path:
+    """Run the demo and return the path of its report; `say` gets one line per part."""
+    began = time.monotonic()
+    out = settings.out
+    data = out / "data"
+    counts = {"train": settings.train, "val": settings.val, "test": settings.test}
+    say(f"Drawing {sum(counts.values()):,} storybook pictures")
+    write_storybook(data, counts, size=64, seed=settings.seed, workers=settings.workers)
+    rows = [_table_row("data", time.monotonic() - began, {"pictures": sum(counts.values())})]
+    init = settings.base
+    for stage in STAGES:
+        recipe = stage_recipe(settings, stage, init)
+        say(f"Training stage {stage}")
+        start = time.monotonic()
+        checkpoint, values = run_recipe(recipe)
+        rows.append(_timed_row(out, stage, time.monotonic() - start, values))
+        init = str(checkpoint)
+    say("Reading the test split, and painting every emotion")
+    start = time.monotonic()
+    pipeline = EmoSymPipeline.from_pretrained(init)
+    test = open_dataset("storybook", data, "test")
+    read = evaluate_reading(pipeline, test, seed=settings.seed, workers=settings.workers)
+    write_result(out / "results" / "understanding.json", read.result)
+    write_test_readings(out, pipeline, read)
+    painted = evaluate_painting(
+        pipeline, test, settings.paintings, seed=settings.seed, workers=settings.workers
+    )
+    write_result(out / "results" / "paintings.json", painted.result)
+    write_paintings(out, painted.outputs, painted.judged)
+    write_points(out, pipeline, read, painted.outputs)
+    if settings.images:
+        say("Reading your pictures")
+        write_user_readings(out, pipeline, settings.images)
+    write_bank(out, real_counts(data))
+    rows.append(_table_row("evaluation", time.monotonic() - start, headline(read, painted.result)))
+    write_json(out / "stages.json", rows)
+    about = {
+        "title": "EmoSym demo",
+        "preset": settings.base,
+        "command": "make demo",
+        "seed": settings.seed,
+        "minutes": round(sum(row["minutes"] for row in rows), 2),
+        "note": "Storybook is a controlled world: nothing here is a claim about photographs.",
+    }
+    write_json(out / "run.json", about)
+    return build_report(out, out / "report.html")
+
+
+def stage_recipe(settings: DemoSettings, stage: str, init: str) -> StageRecipe:
+    """Return a stage's demo recipe in the demo's folder."""
+    places = [
+        f"out={json.dumps(str(settings.out / stage))}",
+        f"init={json.dumps(init)}",
+        f"data.root={json.dumps(str(settings.out / 'data'))}",
+        f"data.workers={settings.workers}",
+        f"seed={settings.seed}",
+    ]
+    chosen = [o.partition(".")[2] for o in settings.overrides if o.startswith(f"{stage}.")]
+    return load_recipe(f"demo-{stage}", [*places, *chosen])
+
+
+def write_test_readings(out: Path, pipeline: EmoSymPipeline, read: ReadSplit) -> None:
+    """Write the test readings, with pictures and spoken rationales where they are worth showing."""
+    shown = worth_showing(read.probabilities, read.labels)
+    pictures = [load_image(read.paths[i]) for i in shown]
+    explained = pipeline.understand(pictures, explain=True)
+    readings: list[UnderstandingOutput | BadInput] = list(read.readings)
+    for place, reading in zip(shown, explained, strict=True):
+        readings[place] = reading
+    labels = [pipeline.space.labels[i] for i in read.labels]
+    rows = list(zip(read.names, readings, labels, strict=True))
+    write_readings(out, "test", rows, dict(zip(shown, pictures, strict=True)))
+
+
+def write_user_readings(out: Path, pipeline: EmoSymPipeline, images: Sequence[Path]) -> None:
+    """Read the user's files and folders; a bad file is an error row."""
+    rows: list[tuple[str, UnderstandingOutput | BadInput, str | None]] = []
+    pictures: dict[int, Image.Image] = {}
+    for source, reading in pipeline.understand_many(list(find_images(images))):
+        if isinstance(reading, UnderstandingOutput):
+            pictures[len(rows)] = load_image(Path(source))
+        rows.append((Path(source).name, reading, None))
+    write_readings(out, "user", rows, pictures)
+
+
+def write_points(
+    out: Path, pipeline: EmoSymPipeline, read: ReadSplit, painted: Any
+) -> None:
+    """Write the emotion space's plane: real pictures by label, paintings by what was asked."""
+    labels = pipeline.space.labels
+    outputs = [(label, output) for label, many in painted.items() for output in many]
+    write_space(
+        out,
+        np.stack([reading.emotion_latent for reading in read.readings]),
+        [labels[i] for i in read.labels],
+        np.stack([output.reading.emotion_latent for _, output in outputs]),
+        [label for label, _ in outputs],
+    )
+
+
+def real_counts(data: Path) -> dict[str, int]:
+    """Return how many real training pictures each emotion has."""
+    train = open_dataset("storybook", data, "train")
+    found = np.bincount(train.labels(), minlength=len(train.space))
+    return {label: int(n) for label, n in zip(train.space.labels, found, strict=True)}
+
+
+def write_bank(out: Path, real: dict[str, int]) -> None:
+    """Write the bank before and after feedback, with a few remembered paintings of each emotion."""
+    bank = Bank.open(out / "feedback" / "bank")
+    entries = bank.read()
+    made = {label: sum(e.intent == label for e in entries) for label in bank.space.labels}
+    thumbnails: list[dict[str, Any]] = []
+    for label in bank.space.labels:
+        chosen = [e for e in entries if e.intent == label]
+        for entry in sorted(chosen, key=lambda e: -e.agreement)[:4]:
+            image = save_thumbnail(Image.fromarray(entry.pixels()), out / "bank", entry.id)
+            thumbnails.append(
+                {
+                    "image": image.relative_to(out).as_posix(),
+                    "emotion": label,
+                    "score": round(float(entry.agreement), 3),
+                    "origin": f"round {entry.provenance.round}",
+                }
+            )
+    nothing = dict.fromkeys(bank.space.labels, 0)
+    for name, generated, shown in (("before", nothing, []), ("after", made, thumbnails)):
+        write_json(
+            out / f"bank_{name}.json",
+            {
+                "entries": sum(real.values()) + sum(generated.values()),
+                "real": sum(real.values()),
+                "generated": sum(generated.values()),
+                "per_emotion": {
+                    label: {"real": real[label], "generated": generated[label]} for label in real
+                },
+                "thumbnails": shown,
+            },
+        )
+
+
+def headline(read: ReadSplit, paintings: dict[str, Any]) -> dict[str, float]:
+    """Return the few numbers of the stage table's last row."""
+    wanted = ("accuracy", "best_achievable", "emo_a_judge_a", "emo_a_judge_b", "coverage")
+    values = {**read.result["values"], **paintings["values"]}
+    return {k: float(values[k]) for k in wanted if isinstance(values.get(k), (int, float))}
+
+
+def _table_row(stage: str, seconds: float, metrics: dict[str, float]) -> dict[str, Any]:
+    return {"stage": stage, "minutes": round(seconds / 60, 2), "metrics": metrics}
+
+
+def _timed_row(
+    out: Path, stage: str, seconds: float, values: dict[str, float]
+) -> dict[str, Any]:
+    """Return a stage's row; its time is kept from the run that did the work."""
+    path = out / stage / "minutes.json"
+    if not path.is_file():
+        write_json(path, {"minutes": round(seconds / 60, 2)})
+    row = _table_row(stage, seconds, values)
+    return {**row, **read_json(path, "stage time")}

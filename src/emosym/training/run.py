@@ -1,0 +1,75 @@
+"""Run any recipe: the stage's own function, once; a finished run is not run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emosym.config import (
+    AlignRecipe,
+    BaseRecipe,
+    FeedbackRecipe,
+    JointRecipe,
+    RlRecipe,
+    StageRecipe,
+    dump_recipe,
+)
+from emosym.errors import UsageError
+from emosym.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from emosym.training.finish import StageResult
+
+FINISHED = "finished.json"
+
+
+def run_recipe(recipe: StageRecipe, progress: bool = True) -> tuple[Path, dict[str, float]]:
+    """Run a recipe in its output folder; returns its checkpoint or base, and held-out numbers.
+
+    A run that was stopped goes on; one that is finished returns at once.
+
+    Raises:
+        UsageError: when the output folder holds a run of another recipe.
+    """
+    resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
+    if written.is_file() and written.read_text() != resolved:
+        raise UsageError(
+            f"{recipe.out} holds a run of another recipe (see {written}). Choose another `out`, "
+            "or remove that folder."
+        )
+    artefact = recipe.out / ("base" if isinstance(recipe, BaseRecipe) else "checkpoint")
+    marker = recipe.out / FINISHED
+    if marker.is_file() and artefact.is_dir():
+        values: dict[str, float] = read_json(marker, "finished run")
+        return artefact, values
+    write_text(written, resolved)
+    values = {}
+    if isinstance(recipe, BaseRecipe):
+        from emosym.training.base import run_base
+
+        run_base(recipe, progress)
+    else:
+        values = _run_stage(recipe, progress).values
+    write_json(marker, values)
+    return artefact, values
+
+
+def _run_stage(
+    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe, progress: bool
+) -> StageResult:
+    """Import and run one of the four stages."""
+    if isinstance(recipe, AlignRecipe):
+        from emosym.training.align import run_align
+
+        return run_align(recipe, progress)
+    if isinstance(recipe, RlRecipe):
+        from emosym.training.rl import run_rl
+
+        return run_rl(recipe, progress)
+    if isinstance(recipe, JointRecipe):
+        from emosym.training.joint import run_joint
+
+        return run_joint(recipe, progress)
+    from emosym.training.feedback import run_feedback
+
+    return run_feedback(recipe, progress)

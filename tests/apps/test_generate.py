@@ -1,0 +1,185 @@
+"""`emosym generate` and `emosym evaluate` on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emosym.apps.cli.generate import file_stem, parse_mix, title_of
+from emosym.apps.cli.main import main
+from emosym.errors import UsageError
+from emosym.evaluation.results import read_result
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Run the command in this process; returns (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emosym", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capfd.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    monkeypatch.setenv("COLUMNS", "120")
+    return run
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_pictures_readings_and_sheet_are_written(command, tiny_checkpoint, tmp_path) -> None:
+    out = tmp_path / "out"
+    ask = ("--model", tiny_checkpoint, "--out", out, "--steps", 1)
+    code, said, _ = command("generate", "awe", "-n", 3, "--batch-size", 2, *ask)
+    assert code == 0
+    names = [f"awe-seed0-{i:04d}.png" for i in range(3)]
+    assert sorted(p.name for p in out.iterdir()) == [*names, "readings.jsonl", "sheet.png"]
+    rows = lines(out / "readings.jsonl")
+    assert [row["image"] for row in rows] == names
+    assert all(row["request"]["weights"] == {"awe": 1.0} for row in rows)
+    assert all(name in said for name in names)
+    assert Image.open(out / names[0]).size == (64, 64)
+    first = (out / names[0]).read_bytes()
+    # the same request paints the same picture; another one adds to the folder
+    command("generate", "awe", "-n", 1, *ask)
+    assert (out / names[0]).read_bytes() == first
+    code, _, _ = command("generate", "--mix", "awe=.7,fear=.3", "-n", 1, *ask)
+    assert code == 0
+    kept = [row["image"] for row in lines(out / "readings.jsonl")]
+    assert sorted(kept) == [*sorted(["awe-0.7-fear-0.3-seed0-0000.png", *names])]
+
+
+def test_other_ways_to_ask(command, tiny_checkpoint, tiny_pictures, tmp_path) -> None:
+    Image.fromarray(tiny_pictures.pictures[0]).save(tmp_path / "like me.png")
+    ask = ("--model", tiny_checkpoint, "--out", tmp_path / "o", "--steps", 1, "-n", 1)
+    assert command("generate", "--like", tmp_path / "like me.png", *ask)[0] == 0
+    assert command("generate", "--valence", 2, "--arousal", 6, "--seed", 3, *ask)[0] == 0
+    images = {row["image"]: row["request"] for row in lines(tmp_path / "o" / "readings.jsonl")}
+    assert set(images) == {"like-like-me-seed0-0000.png", "valence-2-arousal-6-seed3-0000.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("aew",), "Did you mean 'awe'"),
+        ((), "exactly one of"),
+        (("awe", "--mix", "fear=1"), "not both"),
+        (("--mix", "fear"), "must look like"),
+        (("awe", "--like", "gone.png"), "exactly one of"),
+        (("--like", "gone.png"), "no such file"),
+        (("awe", "-n", "0"), "num_images must be 1 or more"),
+        (("awe", "--steps", "0"), "num_inference_steps must be"),
+        (("awe", "--model", "storybok"), "Did you mean 'storybook'"),
+    ],
+)
+def test_bad_requests_write_nothing(
+    command, tiny_checkpoint, tmp_path, arguments, sentence
+) -> None:
+    model = () if "--model" in arguments else ("--model", tiny_checkpoint)
+    code, out, err = command("generate", *arguments, *model, "--out", tmp_path / "o")
+    assert (code, out) == (2, "")
+    assert sentence in err and "Traceback" not in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_output_below_a_file_is_refused(command, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = command("generate", "awe", "--out", tmp_path / "file" / "o")
+    assert code == 2
+    assert "is a file, not a folder" in err
+
+
+def test_names_and_titles() -> None:
+    assert parse_mix("awe=.7, fear=.3") == {"awe": 0.7, "fear": 0.3}
+    with pytest.raises(UsageError, match="must look like"):
+        parse_mix("awe=much")
+    assert file_stem("../Ä/We ird", 2) == "we-ird-seed2"
+    assert file_stem("///", 0) == "painting-seed0"
+    assert title_of({"emotion": "awe", "weights": {}}, "{}") == "awe"
+    assert title_of({"like": "/home/me/a.png"}, "a {} dog") == "like a.png, prompt: a {} dog"
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> Path:
+    from emosym.data.storybook import write_storybook
+
+    root = tmp_path_factory.mktemp("book") / "book"
+    write_storybook(root, {"train": 2, "val": 2, "test": 40}, 64, 5)
+    return root
+
+
+def test_evaluate_writes_a_result(command, book, tiny_checkpoint, tmp_path) -> None:
+    out = tmp_path / "results" / "r.json"
+    ask = ("--model", tiny_checkpoint, "--data", book, "--out", out)
+    code, said, _ = command("evaluate", *ask)
+    assert code == 0
+    result = read_result(out)
+    assert (result["name"], result["n"]) == ("understanding", 40)
+    # the exact posterior of this book is known, so the best possible reading is in the result
+    assert result["values"]["best_accuracy"] > 0.8
+    assert 0 <= result["values"]["accuracy"] <= 1
+    assert "accuracy" in said
+    assert command("evaluate", *ask, "--limit", 6, "--seed", 1)[0] == 0
+    assert read_result(out)["n"] == 6
+    code, _, err = command("evaluate", *ask, "--paint", 2)
+    assert code == 1
+    assert "has no judges" in err
+    code, _, err = command("evaluate", *ask, "--split", "tset")
+    assert code == 2
+    assert "splits there" in err
+
+
+def test_evaluate_judges_paintings(book, tiny_checkpoint, tiny_base, tmp_path) -> None:
+    import torch
+
+    from emosym.data.emoset import load_emoset
+    from emosym.data.storybook import FACES, OBJECTS, SCENES
+    from emosym.emotions import MIKELS8
+    from emosym.evaluation.runner import evaluate_painting, evaluate_reading
+    from emosym.models.judge import JUDGE_NAMES, judge_config, save_judge
+    from emosym.models.judge_nets import JudgeNet
+    from emosym.models.presets import write_base
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    names = {"scene": tuple(SCENES), "object": tuple(OBJECTS), "face": tuple(FACES)}
+    torch.manual_seed(0)
+    for name in JUDGE_NAMES:
+        config = judge_config(name, MIKELS8.labels, names)
+        save_judge(JudgeNet(config), config, base / "judges")
+    write_base(base, 64, {})
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
+    described = json.loads((folder / "emosym.json").read_text())
+    (folder / "emosym.json").write_text(json.dumps(described | {"base": str(base)}))
+    pipeline = EmoSymPipeline.from_pretrained(folder, "cpu")
+    dataset = load_emoset(book, "test")
+    done = []
+    painted = evaluate_painting(
+        pipeline, dataset, 2, num_inference_steps=1, batch_size=2, progress=done.append
+    )
+    assert painted.result["n"] == sum(done) == 16
+    assert set(painted.result["extractors"]) == set(JUDGE_NAMES)
+    assert set(painted.outputs) == set(MIKELS8.labels)
+    right = np.mean([
+        seen == label for label, many in painted.judged["judge-a"].items() for seen in many
+    ])  # fmt: skip
+    assert painted.result["values"]["emo_a_judge_a"] == pytest.approx(right)
+    read = evaluate_reading(pipeline, dataset, limit=5)
+    assert len(read.readings) == len(read.names) == 5
+    wanted = np.array([MIKELS8.index(reading.emotion) for reading in read.readings])
+    assert read.result["values"]["accuracy"] == pytest.approx(np.mean(wanted == read.labels))
+    (book / dataset.images[0]).rename(tmp_path / "away.png")
+    try:
+        with pytest.raises(UsageError, match="no such file"):
+            evaluate_reading(pipeline, dataset)
+    finally:
+        (tmp_path / "away.png").rename(book / dataset.images[0])
