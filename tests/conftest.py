@@ -67,7 +67,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).save_pretrained(str(folder / "reader"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TINY_SEED)
-        vae = build_autoencoder(8, (1, 1, 1), (1, 1, 1))  # 64 px to 8 x 8 latents
+        vae = build_autoencoder(8, (1, 1, 1), (1, 1, 1), 2)  # 64 px to 8 x 8 latents
         painter = build_painter(tokenizer, (16, 16, 32), 32, 48, vae)
         painter.unet.register_to_config(sample_size=8)
         # zeroed outputs would hide the conditions from an untrained U-Net

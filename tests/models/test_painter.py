@@ -46,7 +46,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def painter(tokenizer) -> Painter:
     torch.manual_seed(0)
-    built = build_painter(tokenizer, (16, 16, 32), 32, 24, build_autoencoder(8, (1, 1), (1, 1)))
+    built = build_painter(tokenizer, (16, 16, 32), 32, 24, build_autoencoder(8, (1, 1), (1, 1), 2))
     for module in built.modules().values():
         module.eval()
     return built
@@ -101,7 +101,7 @@ def test_pictures_and_pixels_are_inverse() -> None:
 
 def test_latents_have_the_scale_that_the_configuration_says() -> None:
     torch.manual_seed(0)
-    vae = build_autoencoder(8, (1, 1), (1, 1)).eval()
+    vae = build_autoencoder(8, (1, 1), (1, 1), 2).eval()
     pixels = torch.rand(2, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         plain = encode_with(vae, pixels)

@@ -22,7 +22,7 @@ from emosym.seeds import torch_rng
 def painter() -> Painter:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["a red street with a big dog"] * 4, 320)
-    built = build_painter(tokenizer, (16, 16, 32), 32, 24, build_autoencoder(8, (1, 1), (1, 1)))
+    built = build_painter(tokenizer, (16, 16, 32), 32, 24, build_autoencoder(8, (1, 1), (1, 1), 2))
     torch.nn.init.normal_(built.unet.conv_out.weight, std=0.1)  # an untrained one says nothing
     for module in built.modules().values():
         module.eval().requires_grad_(False)
@@ -31,7 +31,7 @@ def painter() -> Painter:
 
 def test_flow_targets() -> None:
     tokenizer = train_tokenizer(["a"] * 4, 320)
-    painter = build_painter(tokenizer, (16, 16, 16), 32, 8, build_autoencoder(8, (1, 1), (1, 1)))
+    painter = build_painter(tokenizer, (16, 16, 16), 32, 8, build_autoencoder(8, (1, 1), (1, 1), 2))
     x, e = torch.full((2, 4, 1, 1), 2.0), torch.full((2, 4, 1, 1), -1.0)
     noisy, target = noisy_and_target(painter, x, e, torch.tensor([250.0, 1000.0]))
     assert noisy[:, 0, 0, 0].tolist() == [1.25, -1.0]  # .75 * 2 - .25, pure noise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from emosym.errors import UsageError
 from emosym.models.autoencoder import build_autoencoder, encode_with, to_pixels
@@ -18,9 +20,11 @@ from emosym.training.base_painter import (
     BasePainterSettings,
     autoencoder_losses,
     encode_corpus,
+    evaluate_base_painter,
     train_autoencoder,
     train_base_painter,
 )
+from emosym.training.contact_sheet import contact_sheet, edge_energy
 
 TINY = BasePainterSettings(
     autoencoder_steps=20, unet_steps=20, batch_size=8, checkpoint_every=10, ema_decay=0.5
@@ -31,7 +35,7 @@ TINY = BasePainterSettings(
 def tiny_models(monkeypatch) -> None:
     """Build the same classes, smaller, so that a step takes milliseconds."""
     monkeypatch.setattr(
-        base_painter, "build_autoencoder", lambda: build_autoencoder(8, (1, 1), (1, 1))
+        base_painter, "build_autoencoder", lambda: build_autoencoder(8, (1, 1), (1, 1), 2)
     )
     monkeypatch.setattr(
         base_painter,
@@ -66,13 +70,20 @@ def test_a_painter_comes_out_learns_and_is_read_back(corpus, tokenizer, tmp_path
     assert float(latents.std()) == pytest.approx(1.0, abs=0.05)
     for stage in ("autoencoder", "unet"):
         rows = (tmp_path / stage / "metrics.jsonl").read_text().splitlines()
-        losses = [float(__import__("json").loads(row)["loss"]) for row in rows]
+        losses = [float(json.loads(row)["loss"]) for row in rows]
         assert losses[-1] < losses[0]
     stamp = (tmp_path / "painter" / "model_index.json").stat().st_mtime_ns
     again = train_base_painter(tmp_path, tokenizer, pictures, captions, TINY, progress=False)
     assert (tmp_path / "painter" / "model_index.json").stat().st_mtime_ns == stamp
     ours, theirs = painter.unet.state_dict(), again.unet.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    painted = evaluate_base_painter(tmp_path, again, pictures[:8], captions[:8], 0, 2)
+    assert painted.shape == (8, 32, 32, 3)
+    with Image.open(tmp_path / "samples.png") as sheet:
+        assert sheet.size == (8 * 32 * 2, 3 * 32 * 2)
+    measured = json.loads((tmp_path / "samples.json").read_text())
+    assert measured["captions"] == captions[:8]
+    assert measured["edge_ratio"] > 0
 
 
 @pytest.mark.usefixtures("tiny_models")
@@ -101,7 +112,7 @@ def test_an_interrupted_autoencoder_goes_on_to_the_same_weights(
 
 def test_autoencoder_losses_by_hand(monkeypatch) -> None:
     """A decoder that says 0 for a checkerboard of 1 and -1: L1 = L2 = 1, edges = 2 + 2."""
-    vae = build_autoencoder(8, (1, 1), (1, 1))
+    vae = build_autoencoder(8, (1, 1), (1, 1), 2)
     board = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * 2.0 - 1
     pixels = board.expand(1, 3, 8, 8)
     monkeypatch.setattr(base_painter, "raw_pictures", lambda v, z: torch.zeros(1, 3, 8, 8))
@@ -117,7 +128,7 @@ def test_autoencoder_losses_by_hand(monkeypatch) -> None:
 def test_encoded_corpus_is_the_encoding_and_refuses_others(corpus, tmp_path: Path) -> None:
     pictures, _ = corpus
     torch.manual_seed(0)
-    vae = build_autoencoder(8, (1, 1), (1, 1)).eval()
+    vae = build_autoencoder(8, (1, 1), (1, 1), 2).eval()
     stored = encode_corpus(tmp_path / "latents.npy", vae, pictures)
     with torch.no_grad():
         wanted = encode_with(vae, to_pixels(torch.from_numpy(pictures[:4]))).numpy()
@@ -134,3 +145,11 @@ def test_wrong_input_is_refused(corpus, tokenizer, tmp_path: Path) -> None:
         train_base_painter(
             tmp_path, tokenizer, pictures.astype(np.float32), captions, dataclasses.replace(TINY)
         )
+
+
+def test_edge_energy_by_hand() -> None:
+    """Stripes of 0 and 100: every horizontal step is 100, every vertical one 0."""
+    stripes = np.tile(np.array([0, 100], np.uint8)[None, :, None], (4, 2, 3))[None]
+    assert edge_energy(stripes) == 50.0
+    with pytest.raises(UsageError, match="at least 8"):
+        contact_sheet(stripes)

@@ -143,9 +143,7 @@ def write_user_readings(out: Path, pipeline: EmoSymPipeline, images: Sequence[Pa
     write_readings(out, "user", rows, pictures)
 
 
-def write_points(
-    out: Path, pipeline: EmoSymPipeline, read: ReadSplit, painted: Any
-) -> None:
+def write_points(out: Path, pipeline: EmoSymPipeline, read: ReadSplit, painted: Any) -> None:
     """Write the emotion space's plane: real pictures by label, paintings by what was asked."""
     labels = pipeline.space.labels
     outputs = [(label, output) for label, many in painted.items() for output in many]
@@ -210,9 +208,7 @@ def _table_row(stage: str, seconds: float, metrics: dict[str, float]) -> dict[st
     return {"stage": stage, "minutes": round(seconds / 60, 2), "metrics": metrics}
 
 
-def _timed_row(
-    out: Path, stage: str, seconds: float, values: dict[str, float]
-) -> dict[str, Any]:
+def _timed_row(out: Path, stage: str, seconds: float, values: dict[str, float]) -> dict[str, Any]:
     """Return a stage's row; its time is kept from the run that did the work."""
     path = out / stage / "minutes.json"
     if not path.is_file():

@@ -17,6 +17,7 @@ from emosym.errors import UsageError
 from emosym.metrics.checks import as_labels, mean_defined, same_length
 from emosym.metrics.control import attribute_fidelity, edge_energy_ratio
 from emosym.metrics.generation import (
+    NEIGHBOURS,
     cosine_distance_per_emotion,
     coverage_per_emotion,
     emo_accuracy,
@@ -124,7 +125,9 @@ def _variety(
     first, second = np.concatenate(covered), np.concatenate(reference)
     painted_features, real_features = judge.features(made), judge.features(real)  # (., D)
     values: dict[str, Any] = {}
-    if len(first) >= 5:
+    # each emotion's pool: the paintings of it, and its other real pictures
+    pools = [len(c) - 1 + min(len(c), int((wanted == k).sum())) for k, c in enumerate(covered)]
+    if len(first) and min(p for p, c in zip(pools, covered, strict=True) if len(c)) >= NEIGHBOURS:
         target, target_kinds = real_features[first], kinds[first]
         each = coverage_per_emotion(target, target_kinds, painted_features, wanted, classes)
         again = coverage_per_emotion(

@@ -77,13 +77,12 @@ def evaluate_reading(
         raise UsageError(f"Sample {chosen.ids()[bare[0]]!r} of {chosen.split!r} has no label.")
     paths = tuple(chosen.image(index) for index in range(len(chosen)))
     readings: list[UnderstandingOutput] = []
-    for source, found in pipeline.understand_many(paths, batch_size, workers):
+    for _, found in pipeline.understand_many(paths, batch_size, workers):
         if isinstance(found, BadInput):
             raise UsageError(f"The split {chosen.split!r} of {chosen.root}: {found.error}")
         readings.append(found)
         if progress is not None:
             progress(1)
-        del source
     shares = np.array([list(reading.probabilities.values()) for reading in readings])  # (N, C)
     values = evaluate_understanding(
         shares, labels, votes_of(chosen), pipeline.space, storybook_posterior(chosen)

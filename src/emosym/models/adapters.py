@@ -41,14 +41,14 @@ def add_adapter(model: nn.Module, config: LoraConfig, name: str, seed: int) -> i
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, f"adapter-init-{name}"))
-        inject_adapter_in_model(config, model, adapter_name=name)
-    layers = [m for m in _adapted(model) if name in getattr(m, "lora_A", {})]
-    if not layers:
-        raise EmoSymError(
-            f"No layer matches the adapter's pattern {config.target_modules!r}: this backbone "
-            "names its projections differently."
-        )
-    return len(layers)
+        try:
+            inject_adapter_in_model(config, model, adapter_name=name)
+        except ValueError as error:
+            raise EmoSymError(
+                f"No layer matches the adapter's pattern {config.target_modules!r}: this backbone "
+                "names its projections differently."
+            ) from error
+    return sum(name in getattr(layer, "lora_A", {}) for layer in _adapted(model))
 
 
 def train_adapter(model: nn.Module, name: str, trainable: bool) -> list[nn.Parameter]:
@@ -99,8 +99,9 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
 
 @contextmanager
 def adapters_off(model: nn.Module) -> Iterator[None]:
-    """Run the backbone without its adapters."""
+    """Run the backbone without its adapters; what trains stays as it was."""
     layers = list(_adapted(model))
+    trained = [(p, p.requires_grad) for layer in layers for p in layer.parameters()]
     for layer in layers:
         layer.enable_adapters(False)
     try:
@@ -108,6 +109,8 @@ def adapters_off(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.enable_adapters(True)
+        for parameter, flag in trained:  # peft turns gradients off and on with its adapters
+            parameter.requires_grad_(flag)
 
 
 def has_adapter(model: nn.Module, name: str) -> bool:

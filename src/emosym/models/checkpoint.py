@@ -169,21 +169,26 @@ def embedding_rms(painter: Painter) -> list[float]:
     ]
 
 
-def save_checkpoint(model: EmoSymModel, folder: Path, card: str | None = None) -> None:
-    """Write a checkpoint folder by a rename: whole, or not there."""
+def save_checkpoint(
+    model: EmoSymModel, folder: Path, card: str | None = None, compact: bool = False
+) -> None:
+    """Write a checkpoint folder by a rename: whole, or not there.
+
+    `compact` stores weights in bf16, half the size, for shipping.
+    """
     temporary = folder.with_name(f".tmp-{folder.name}")
     with disk_errors(folder):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            _write_parts(model, temporary, card)
+            _write_parts(model, temporary, card, compact)
             shutil.rmtree(folder, ignore_errors=True)
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_parts(model: EmoSymModel, folder: Path, card: str | None) -> None:
+def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bool) -> None:
     reasoner = model.reader.reasoner
     _save(trained_parts(reasoner), folder / "reader.safetensors")
     _save(model.mappers.state_dict(), folder / MAPPERS)
@@ -201,6 +206,13 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None) -> None:
         write_text(folder / f"recipe-{i}-{model.stages[i]}.yaml", recipe)
     if card is not None:
         write_text(folder / "README.md", card)
+    if compact:
+        for path in folder.rglob("*.safetensors"):
+            half = {
+                k: v.to(torch.bfloat16) if v.dtype == torch.float32 else v
+                for k, v in load_file(path).items()
+            }
+            save_file(half, path)
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
@@ -319,7 +331,9 @@ def _load_domain(folder: Path, described: Mapping[str, Any]) -> Domain | None:
     if "domain.safetensors" not in described["files"]:
         return None
     gaussians, extra = load_gaussians(folder / "domain.safetensors")
-    return Domain(gaussians["domain"], extra["distances"], float(described["domain_threshold"]))
+    return Domain(
+        gaussians["domain"], extra["distances"].float(), float(described["domain_threshold"])
+    )
 
 
 def _save(tensors: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -69,10 +70,8 @@ class FastGroupNorm(nn.GroupNorm):
         """Normalise (B, C, H, W) or (B, C, L) over each group's channels and positions."""
         if input.device.type != "cpu":
             return super().forward(input)
-        normed: torch.Tensor = _GroupNorm.apply(
-            input, self.weight, self.bias, self.num_groups, self.eps
-        )
-        return normed
+        apply: Callable[..., torch.Tensor] = _GroupNorm.apply
+        return apply(input, self.weight, self.bias, self.num_groups, self.eps)
 
 
 class _GroupNorm(torch.autograd.Function):

@@ -52,17 +52,20 @@ log = logging.getLogger(__name__)
 class BasePainterSettings:
     """Lengths and rates; the defaults are one hour on one thread of a laptop CPU."""
 
-    autoencoder_steps: int = 1600
-    unet_steps: int = 9000
+    autoencoder_steps: int = 4500
+    unet_steps: int = 6500
     batch_size: int = 32
     seed: int = 0
-    autoencoder_lr: float = 3e-3
+    autoencoder_batch_size: int = 16
+    autoencoder_lr: float = 1e-3
+    autoencoder_muon_lr: float = 4e-3
     unet_lr: float = 1e-3
     muon_lr: float = 1.5e-3
     caption_dropout: float = 0.1
     ema_decay: float = 0.999
     latent_noise: float = 0.1
     checkpoint_every: int = 200
+    bf16: bool = True
 
 
 def train_base_painter(
@@ -119,12 +122,18 @@ def train_autoencoder(
             name="autoencoder",
             out=out,
             steps=settings.autoencoder_steps,
-            batch_size=settings.batch_size,
+            batch_size=settings.autoencoder_batch_size,
             seed=settings.seed,
             checkpoint_every=settings.checkpoint_every,
+            bf16=settings.bf16,
         ),
         modules,
-        build_optimizers(modules, settings.autoencoder_lr, weight_decay=0.0),
+        build_optimizers(
+            modules,
+            settings.autoencoder_lr,
+            weight_decay=0.0,
+            muon_lr=settings.autoencoder_muon_lr,
+        ),
         cosine(),
         len(pictures),
         loss_fn,
@@ -237,6 +246,7 @@ def train_unet(
             batch_size=settings.batch_size,
             seed=settings.seed,
             checkpoint_every=settings.checkpoint_every,
+            bf16=settings.bf16,
             ema_decay=settings.ema_decay,
         ),
         modules,
@@ -266,25 +276,19 @@ def evaluate_base_painter(
     paintings over that of the drawn pictures: well below 1 is blurred, above 1 is speckled.
     """
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        shown = to_pixels(torch.from_numpy(np.array(pictures)))
+        shown = to_pixels(torch.from_numpy(np.array(pictures)))  # (N, 3, H, W)
         decoded = to_pictures(decode_latents(painter, encode_images(painter, shown))).numpy()
         empty = encode_prompts(painter, [""])
-        painted = np.concatenate(
-            [
-                paint(
-                    painter,
-                    encode_prompts(painter, captions[first : first + 32]),
-                    empty,
-                    num_inference_steps,
-                    guidance_scale,
-                    [
-                        torch_rng(seed, "base-painter-samples", index)
-                        for index in range(first, min(first + 32, len(captions)))
-                    ],
-                )
-                for first in range(0, len(captions), 32)
+        batches = []
+        for first in range(0, len(captions), 32):
+            prompts = encode_prompts(painter, captions[first : first + 32])
+            generators = [
+                torch_rng(seed, "base-painter-samples", first + i)
+                for i in range(len(prompts.hidden))
             ]
-        )
+            settings = (num_inference_steps, guidance_scale, generators, *pictures.shape[1:3])
+            batches.append(paint(painter, prompts, empty, *settings))
+    painted = np.concatenate(batches)
     write_bytes(out / "samples.png", contact_sheet(pictures, decoded, painted))
     ratios = {
         "edge_ratio": edge_energy(painted) / edge_energy(pictures),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,9 @@ class Round:
     painted: int
     admitted: int
     refused: dict[str, int]
-    bank: int
-    held_out: dict[str, float]
-    kept: bool
+    bank: int = 0
+    held_out: dict[str, float] = field(default_factory=dict)
+    kept: bool = False
 
 
 def run_feedback(recipe: FeedbackRecipe, progress: bool = True) -> StageResult:
@@ -95,7 +95,7 @@ def train_feedback(
         train_round(model, train, store, bank, recipe, number, progress)
         now = held_out_values(read_all(val, store=val_store), val)
         better = (now["accuracy"], -now["nll"]) > (best["accuracy"], -best["nll"])
-        rounds.append(Round(number, **done, bank=len(bank), held_out=now, kept=better))
+        rounds.append(replace(done, bank=len(bank), held_out=now, kept=better))
         log.info("feedback round %d: %s", number, rounds[-1])
         if better:
             best, best_weights = now, _copy(weights)
@@ -118,15 +118,15 @@ def set_trainable(reasoner: EmotionReasoner, scope: str) -> None:
 
 def fill_bank(
     model: EmoSymModel, bank: Bank, recipe: FeedbackRecipe, number: int, out: Path
-) -> dict[str, object]:
+) -> Round:
     """Paint every emotion, and offer the paintings to the bank; a finished round is not repainted.
 
     Returns the counts of paintings made, admitted and refused (by reason).
     """
     marker = out / "painted.json"
     if marker.is_file():
-        found: dict[str, object] = read_json(marker, "round")
-        return found
+        found = read_json(marker, "round")
+        return Round(number, found["painted"], found["admitted"], found["refused"])
     rules = BankRules(
         admission=recipe.admission,
         quota="per_bank",
@@ -142,9 +142,10 @@ def fill_bank(
     report = bank.add(entries, rules)
     reasons: dict[str, int] = {}
     for reason in report.refused.values():
-        reasons[reason] = reasons.get(reason, 0) + 1
-    done = {"painted": len(entries), "admitted": len(report.admitted), "refused": reasons}
-    write_json(marker, done)
+        kind = reason.partition(" of ")[0]  # not which picture it is a near-duplicate of
+        reasons[kind] = reasons.get(kind, 0) + 1
+    done = Round(number, len(entries), len(report.admitted), reasons)
+    write_json(marker, asdict(done))
     return done
 
 

@@ -12,7 +12,8 @@ from emosym.config import OptimSection, Recipe
 from emosym.device import cpu_plan
 from emosym.files import write_text
 from emosym.metrics.calibration import fit_temperature
-from emosym.models.checkpoint import EmoSymModel, save_checkpoint
+from emosym.models.card import model_card
+from emosym.models.checkpoint import EmoSymModel, save_checkpoint, versions
 from emosym.models.gaussians import Domain, fit_domain
 from emosym.models.reading import domain_features
 from emosym.training.feed import Feed, PrefixStore, Readings, read_all
@@ -76,8 +77,16 @@ def finish_stage(
     )
     write_text(recipe.out / "recipe.yaml", resolved)
     checkpoint = recipe.out / "checkpoint"
-    save_checkpoint(finished, checkpoint)
-    return StageResult(finished, checkpoint, held_out_values(readings, val))
+    values = held_out_values(readings, val)
+    description = {
+        "base": finished.base.name,
+        "label_space": finished.reader.space,
+        "stages": finished.stages,
+        "recipes": dict(zip(finished.stages, finished.recipes, strict=True)),
+        "versions": versions(),
+    }
+    save_checkpoint(finished, checkpoint, model_card(description, values))
+    return StageResult(finished, checkpoint, values)
 
 
 def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:

@@ -41,7 +41,7 @@ MAX_SHIFT = 3
 class JudgeSettings:
     """How long and how fast; `attribute_weight` is for the emotion judges' attribute heads."""
 
-    steps: int = 3200
+    steps: int = 2400
     batch_size: int = 64
     lr: float = 1e-3
     muon_lr: float | None = 2e-3

@@ -49,7 +49,7 @@ def evaluate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from emosym.apps.cli.outputs import check_output
+    from emosym.apps.cli.outputs import check_output, make_parent
     from emosym.apps.cli.understand import open_pipeline
     from emosym.data.sources import open_dataset
 
@@ -62,6 +62,7 @@ def evaluate(
 
     if paint:
         require_judged_paintings(pipeline)
+    make_parent(out)
     console = Console(highlight=False)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     chosen = choose(dataset, limit, seed)

@@ -57,7 +57,7 @@ def generate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from emosym.apps.cli.outputs import check_output
+    from emosym.apps.cli.outputs import check_output, make_parent
     from emosym.apps.cli.sheet import contact_sheet
     from emosym.apps.cli.understand import open_pipeline
 
@@ -86,6 +86,7 @@ def generate(
         spread=spread,
     )
     painted = pipeline.paint(request, batch_size)
+    make_parent(folder / SHEET)
     outputs: list[GenerationOutput] = []
     names: list[str] = []
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from emosym.errors import UsageError
-from emosym.files import write_atomic
+from emosym.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
@@ -50,6 +50,19 @@ def check_output(path: Path) -> None:
             raise UsageError(f"{path} cannot be written: {parent} is a file, not a folder.")
 
 
+def make_parent(path: Path) -> None:
+    """Create the folder that `path` will be in.
+
+    Raises:
+        EmoSymError: when that is not possible: one sentence.
+    """
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def with_outputs(
     outputs: Mapping[str, Path], space: Callable[[], LabelSpace], body: Callable[[Sink], Result]
 ) -> Result:
@@ -79,6 +92,7 @@ def _open_next(
     if path == STDOUT:
         fill(path)
     else:
+        make_parent(path)
         write_atomic(path, fill)
     return done[0]
 
@@ -145,7 +159,7 @@ def _parquet_sink(path: Path | None, space: Callable[[], LabelSpace], stack: Exi
     def flush() -> None:
         schema = pa.schema([(name, kinds[kind]) for name, kind in flat_columns(space()).items()])
         if not writers:
-            writers.append(stack.enter_context(parquet.ParquetWriter(path, schema)))
+            writers.append(parquet.ParquetWriter(path, schema))
         writers[0].write_table(pa.Table.from_pylist(rows, schema))
         rows.clear()
 
@@ -156,8 +170,12 @@ def _parquet_sink(path: Path | None, space: Callable[[], LabelSpace], stack: Exi
             flush()
 
     def close(kind: Any, *_: Any) -> None:
-        if kind is None and (rows or not writers):
-            flush()
+        try:
+            if kind is None and (rows or not writers):
+                flush()
+        finally:
+            for writer in writers:
+                writer.close()
 
     stack.push(close)
     return write

@@ -8,7 +8,9 @@ import typer
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see --list) or a YAML file.")] = "",
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name (see --list) or a YAML file.")
+    ] = "",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value or section.key=value, on top of it.")
     ] = None,

@@ -1,0 +1,176 @@
+"""The model card: what a checkpoint is, what it is not for, what it scored, how to open it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emosym.emotions import label_space
+from emosym.models.presets import PRESETS
+
+TAGS = ("emosym", "affective-computing", "emotion-recognition", "image-generation")
+STORYBOOK = "storybook-base"
+MEANINGS: dict[str, str] = {
+    "accuracy": "share of pictures read as their label; higher is better",
+    "best_accuracy": "the highest accuracy these pictures allow",
+    "of_best": "accuracy over the highest possible; higher is better",
+    "macro_f1": "mean F1 over emotions; higher is better",
+    "polarity_accuracy": "share with the right polarity; higher is better",
+    "ece": "gap between confidence and accuracy; lower is better",
+    "brier": "squared error of the probabilities, 0 to 2; lower is better",
+    "brier_multiclass": "squared error of the probabilities, 0 to 2; lower is better",
+    "nll": "negative log likelihood in nats; lower is better",
+    "emo_a_judge_a": "share of paintings that judge A sees as asked; higher is better",
+    "emo_a_judge_b": "share of paintings that judge B sees as asked; higher is better",
+    "coverage": "share of real pictures with a painting among their nearest; higher is better",
+    "fidelity_relative": "fitting scene, object and face found, over real; 1 is as real pictures",
+    "distance_relative": "variety inside an emotion, over real; 1 is as real pictures",
+    "edge_energy_ratio": "sharpness over real; 1 is as real pictures",
+}
+RESPONSIBLE = """\
+- An emotion that a picture evokes is not an emotion that somebody feels. This model says nothing
+  about the state of mind of the people in a picture, of whoever took it, or of whoever looks at it.
+- Not for judging people's inner states, hiring, admission, grading, insurance, policing, border
+  control, surveillance, advertising to the vulnerable, or diagnosis. Such uses harm people, and
+  laws forbid some of them.
+- Valence, arousal and dominance with the ending `_norm` are norms of emotion *words* (Warriner,
+  Kuperman and Brysbaert 2013: English words, rated mostly in the United States), weighted by the
+  probabilities. They are not measurements of a picture or a viewer.
+- What a picture evokes differs between cultures, ages and lives. The labels are those of the
+  annotators; a small vocabulary of emotions is a convention.
+- A painted picture can move people. Say that it was generated, and do not use it to deceive."""
+
+
+def model_card(description: Mapping[str, Any], values: Mapping[str, float]) -> str:
+    """Return the model card as Markdown with the hub's YAML header.
+
+    `description` is the content of emosym.json (`checkpoint.describe_checkpoint`), of which base,
+    label_space and stages are needed; `recipes` may hold each stage's resolved YAML. `values` are
+    held-out or test numbers by metric name; what is not finite is shown as undefined.
+    """
+    base = str(description["base"])
+    shown = base if base in PRESETS else Path(base).name  # no path of this machine on the card
+    storybook = base == STORYBOOK
+    labels = label_space(str(description["label_space"])).labels
+    stages = [str(stage) for stage in description["stages"]]
+    sections = [
+        _header(base),
+        f"# EmoSym on {shown}",
+        _what(shown, labels, stages, description),
+        "## Intended use",
+        "Research on affective computing, curating and scoring image collections by the emotion "
+        "they tend to evoke, and painting pictures for an emotion, with a person who looks at "
+        "the result.",
+        "## Out of scope and responsible use",
+        RESPONSIBLE,
+        _storybook_limits() if storybook else _photograph_limits(),
+        "## Numbers",
+        _numbers(values),
+        "## Training",
+        _training(stages, description.get("recipes", ())),
+        "## How to load",
+        _loading("joint" in stages),
+        "## Versions",
+        _versions(description),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _header(base: str) -> str:
+    fields: dict[str, Any] = {
+        "license": "apache-2.0",
+        "library_name": "emosym",
+        "pipeline_tag": "image-classification",
+        "tags": [*TAGS, *(["storybook"] if base == STORYBOOK else [])],
+    }
+    preset = PRESETS.get(base)
+    if preset is not None and preset.shipped is None:
+        fields["base_model"] = [preset.reader, preset.painter]
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+
+
+def _what(
+    base: str, labels: Sequence[str], stages: Sequence[str], description: Mapping[str, Any]
+) -> str:
+    painting = (
+        "It also paints pictures that evoke an emotion, a mix of emotions, a place in valence and "
+        "arousal, or the mood of another picture. "
+        if "joint" in stages
+        else "It does not paint: it has not been through the joint stage. "
+    )
+    count = description.get("num_context_tokens")
+    tokens = "" if count is None else f"It reasons in {count} context token(s) before it answers. "
+    return (
+        f"Reads which emotion a picture evokes ({', '.join(labels)}), how sure that is, and why, "
+        f"in one pass. {painting}{tokens}The base weights, `{base}`, are not in this folder, and "
+        "have their own licences."
+    )
+
+
+def _storybook_limits() -> str:
+    return (
+        "This is the storybook preset: a small model trained on picture-book scenes that emosym "
+        "draws itself, where an emotion shows in scene, light, objects, face and action by a known "
+        "rule. It shows a mechanism in a controlled world and makes **no claim about photographs** "
+        "or about people. Pictures unlike storybook pictures are marked `outside`."
+    )
+
+
+def _photograph_limits() -> str:
+    return (
+        "It was trained on the pictures its recipes name and knows no others; look at its readings "
+        "of your own labelled pictures before you rely on it."
+    )
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    if not values:
+        return "None were given when this card was written."
+    rows = ["| measure | value | meaning |", "| --- | ---: | --- |"]
+    for name, value in values.items():
+        number = f"{value:.4g}" if math.isfinite(value) else "undefined"
+        rows.append(f"| {name.replace('|', '/')} | {number} | {MEANINGS.get(name, '')} |")
+    return "\n".join(rows)
+
+
+def _training(stages: Sequence[str], recipes: Sequence[str]) -> str:
+    if not stages:
+        return "Not trained: new tokens on the base."
+    lines = [
+        f"{place + 1}. `{stage}`: `recipe-{place}-{stage}.yaml`"
+        for place, stage in enumerate(stages)
+    ]
+    lines.append("\nRun a stage again with `emosym train FILE`.")
+    for place, text in enumerate(recipes):
+        lines.append(f"\n```yaml\n# {stages[place]}\n{text.strip()}\n```")
+    return "\n".join(lines)
+
+
+def _loading(paints: bool) -> str:
+    painted = (
+        'for painting in model.generate("awe", num_images=4, seed=1):\n'
+        "    painting.image.show()  # and painting.reading, the model's own view of it\n"
+        if paints
+        else ""
+    )
+    return (
+        "```python\n"
+        "from emosym import EmoSymPipeline\n\n"
+        'model = EmoSymPipeline.from_pretrained("this-folder")\n'
+        'reading = model.understand("picture.jpg", explain=True)\n'
+        "print(reading.emotion, reading.confidence, reading.rationale)\n"
+        "print(reading.probabilities)\n"
+        'print("unlike what the model knows" if reading.outside else "of a known kind")\n'
+        f"{painted}```"
+    )
+
+
+def _versions(description: Mapping[str, Any]) -> str:
+    versions: Mapping[str, Any] = description.get("versions") or {}
+    parts = [f"{name} {version}" for name, version in versions.items()] or ["not recorded"]
+    commit = description.get("git")
+    return ", ".join(parts) + (f"; commit `{commit}`." if commit else ".")

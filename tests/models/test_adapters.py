@@ -1,0 +1,137 @@
+"""Named adapters: what is injected, what trains, and that they survive the disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from emosym.errors import EmoSymError
+from emosym.models.adapters import (
+    adapters_off,
+    add_adapter,
+    has_adapter,
+    load_adapter,
+    lora_config,
+    save_adapter,
+    train_adapter,
+)
+from emosym.models.tokenizer import train_tokenizer
+from emosym.models.toy import build_toy_reader
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(["a red house"] * 4, 300)
+
+
+@pytest.fixture
+def model(tokenizer) -> nn.Module:
+    return build_toy_reader(tokenizer, 0, 96, 1).requires_grad_(False).eval()
+
+
+def output(model: nn.Module) -> torch.Tensor:
+    ids = torch.arange(40, 52)[None]
+    with torch.no_grad():
+        return model.model.language_model(input_ids=ids).last_hidden_state
+
+
+def filled(model: nn.Module, name: str, seed: int = 0) -> None:
+    """Give both sides of an adapter values: B starts at 0."""
+    generator = torch.Generator().manual_seed(seed)
+    for key, parameter in model.named_parameters():
+        if f".{name}." in key:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+
+
+def test_a_fresh_adapter_changes_nothing_and_sits_on_the_language_model_only(model) -> None:
+    before = output(model)
+    assert add_adapter(model, lora_config(2, 4, 0.0), "one", 0) == 7  # q k v o gate up down
+    assert torch.equal(output(model), before)
+    names = [n for n, _ in model.named_parameters() if ".lora_" in n]
+    assert len(names) == 14 and all("language_model.layers.0." in n for n in names)
+
+
+def test_the_start_is_the_named_stream_and_leaves_the_global_one_alone(tokenizer) -> None:
+    def first(seed: int, name: str = "one") -> torch.Tensor:
+        built = build_toy_reader(tokenizer, 0, 96, 1)
+        add_adapter(built, lora_config(2, 4, 0.0), name, seed)
+        return next(p for n, p in built.named_parameters() if ".lora_A." in n).detach()
+
+    torch.manual_seed(11)
+    expected = torch.randn(3)
+    torch.manual_seed(11)
+    one = first(1)
+    assert torch.equal(torch.randn(3), expected)
+    assert torch.equal(one, first(1))
+    assert not torch.equal(one, first(2)) and not torch.equal(one, first(1, "two"))
+
+
+def test_an_adapter_that_fits_nowhere_is_an_error(model) -> None:
+    with pytest.raises(EmoSymError, match="No layer matches"):
+        add_adapter(model, lora_config(2, 4, 0.0, r".*no_such_layer"), "one", 0)
+
+
+def test_one_adapter_trains_and_all_else_is_frozen(model) -> None:
+    for name in ("one", "two"):
+        add_adapter(model, lora_config(2, 4, 0.0), name, 0)
+    chosen = train_adapter(model, "two", True)
+    trainable = [n for n, p in model.named_parameters() if p.requires_grad]
+    assert len(chosen) == len(trainable) == 14 and all(".two." in n for n in trainable)
+    train_adapter(model, "two", False)
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_off_is_the_bare_model_and_leaves_what_trains_as_it_was(model) -> None:
+    bare = output(model)
+    add_adapter(model, lora_config(2, 4, 0.0), "one", 0)
+    filled(model, "one")
+    adapted = output(model)
+    assert not torch.allclose(adapted, bare, atol=1e-3)
+    for trainable in (True, False):
+        train_adapter(model, "one", trainable)
+        before = {n: p.requires_grad for n, p in model.named_parameters()}
+        with adapters_off(model):
+            assert torch.equal(output(model), bare)
+        assert torch.equal(output(model), adapted)
+        assert {n: p.requires_grad for n, p in model.named_parameters()} == before
+
+
+def test_save_and_load_give_the_same_output(model, tokenizer, tmp_path: Path) -> None:
+    assert not has_adapter(model, "one")
+    add_adapter(model, lora_config(2, 4, 0.1), "one", 0)
+    filled(model, "one")
+    save_adapter(model, "one", tmp_path)
+    keys = set(load_file(tmp_path / "adapter_model.safetensors"))
+    assert len(keys) == 14 and all(k.startswith("base_model.model.model.") for k in keys)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (2, 4, "LORA")
+    other = build_toy_reader(tokenizer, 0, 96, 1)
+    load_adapter(other, "one", tmp_path)
+    assert has_adapter(other, "one")
+    # .eval() after the adapter came in: its dropout is a new module
+    assert torch.equal(output(other.eval()), output(model.eval()))
+
+
+def test_peft_itself_opens_a_saved_adapter(model, tokenizer, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    add_adapter(model, lora_config(2, 4, 0.0), "one", 0)
+    filled(model, "one")
+    save_adapter(model, "one", tmp_path)
+    wrapped = PeftModel.from_pretrained(build_toy_reader(tokenizer, 0, 96, 1), str(tmp_path))
+    assert torch.equal(output(wrapped.base_model.model.eval()), output(model))
+
+
+def test_a_missing_weight_is_refused(model, tokenizer, tmp_path: Path) -> None:
+    add_adapter(model, lora_config(2, 4, 0.0), "one", 0)
+    save_adapter(model, "one", tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(EmoSymError, match="does not fit this backbone"):
+        load_adapter(build_toy_reader(tokenizer, 0, 96, 1), "one", tmp_path)

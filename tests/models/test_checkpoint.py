@@ -1,0 +1,229 @@
+"""Checkpoints: what is saved comes back the same; what is damaged is refused in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from emosym.errors import EmoSymError, UsageError
+from emosym.models import checkpoint as module
+from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
+from emosym.models.checkpoint import (
+    EmoSymModel,
+    describe_checkpoint,
+    git_hash,
+    is_checkpoint,
+    load_backbone,
+    load_checkpoint,
+    new_model,
+    save_checkpoint,
+    trained_parts,
+    versions,
+)
+from emosym.models.painter import encode_prompts
+from emosym.models.presets import resolve_base
+from emosym.models.reading import ADAPTER, encode_pictures, prefill_features
+from emosym.models.reasoner import think
+
+
+@pytest.fixture(scope="module")
+def model(tiny_checkpoint: Path) -> EmoSymModel:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture
+def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+
+
+@torch.no_grad()
+def outputs(model: EmoSymModel, pictures) -> list[torch.Tensor]:
+    reasoner = model.reader.reasoner
+    features = encode_pictures(model.reader, pictures)
+    thought = think(reasoner, prefill_features(model.reader, features))
+    embeds = model.mappers(thought.emotion_latent, thought.context_latents)
+    hidden = encode_prompts(model.painter, ["{} a"] * len(pictures), embeds).hidden
+    return [
+        reasoner.logits(thought.emotion_latent),
+        thought.context_latents,
+        reasoner.context_projector(thought.context_latents),
+        hidden,
+        model.painter.unet(torch.ones(len(pictures), 4, 8, 8), 10, hidden).sample,
+    ]
+
+
+def test_saved_and_opened_again_it_computes_the_same(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path
+) -> None:
+    fresh = load_checkpoint_copy(model, tmp_path)
+    painter = fresh.painter
+    lora = lora_config(2, 4, 0.0, UNET_PROJECTIONS)
+    add_adapter(painter.unet, lora, ADAPTER, 0)
+    torch.manual_seed(0)
+    for name, parameter in painter.unet.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(parameter)
+    painter.unet.eval()
+    save_checkpoint(fresh, tmp_path / "two")
+    again = load_checkpoint(tmp_path / "two")
+    wanted, found = (
+        outputs(fresh, tiny_pictures.pictures[:2]),
+        outputs(again, tiny_pictures.pictures[:2]),
+    )
+    for one, other in zip(wanted, found, strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(wanted[-1], outputs(model, tiny_pictures.pictures[:2])[-1])
+    assert (again.temperature, again.stages, again.recipes) == (
+        *(1.7, ("align", "joint")),
+        ("stage: align\n", "stage: joint\n"),
+    )
+    assert model.space is not None and again.space is not None
+    assert again.space.labels == model.space.labels and again.space.num_context_tokens == 2
+    for one_g, other_g in zip(model.space.gaussians, again.space.gaussians, strict=True):
+        for part in ("mean", "directions", "variances", "rest"):
+            assert torch.equal(getattr(one_g, part), getattr(other_g, part))
+    assert model.domain is not None and again.domain is not None
+    assert again.domain.threshold == model.domain.threshold == 0.1
+    assert torch.equal(again.domain.distances, model.domain.distances)
+
+
+def load_checkpoint_copy(model: EmoSymModel, tmp_path: Path) -> EmoSymModel:
+    save_checkpoint(model, tmp_path / "one")
+    return load_checkpoint(tmp_path / "one")
+
+
+def test_nothing_trains_and_no_dropout_runs_in_an_opened_model(model: EmoSymModel) -> None:
+    reasoner = model.reader.reasoner
+    assert not any(p.requires_grad for p in reasoner.parameters())
+    assert not any(m.training for m in reasoner.modules())
+    assert not any(
+        p.requires_grad for m in model.painter.modules().values() for p in m.parameters()
+    )
+
+
+def test_the_description_names_everything(tiny_checkpoint: Path, tiny_base: Path) -> None:
+    described = describe_checkpoint(tiny_checkpoint)
+    files = {p.relative_to(tiny_checkpoint).as_posix() for p in tiny_checkpoint.rglob("*.*")}
+    assert set(described["files"]) == files - {"emosym.json"}
+    assert described["base"] == str(tiny_base)
+    assert described["label_spaces"] == ["mikels8"] and described["recurrent"] is True
+    assert {"torch", "transformers", "diffusers", "peft", "emosym"} <= set(described["versions"])
+    assert is_checkpoint(tiny_checkpoint) and not is_checkpoint(tiny_base)
+    assert versions() == described["versions"]
+    assert git_hash() is None or len(git_hash() or "") == 40
+
+
+def test_the_base_is_not_copied(tiny_checkpoint: Path) -> None:
+    from safetensors.torch import load_file
+
+    kept = load_file(tiny_checkpoint / "reader.safetensors")
+    assert not any(k.startswith("backbone.") for k in kept)
+
+
+@pytest.mark.parametrize("name", ["reader.safetensors", "adapter/adapter_model.safetensors"])
+def test_one_flipped_bit_is_a_checksum_error(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[-3] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(EmoSymError, match=rf"{Path(name).name} has the wrong checksum"):
+        load_checkpoint(copy)
+
+
+def test_a_missing_file_is_named(copy: Path) -> None:
+    (copy / "mappers.safetensors").unlink()
+    with pytest.raises(EmoSymError, match=r"incomplete: mappers\.safetensors is missing"):
+        load_checkpoint(copy)
+
+
+def edited(folder: Path, **changes: object) -> Path:
+    path = folder / "emosym.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in {**described, **changes}.items() if v != "-"}))
+    return folder
+
+
+def test_another_format_is_a_usage_error(copy: Path) -> None:
+    with pytest.raises(UsageError, match="format 2; this version of emosym reads 1"):
+        load_checkpoint(edited(copy, format=2))
+    (copy / "emosym.json").write_text("[1]")
+    with pytest.raises(UsageError, match="format None"):
+        load_checkpoint(copy)
+    (copy / "emosym.json").write_text('{"format": 1,')
+    with pytest.raises(UsageError, match="not valid JSON"):
+        load_checkpoint(copy)
+
+
+def test_a_description_without_a_field_is_a_usage_error(copy: Path) -> None:
+    with pytest.raises(UsageError, match="lacks 'template'"):
+        load_checkpoint(edited(copy, template="-"))
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(UsageError, match=r"not an emosym checkpoint: it has no emosym\.json"):
+            load_checkpoint(folder)
+
+
+def test_weights_of_another_shape_are_refused(copy: Path) -> None:
+    with pytest.raises(EmoSymError, match="do not fit this model"):
+        load_checkpoint(edited(copy, num_context_tokens=3))
+
+
+def test_a_backbone_with_missing_weights_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    weights = load_file(folder / "reader" / "model.safetensors")
+    weights.pop(next(k for k in weights if "q_proj.weight" in k))
+    save_file(weights, folder / "reader" / "model.safetensors", {"format": "pt"})
+    (folder / "base.json").unlink()
+    from emosym.models.presets import write_base
+
+    write_base(folder, 64, {})
+    with pytest.raises(EmoSymError, match="do not fit their configuration"):
+        load_backbone(resolve_base(str(folder)))
+
+
+def test_a_failed_save_leaves_the_old_checkpoint_whole(
+    model: EmoSymModel, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "save_gaussians", full)
+    with pytest.raises(EmoSymError, match="The disk is full"):
+        save_checkpoint(replace(model, temperature=9.0), copy)
+    assert {p: p.read_bytes() for p in copy.parent.rglob("*") if p.is_file()} == before
+
+
+def test_a_new_model_is_the_same_for_the_same_seed(tiny_base: Path) -> None:
+    one, two, other = (new_model(str(tiny_base), 2, True, "emosym", s) for s in (0, 0, 1))
+    parts = [trained_parts(m.reader.reasoner) for m in (one, two, other)]
+    assert all(torch.equal(parts[0][k], parts[1][k]) for k in parts[0])
+    assert not torch.equal(
+        parts[0]["latent_tokens.emotion_embed"], parts[2]["latent_tokens.emotion_embed"]
+    )
+    assert not any(p.requires_grad for p in one.reader.reasoner.backbone.parameters())
+    assert one.space is one.domain is None and one.stages == ()
+
+
+def test_reading_does_not_load_the_painter(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emosym.models import painter
+
+    calls: list[object] = []
+    real = painter.load_painter
+    monkeypatch.setattr(painter, "load_painter", lambda *a, **k: calls.append(a) or real(*a, **k))
+    model = load_checkpoint(tiny_checkpoint)
+    assert calls == []
+    assert model.painter is model.painter and len(calls) == 1

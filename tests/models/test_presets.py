@@ -1,0 +1,71 @@
+"""Where a base is, and that it is what it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emosym.errors import EmoSymError, UsageError
+from emosym.models import presets
+from emosym.models.presets import PRESETS, resolve_base, verify_base, write_base
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("reader", "painter"):
+        (tmp_path / "base" / part).mkdir(parents=True)
+        (tmp_path / "base" / part / "config.json").write_text("{}")
+    write_base(tmp_path / "base", 64, {"seed": 5})
+    return tmp_path / "base"
+
+
+def test_a_local_folder(folder: Path) -> None:
+    base = resolve_base(str(folder))
+    assert (base.reader, base.painter) == (str(folder / "reader"), str(folder / "painter"))
+    assert base.image_size == 64 and base.judges is None
+    (folder / "judges").mkdir()
+    assert resolve_base(str(folder)).judges == folder / "judges"
+    described = json.loads((folder / "base.json").read_text())
+    assert described["seed"] == 5 and len(described["files"]) == 2
+
+
+def test_hub_presets_name_their_weights() -> None:
+    base = resolve_base("emosym-2b")
+    assert base.reader == PRESETS["emosym-2b"].reader and base.image_size is None
+
+
+def test_a_changed_a_missing_and_an_unknown_file(folder: Path) -> None:
+    (folder / "reader" / "config.json").write_text("{ }")
+    with pytest.raises(EmoSymError, match=r"reader/config\.json has the wrong checksum"):
+        resolve_base(str(folder))
+    (folder / "reader" / "config.json").unlink()
+    with pytest.raises(EmoSymError, match=r"reader/config\.json is missing"):
+        resolve_base(str(folder))
+
+
+def test_a_folder_that_is_no_base_and_a_format_to_come(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"not a base: it has no base\.json"):
+        resolve_base(str(folder / "reader"))
+    described = json.loads((folder / "base.json").read_text())
+    (folder / "base.json").write_text(json.dumps({**described, "format": 99}))
+    with pytest.raises(UsageError, match="has format 99; this version reads 1"):
+        verify_base(folder)
+
+
+def test_an_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'storybook-base'"):
+        resolve_base("storybok-base")
+
+
+def test_shipped_weights_that_are_absent(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "WEIGHTS", tmp_path / "weights")
+    with pytest.raises(EmoSymError, match="emosym train storybook-base"):
+        resolve_base("storybook-base")
+    shutil.copytree(folder, tmp_path / "weights" / "storybook-base")
+    base = resolve_base("storybook-base")
+    assert base.name == "storybook-base" and base.image_size == 64

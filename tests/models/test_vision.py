@@ -1,0 +1,48 @@
+"""Pictures into the vision tower: our patches and our attention equal the library's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import Qwen2VLImageProcessorPil
+
+from emosym.models.tokenizer import train_tokenizer
+from emosym.models.toy import TOY_PATCH, build_toy_reader
+from emosym.models.vision import BatchedVisionAttention, batch_vision_attention, patchify
+
+
+def processed(pictures: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    processor = Qwen2VLImageProcessorPil(
+        patch_size=TOY_PATCH,
+        merge_size=2,
+        temporal_patch_size=2,
+        size={"shortest_edge": 32 * 32, "longest_edge": 96 * 96},
+    )
+    encoded = processor(images=[Image.fromarray(p) for p in pictures], return_tensors="pt")
+    return encoded["pixel_values"], encoded["image_grid_thw"]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (32, 64)])
+def test_patches_are_the_image_processors(shape: tuple[int, int]) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), dtype=np.uint8)
+    values, grid = patchify(torch.from_numpy(pictures), TOY_PATCH, 2, 2)
+    wanted_values, wanted_grid = processed(pictures)
+    torch.testing.assert_close(values, wanted_values, atol=1e-5, rtol=1e-5)
+    assert torch.equal(grid, wanted_grid)
+
+
+@pytest.mark.parametrize("sizes", [[(64, 64)] * 3, [(64, 64), (32, 64)]], ids=["alike", "mixed"])
+def test_batched_attention_is_the_librarys(sizes: list[tuple[int, int]]) -> None:
+    tower = build_toy_reader(train_tokenizer(["a"] * 4, 290), 0, 96, 2).model.visual.eval()
+    rng = np.random.default_rng(1)
+    parts = [processed(rng.integers(0, 256, (1, *s, 3), dtype=np.uint8)) for s in sizes]
+    values, grid = (torch.cat([p[i] for p in parts]) for i in (0, 1))
+    with torch.no_grad():
+        wanted = tower(values, grid_thw=grid).pooler_output
+        batch_vision_attention(tower)
+        assert all(type(block.attn) is BatchedVisionAttention for block in tower.blocks)
+        found = tower(values, grid_thw=grid).pooler_output
+    assert wanted.std() > 0.1
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)

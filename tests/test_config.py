@@ -1,0 +1,144 @@
+"""Recipes: typed, strict, overridable, and the same after a round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from emosym import config
+from emosym.config import (
+    AlignRecipe,
+    BaseRecipe,
+    RlRecipe,
+    dump_recipe,
+    load_recipe,
+    recipe_names,
+    resolve_recipe,
+)
+from emosym.errors import UsageError
+
+ALIGN = {"stage": "align", "out": "runs/x"}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**ALIGN, "optim": {"steps": 7}}))
+    return path
+
+
+def test_defaults_are_the_designs() -> None:
+    recipe = resolve_recipe(dict(ALIGN), "test")
+    assert isinstance(recipe, AlignRecipe)
+    assert (recipe.w_cls, recipe.w_align, recipe.w_say) == (0.5, 0.5, 0.25)
+    assert recipe.gist_probability == 0.5 and recipe.lora.r == 8 and recipe.latents.recurrent
+    rl = resolve_recipe({"stage": "rl", "out": "x"}, "test")
+    assert isinstance(rl, RlRecipe) and rl.objective == "expected" and rl.proper_weight > 0
+
+
+def test_overrides_are_typed(recipe: Path) -> None:
+    found = load_recipe(
+        str(recipe),
+        [
+            *("optim.lr=1e-3", "optim.bf16=off", "latents.recurrent=false", "rationale=none"),
+            *("optim.muon_lr=null", "data.root=some/where", "seed=12", "lora.dropout=0"),
+            "latents.num_context_tokens=2",
+        ],
+    )
+    assert isinstance(found, AlignRecipe)
+    assert found.optim.lr == 0.001 and isinstance(found.optim.lr, float)
+    assert found.optim.steps == 7  # from the file
+    assert found.optim.bf16 is False and found.latents.recurrent is False
+    assert found.rationale == "none" and found.optim.muon_lr is None
+    assert found.data.root == Path("some/where") and found.seed == 12
+    assert found.latents.num_context_tokens == 2 and found.lora.dropout == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("w_clss=1", "recipe key .* 'w_clss'. Did you mean 'w_cls'"),
+        ("optim.stepz=1", "'stepz'. Did you mean 'steps'"),
+        ("optim.lr=-1", r"optim\.lr = -1: Input should be greater than 0"),
+        ("optim.lr=nan", r"optim\.lr"),
+        ("optim.steps=lots", r"optim\.steps = 'lots'"),
+        ("rationale=blind", "rationale = 'blind'.*'label_blind'"),
+        ("lora.dropout=1", r"lora\.dropout = 1"),
+        ("stage=algn", "stage 'algn'. Did you mean 'align'"),
+        ("seed.x=1", "'x'|not a section|valid"),
+        ("out.x=1", "'out' is not a section"),
+        ("w_cls", "must look like key=value"),
+        ("=1", "must look like key=value"),
+        ("w_cls=[1", "Override"),
+    ],
+)
+def test_bad_overrides_are_one_sentence(recipe: Path, override: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        load_recipe(str(recipe), [override])
+
+
+def test_every_packaged_recipe_loads_and_round_trips(tmp_path: Path) -> None:
+    assert "storybook-base" in recipe_names()
+    for name in recipe_names():
+        found = load_recipe(name)
+        assert load_recipe(f"{name}.yaml") == found
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(dump_recipe(found))
+        assert load_recipe(str(path)) == found
+        # the resolved recipe says everything: no default is left to a later version
+        assert set(yaml.safe_load(path.read_text())) == set(type(found).model_fields)
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'storybook-base'"):
+        load_recipe("storybok-base")
+
+
+@pytest.mark.parametrize("name", ["no/such/storybook-base.yaml", "storybook-base.old"])
+def test_a_path_that_is_not_there_is_no_packaged_recipe(name: str) -> None:
+    with pytest.raises(UsageError, match="Unknown recipe"):
+        load_recipe(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"stage: [", "not valid YAML"),
+        (b"\xff\xfe\xff", "not valid YAML"),
+        (b"- a", "must be a mapping"),
+        (b"", "must be a mapping"),
+        (b"out: x", "Unknown stage ''"),
+        (b"stage: align", "out = .*Field required"),
+        (b"stage: !!python/object/apply:os.system [ls]", "not valid YAML"),
+    ],
+)
+def test_bad_files(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=sentence):
+        load_recipe(str(path))
+
+
+def test_a_recipe_does_not_change_after_loading(recipe: Path) -> None:
+    found = load_recipe(str(recipe))
+    with pytest.raises(ValidationError):
+        found.seed = 3  # type: ignore[misc]
+
+
+def test_the_base_recipe_lists_its_parts() -> None:
+    found = resolve_recipe({"stage": "base", "out": "x", "parts": ["judges"]}, "test")
+    assert isinstance(found, BaseRecipe) and found.parts == ("judges",)
+    with pytest.raises(UsageError, match=r"parts\.0 = 'painters'"):
+        resolve_recipe({"stage": "base", "out": "x", "parts": ["painters"]}, "test")
+
+
+def test_config_needs_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, emosym.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert Path(config.RECIPES).is_dir()

@@ -1,0 +1,106 @@
+"""The label table: order, polarity, weights and the valence/arousal plane."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emosym.emotions import (
+    LABEL_SPACES,
+    MIKELS8,
+    POLARITY,
+    WORD_NORMS,
+    label_space,
+    weights_for_affect,
+)
+from emosym.errors import UsageError
+
+
+def test_the_order_is_emosets() -> None:
+    assert MIKELS8.labels == (
+        *("amusement", "awe", "contentment", "excitement"),
+        *("anger", "disgust", "fear", "sadness"),
+    )
+    assert len(MIKELS8) == 8
+    assert MIKELS8.indices("positive") == (0, 1, 2, 3)
+    assert MIKELS8.indices("negative") == (4, 5, 6, 7)
+    assert MIKELS8.indices("neutral") == ()
+
+
+def test_every_label_of_every_space_has_a_polarity_and_stands_once() -> None:
+    for space in LABEL_SPACES.values():
+        assert len(set(space.labels)) == len(space)
+        assert all(label in POLARITY for label in space.labels)
+    assert label_space("meld7").polarity("Surprise") == "neutral"
+
+
+def test_unknown_names_name_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'mikels8'"):
+        label_space("mikels")
+    with pytest.raises(UsageError, match=r"emotion of mikels8 'sadnes'\. Did you mean 'sadness'"):
+        MIKELS8.index("sadnes")
+    assert MIKELS8.index("AWE") == 1
+
+
+def test_norms_are_on_1_to_9_and_absent_where_a_word_is() -> None:
+    assert all(1 <= value <= 9 for norms in WORD_NORMS.values() for value in norms)
+    norms = MIKELS8.norms()
+    assert norms is not None and norms[7] == WORD_NORMS["sadness"]
+    assert label_space("mosei7").norms() is None
+
+
+def test_weights() -> None:
+    assert MIKELS8.weights("Fear") == (0, 0, 0, 0, 0, 0, 1, 0)
+    assert MIKELS8.weights({"awe": 3, "fear": 1}) == (0, 0.75, 0, 0, 0, 0, 0.25, 0)
+    assert MIKELS8.weights({"awe": 1, "AWE": 1}) == MIKELS8.weights("awe")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"awe": -0.1}, "must be 0 or more"),
+        ({"awe": math.nan}, "must be 0 or more"),
+        ({"awe": math.inf}, "must be 0 or more"),
+        ({"awe": 0.0}, "sum to 0"),
+        ({}, "sum to 0"),
+        ({"ave": 1.0}, "Did you mean 'awe'"),
+        ("hunger", "Did you mean 'anger'"),
+    ],
+)
+def test_bad_weights(wanted, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        MIKELS8.weights(wanted)
+
+
+@given(st.lists(st.floats(0, 100), min_size=8, max_size=8).filter(lambda w: sum(w) > 1e-6))
+def test_weights_sum_to_1(values: list[float]) -> None:
+    weights = MIKELS8.weights(dict(zip(MIKELS8.labels, values, strict=True)))
+    assert sum(weights) == pytest.approx(1.0) and min(weights) >= 0
+
+
+def test_affect_by_hand() -> None:
+    # at a word's own norms the other words' weights are exp(-squared distance / temperature)
+    valence, arousal, _ = WORD_NORMS["sadness"]
+    weights = weights_for_affect(MIKELS8, valence, arousal, temperature=2.0)
+    distance = (2.40 - 2.93) ** 2 + (2.81 - 6.14) ** 2
+    assert weights[6] / weights[7] == pytest.approx(math.exp(-distance / 2))
+    assert max(weights) == weights[7] and sum(weights) == pytest.approx(1)
+    sharp = weights_for_affect(MIKELS8, valence, arousal, temperature=0.01)
+    assert sharp[7] > 0.999
+
+
+@given(st.floats(1, 9), st.floats(1, 9))
+def test_affect_weights_sum_to_1(valence: float, arousal: float) -> None:
+    weights = weights_for_affect(MIKELS8, valence, arousal, temperature=0.001)
+    assert sum(weights) == pytest.approx(1) and min(weights) >= 0
+
+
+@pytest.mark.parametrize(("valence", "arousal"), [(0.5, 5), (5, 9.5), (math.nan, 5), (5, math.inf)])
+def test_affect_outside_the_scale(valence: float, arousal: float) -> None:
+    with pytest.raises(UsageError, match=r"must lie in 1\.\.9"):
+        weights_for_affect(MIKELS8, valence, arousal)
+    with pytest.raises(UsageError, match="no valence/arousal norms"):
+        weights_for_affect(label_space("mosei7"), 5, 5)

@@ -1,0 +1,171 @@
+"""Files are whole or absent, and stay inside their root."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from emosym import files
+from emosym.errors import EmoSymError, UsageError
+from emosym.files import (
+    disk_errors,
+    inside,
+    read_json,
+    sha256_of,
+    write_atomic,
+    write_json,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.json"
+    write_json(path, {"ä": [1, None, 0.5]})
+    assert read_json(path) == {"ä": [1, None, 0.5]}
+    assert path.read_bytes().endswith(b"}\n")
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert names(path.parent) == ["a.json"]
+
+
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        write_atomic(path, fail)
+    assert names(tmp_path) == ["a.txt"] and path.read_text() == "old"
+    with pytest.raises(RuntimeError):
+        write_atomic(tmp_path / "other.txt", fail)
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_the_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("new")
+        assert temporary.suffix == ".txt" and temporary != path
+        assert path.read_text() == "old"
+
+    write_atomic(path, write)
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "The disk is full: could not write"),
+        (errno.EDQUOT, "The disk is full: could not write"),
+        (errno.EACCES, "No permission to write"),
+        (errno.EROFS, "No permission to write"),
+    ],
+)
+def test_a_full_or_closed_disk_is_one_sentence(tmp_path: Path, number: int, sentence: str) -> None:
+    path = tmp_path / "a.txt"
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(EmoSymError, match=sentence) as caught:
+        write_atomic(path, fail)
+    assert str(path) in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_other_system_errors_are_not_hidden(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError), disk_errors(tmp_path):
+        tmp_path.write_text("x")
+
+
+def test_the_weight_writers_own_error_is_understood(tmp_path: Path) -> None:
+    """safetensors reports the system's error as text of its own error class."""
+    full = SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
+    with pytest.raises(EmoSymError, match="The disk is full"), disk_errors(tmp_path):
+        raise full
+    with pytest.raises(SafetensorError), disk_errors(tmp_path):
+        raise SafetensorError("invalid header")
+    with pytest.raises(SafetensorError, match="os error"):  # it still says so by that number
+        save_file({"a": torch.zeros(1)}, tmp_path)
+
+
+def test_a_refused_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(EmoSymError, match="No permission to write"):
+        write_text(tmp_path / "a", "x")
+
+
+def test_json_that_is_missing_broken_too_deep_or_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"Missing recipe: .*absent\.json does not exist"):
+        read_json(tmp_path / "absent.json", "recipe")
+    path = tmp_path / "a.json"
+    for content in (b"{", b"\xff\xfe{}", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="is not valid JSON"):
+            read_json(path)
+    monkeypatch.setattr(files, "MAX_JSON_BYTES", 10)
+    with pytest.raises(UsageError, match="larger than 10 bytes"):
+        read_json(path)
+
+
+def test_nan_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert names(tmp_path) == []
+
+
+def test_sha256(tmp_path: Path) -> None:
+    content = b"x" * (3 * 2**20 + 5)
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "relative", ["../a", "a/../../b", "/etc/passwd", "a/../..", "link/a", "a\0b"]
+)
+def test_paths_that_leave_are_refused(tmp_path: Path, relative: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="leaves its folder"):
+        inside(root, relative, "picture")
+
+
+def test_paths_that_stay_are_resolved(tmp_path: Path) -> None:
+    assert inside(tmp_path, "a/../b.png") == tmp_path.resolve() / "b.png"
+    assert inside(tmp_path, "..a/b") == tmp_path.resolve() / "..a" / "b"
+    assert inside(tmp_path, ".") == tmp_path.resolve()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_whatever_comes_out_is_inside(text: str) -> None:
+    root = Path("/no/such/root")
+    try:
+        found = inside(root, text)
+    except UsageError:
+        return
+    assert found.is_relative_to(root) and json.dumps(str(found))

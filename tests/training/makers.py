@@ -1,0 +1,101 @@
+"""A tiny feed, and which parameters a run moved: shared by the tests of the stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from emosym.config import AlignRecipe, JointRecipe, RlRecipe, resolve_recipe
+from emosym.emotions import MIKELS8
+from emosym.models.checkpoint import EmoSymModel
+from emosym.models.reading import Reader
+from emosym.training.feed import Feed, label_targets, picture_feed
+from emosym.types import Sample
+
+Snapshot = dict[str, torch.Tensor]
+
+
+def tiny_feed(reader: Reader, pictures: np.ndarray, labels: np.ndarray) -> Feed:
+    """Pictures with labels, captions and rationales, of which the first two are equal."""
+    from emosym.data import storybook
+
+    stories = [storybook.draw_story(3, index) for index in range(len(labels))]
+    rationales = [storybook.rationale_of(story) for story in stories]
+    rationales[1] = rationales[0]
+    samples = [
+        Sample(
+            id=str(i),
+            label=MIKELS8.labels[label],
+            caption=storybook.caption_of(story),
+            rationale=text,
+        )
+        for i, (label, story, text) in enumerate(zip(labels, stories, rationales, strict=True))
+    ]
+    return picture_feed(reader, samples, label_targets(samples, reader.space), pictures)
+
+
+def recipe_of(stage: str, out: Path, **changes: Any) -> Any:
+    """A recipe of three steps over batches of four, in fp32."""
+    optim = {
+        "steps": 3,
+        "batch_size": 4,
+        "lr": 1e-2,
+        "log_every": 1,
+        "checkpoint_every": 2,
+        "bf16": False,
+        "weight_decay": 0.0,
+        "warmup": 0.01,
+        **changes.pop("optim", {}),
+    }
+    raw = {"stage": stage, "out": str(out), "optim": optim, "lora": {"r": 2, "dropout": 0.1}}
+    if stage != "align":
+        del raw["lora"]
+    recipe = resolve_recipe({**raw, **changes}, "test")
+    assert isinstance(recipe, (AlignRecipe, RlRecipe, JointRecipe))
+    return recipe
+
+
+def model_parameters(model: EmoSymModel) -> dict[str, nn.Parameter]:
+    """Every parameter of reader, mappers and painter, by a full name."""
+    modules: dict[str, nn.Module] = {"reasoner": model.reader.reasoner, "mappers": model.mappers}
+    modules |= model.painter.modules()
+    return {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters()}
+
+
+def snapshot(model: EmoSymModel) -> Snapshot:
+    return {name: p.detach().clone() for name, p in model_parameters(model).items()}
+
+
+def moved(before: Snapshot, model: EmoSymModel) -> set[str]:
+    """Names of parameters with any other bit than before (new ones are not looked at)."""
+    after = model_parameters(model)
+    return {name for name, old in before.items() if not torch.equal(old, after[name].detach())}
+
+
+ADAPTED = tuple(
+    f"reasoner.backbone.model.language_model.layers.0.{layer}.lora_{side}.emosym.weight"
+    for layer in (
+        *(f"self_attn.{n}_proj" for n in "qkvo"),
+        *(f"mlp.{n}_proj" for n in ("gate", "up", "down")),
+    )
+    for side in "AB"
+)
+TOKENS = tuple(
+    f"reasoner.latent_tokens.{n}" for n in ("context_embeds", "emotion_embed", "recurrent_gain")
+)
+HEAD = tuple(f"reasoner.heads.mikels8.net.{i}.{n}" for i in (0, 2) for n in ("weight", "bias"))
+PROJECTOR = tuple(f"reasoner.context_projector.{n}" for n in ("net.weight", "net.bias"))
+LOG_SCALE = "reasoner.context_projector.log_scale"
+MAPPERS = (
+    "mappers.output_scale",
+    *(
+        f"mappers.{which}_mapper.0.{layer}.{n}"
+        for which in ("emotion", "context")
+        for layer in (0, 1, 3, 4)
+        for n in ("weight", "bias")
+    ),
+)
