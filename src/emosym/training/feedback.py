@@ -86,7 +86,7 @@ def train_feedback(
     set_trainable(reasoner, recipe.scope)
     weights = trainable_tensors({"reasoner": reasoner})
     start = held_out_values(read_all(val, store=val_store), val)
-    rounds = [Round(0, 0, 0, {}, len(bank), start, True)]
+    rounds = [Round(0, 0, 0, {}, 0, start, True)]
     best, best_weights = start, _copy(weights)
     for number in range(1, recipe.rounds + 1):
         out = recipe.out / f"round-{number}"
@@ -95,7 +95,7 @@ def train_feedback(
         train_round(model, train, store, bank, recipe, number, progress)
         now = held_out_values(read_all(val, store=val_store), val)
         better = (now["accuracy"], -now["nll"]) > (best["accuracy"], -best["nll"])
-        rounds.append(replace(done, bank=len(bank), held_out=now, kept=better))
+        rounds.append(replace(done, held_out=now, kept=better))
         log.info("feedback round %d: %s", number, rounds[-1])
         if better:
             best, best_weights = now, _copy(weights)
@@ -126,7 +126,7 @@ def fill_bank(
     marker = out / "painted.json"
     if marker.is_file():
         found = read_json(marker, "round")
-        return Round(number, found["painted"], found["admitted"], found["refused"])
+        return Round(number, *(found[k] for k in ("painted", "admitted", "refused", "bank")))
     rules = BankRules(
         admission=recipe.admission,
         quota="per_bank",
@@ -144,7 +144,7 @@ def fill_bank(
     for reason in report.refused.values():
         kind = reason.partition(" of ")[0]  # not which picture it is a near-duplicate of
         reasons[kind] = reasons.get(kind, 0) + 1
-    done = Round(number, len(entries), len(report.admitted), reasons)
+    done = Round(number, len(entries), len(report.admitted), reasons, len(bank))
     write_json(marker, asdict(done))
     return done
 
