@@ -8,7 +8,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from emosym import config
 from emosym.config import (
     AlignRecipe,
     BaseRecipe,
@@ -133,12 +132,3 @@ def test_the_base_recipe_lists_its_parts() -> None:
     assert isinstance(found, BaseRecipe) and found.parts == ("judges",)
     with pytest.raises(UsageError, match=r"parts\.0 = 'painters'"):
         resolve_recipe({"stage": "base", "out": "x", "parts": ["painters"]}, "test")
-
-
-def test_config_needs_no_torch() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, emosym.config; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert Path(config.RECIPES).is_dir()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ from torch import nn
 
 from emosym.config import AlignRecipe, JointRecipe, RlRecipe, resolve_recipe
 from emosym.emotions import MIKELS8
-from emosym.models.checkpoint import EmoSymModel
+from emosym.models.checkpoint import EmoSymModel, new_model
 from emosym.models.reading import Reader
+from emosym.training import align
 from emosym.training.feed import Feed, label_targets, picture_feed
 from emosym.types import Sample
 
@@ -60,10 +64,14 @@ def recipe_of(stage: str, out: Path, **changes: Any) -> Any:
 
 
 def model_parameters(model: EmoSymModel) -> dict[str, nn.Parameter]:
-    """Every parameter of reader, mappers and painter, by a full name."""
+    """Every parameter of reader, mappers and painter, by the name it has without an adapter."""
     modules: dict[str, nn.Module] = {"reasoner": model.reader.reasoner, "mappers": model.mappers}
     modules |= model.painter.modules()
-    return {f"{m}.{n}": p for m, module in modules.items() for n, p in module.named_parameters()}
+    return {
+        f"{m}.{n}".replace(".base_layer", ""): p
+        for m, module in modules.items()
+        for n, p in module.named_parameters()
+    }
 
 
 def snapshot(model: EmoSymModel) -> Snapshot:
@@ -74,6 +82,42 @@ def moved(before: Snapshot, model: EmoSymModel) -> set[str]:
     """Names of parameters with any other bit than before (new ones are not looked at)."""
     after = model_parameters(model)
     return {name for name, old in before.items() if not torch.equal(old, after[name].detach())}
+
+
+def count_calls(module: nn.Module, calls: list[str], name: str) -> Any:
+    """Append `name` to `calls` at every forward of a module; returns the hook's handle."""
+    return module.register_forward_hook(lambda *_: calls.append(name))
+
+
+def metrics(out: Path) -> list[dict[str, float]]:
+    """The rows of metrics.jsonl without their speed."""
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "samples_per_second"} for row in rows]
+
+
+def align_run(base: Path, arrays: Path, out: Path, die_at: int | None = None) -> EmoSymModel:
+    """Align on the pictures in an .npz, from the base up; dies by SIGKILL at a step if told to."""
+    found = np.load(arrays)
+    model = new_model(str(base), 2, True, "emosym", 0)
+    feed = tiny_feed(model.reader, found["pictures"], found["labels"])
+    recipe = recipe_of("align", out, optim={"steps": 7, "muon_lr": 1e-3})
+    align.use_lora(model, recipe)
+    if die_at is not None:
+        loop = align.run_loop
+
+        def dying(
+            settings: Any, modules: Any, opt: Any, schedule: Any, size: Any, fn: Any, **k: Any
+        ):
+            def loss_fn(step: int, indices: np.ndarray) -> Any:
+                if step == die_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return fn(step, indices)
+
+            return loop(settings, modules, opt, schedule, size, loss_fn, **k)
+
+        align.run_loop = dying
+    align.train_align(model, feed, recipe, progress=False)
+    return model
 
 
 ADAPTED = tuple(

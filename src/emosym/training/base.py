@@ -99,7 +99,10 @@ def train_part(recipe: BaseRecipe, part: str, threads: int, progress: bool) -> N
     import torch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    from emosym.models.speed import keep_freed_memory
+
     torch.set_num_threads(threads)
+    keep_freed_memory()
     log.info("%s: training on %d thread(s)", part, threads)
     {"reader": _train_reader, "painter": _train_painter, "judges": _train_judges}[part](
         recipe, progress

@@ -93,6 +93,8 @@ def load_state(
     described = json.loads((path / "state.json").read_text())
     _copy_into(load_file(path / "weights.safetensors"), weights, path)
     if average is not None:
+        if not (path / "average.safetensors").is_file():  # that run kept none
+            raise _other_run(path)
         _copy_into(load_file(path / "average.safetensors"), average, path)
     tensors = load_file(path / "optimizer.safetensors")
     if len(described["optimizers"]) != len(optimizers):

@@ -31,10 +31,12 @@ def demo(
     from emosym.data.images import find_images
     from emosym.device import cpu_plan
     from emosym.evaluation.demo import DemoSettings, run_demo
+    from emosym.models.speed import keep_freed_memory
 
     console = Console()
     list(find_images(images or []))  # a wrong path is said now, not after the training
     torch.set_num_threads(cpu_plan().threads)
+    keep_freed_memory()
     report = run_demo(
         DemoSettings(
             out=out,

@@ -35,9 +35,11 @@ def train(
     import torch
 
     from emosym.device import cpu_plan
+    from emosym.models.speed import keep_freed_memory
     from emosym.training.run import run_recipe
 
     torch.set_num_threads(cpu_plan().threads)
+    keep_freed_memory()
     artefact, values = run_recipe(resolved)
     for name, value in values.items():
         console.print(f"held-out {name}: {value:.4f}", highlight=False)

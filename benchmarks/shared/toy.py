@@ -1,0 +1,68 @@
+"""A storybook model to time: the shipped base, or untrained weights of the same sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models.presets import WEIGHTS
+
+BASE = "storybook-base"
+VOCABULARY = 1024
+
+
+@contextmanager
+def storybook_model(
+    num_context: int = 4, adapter_rank: int = 8
+) -> Iterator[tuple[EmoSymModel, str]]:
+    """Yield a model as stage 1 starts with it, and the name of its weights."""
+    from emosym.models.adapters import add_adapter, lora_config
+    from emosym.models.reading import ADAPTER
+
+    with TemporaryDirectory() as temporary:
+        shipped = (WEIGHTS / BASE).is_dir()
+        name = BASE if shipped else str(untrained_base(Path(temporary) / "base"))
+        model = new_model(name, 4, True, "emosym", seed=0)
+        add_adapter(model.reader.reasoner.backbone, lora_config(8, 16, 0.0), ADAPTER, 0)
+        yield model, BASE if shipped else f"untrained weights of {BASE}'s sizes"
+
+
+def untrained_base(folder: Path) -> Path:
+    """Write a base folder of storybook-base's sizes with weights as they are initialised."""
+    from transformers import Qwen2VLImageProcessorPil
+
+    from emosym.data import storybook
+    from emosym.models.painter import save_painter
+    from emosym.models.presets import write_base
+    from emosym.models.reading import TEMPLATES
+    from emosym.models.small_painter import build_painter
+    from emosym.models.tokenizer import train_tokenizer
+    from emosym.models.toy import TOY_IMAGE_SIZE, TOY_PATCH, build_toy_reader
+
+    stories = [storybook.draw_story(0, index) for index in range(500)]
+    texts = [text for s in stories for text in (storybook.caption_of(s), storybook.rationale_of(s))]
+    tokenizer = train_tokenizer([*texts, *TEMPLATES.values()], VOCABULARY)
+    build_toy_reader(tokenizer, 0).save_pretrained(str(folder / "reader"))
+    tokenizer.save_pretrained(str(folder / "reader"))
+    side = TOY_IMAGE_SIZE**2
+    Qwen2VLImageProcessorPil(
+        patch_size=TOY_PATCH,
+        merge_size=2,
+        temporal_patch_size=2,
+        size={"shortest_edge": side, "longest_edge": side},
+    ).save_pretrained(str(folder / "reader"))
+    save_painter(build_painter(tokenizer), folder / "painter")
+    write_base(folder, TOY_IMAGE_SIZE, {"seed": 0})
+    return folder
+
+
+def pictures(count: int) -> np.ndarray:
+    """Draw storybook pictures, uint8 (count, 64, 64, 3)."""
+    from emosym.data import storybook
+
+    return storybook.draw_many(0, "test", 0, count, 64, 1)[1]

@@ -1,0 +1,238 @@
+"""Stage 1: exactly the right parameters train, nothing is computed twice, kill -9 is harmless."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.training.makers import (
+    ADAPTED,
+    HEAD,
+    LOG_SCALE,
+    PROJECTOR,
+    TOKENS,
+    align_run,
+    count_calls,
+    metrics,
+    model_parameters,
+    moved,
+    recipe_of,
+    snapshot,
+    tiny_feed,
+)
+
+from emosym.emotions import WORD_NORMS
+from emosym.models.checkpoint import EmoSymModel, load_checkpoint, new_model, trained_parts
+from emosym.models.painter import encode_prompts
+from emosym.training import align
+from emosym.training.align import (
+    embed_texts,
+    knowledge_base,
+    rationale_batch,
+    run_align,
+    train_align,
+    use_lora,
+)
+from emosym.types import Sample
+
+READER = {*TOKENS, *HEAD}
+
+
+@pytest.fixture
+def model(tiny_base: Path) -> EmoSymModel:
+    return new_model(str(tiny_base), 2, True, "emosym", 0)
+
+
+def trained(model: EmoSymModel, tiny_pictures, out: Path, **changes) -> set[str]:
+    """Train three steps; return which parameters moved."""
+    feed = tiny_feed(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
+    recipe = recipe_of("align", out, **changes)
+    use_lora(model, recipe)
+    before = snapshot(model)
+    train_align(model, feed, recipe, progress=False)
+    assert not any(p.requires_grad for p in model_parameters(model).values())
+    return moved(before, model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "extra"),
+    [
+        ({"rationale": "label_blind"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+        ({"rationale": "label_blind", "optim": {"bf16": True}}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+        ({"rationale": "label_aware"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+        ({"rationale": "shuffled"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+        ({"rationale": "none"}, {*ADAPTED}),
+        ({"w_align": 0}, {*ADAPTED}),
+        ({"w_say": 0, "symmetric": False}, {*ADAPTED, *PROJECTOR}),
+        ({"lora": {"r": 0}}, {*PROJECTOR, LOG_SCALE}),
+        ({"optim": {"muon_lr": 1e-3, "accumulate": 2}}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+    ],
+    ids=["blind", "bf16", "aware", "shuffled", "none", "no-align", "published", "no-lora", "muon"],
+)
+def test_exactly_these_parameters_move(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path, changes: dict, extra: set[str]
+) -> None:
+    """No weight decay: what moves has had a gradient. All else is the same to the bit."""
+    assert trained(model, tiny_pictures, tmp_path, **changes) == READER | extra
+
+
+def test_without_recurrence_there_is_no_gain(
+    tiny_base: Path, tiny_pictures, tmp_path: Path
+) -> None:
+    model = new_model(str(tiny_base), 2, False, "emosym", 0)
+    wanted = {*READER, *ADAPTED} - {"reasoner.latent_tokens.recurrent_gain"}
+    assert trained(model, tiny_pictures, tmp_path, rationale="none") == wanted
+
+
+def test_text_encoder_and_vision_tower_rest_while_it_trains(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    count_calls(model.painter.text_encoders[0], calls, "text")
+    count_calls(model.reader.reasoner.backbone.model.visual, calls, "vision")
+    during: list[list[str]] = []
+    loop = align.run_loop
+
+    def counted(*args, **kwargs):
+        before = list(calls)
+        result = loop(*args, **kwargs)
+        during.append(calls[len(before) :])
+        return result
+
+    monkeypatch.setattr(align, "run_loop", counted)
+    trained(model, tiny_pictures, tmp_path)
+    assert during == [[]]
+    # 8 pictures with 7 different rationales: one call for all texts, one for all pictures
+    assert calls == ["vision", "text"]
+
+
+def test_what_is_logged(model: EmoSymModel, tiny_pictures, tmp_path: Path) -> None:
+    trained(model, tiny_pictures, tmp_path)
+    rows = metrics(tmp_path)
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert set(rows[0]) == {"step", "loss", "classify", "align", "say", "accuracy"}
+    first = rows[0]
+    wanted = 0.5 * first["classify"] + 0.5 * first["align"] + 0.25 * first["say"]
+    assert first["loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_it_learns_eight_pictures(model: EmoSymModel, tiny_pictures, tmp_path: Path) -> None:
+    trained(
+        model,
+        tiny_pictures,
+        tmp_path,
+        lora={"r": 4, "dropout": 0},
+        optim={"steps": 30, "batch_size": 8, "lr": 5e-3},
+    )
+    rows = metrics(tmp_path)
+    for name in ("classify", "align", "say"):
+        assert rows[-1][name] < 0.8 * rows[0][name], name
+
+
+def test_killed_and_resumed_it_is_the_same_run(
+    tiny_base: Path, tiny_pictures, tmp_path: Path
+) -> None:
+    """LoRA dropout, the gist coin and Muon's state included."""
+    arrays = tmp_path / "data.npz"
+    np.savez(arrays, pictures=tiny_pictures.pictures[:9], labels=tiny_pictures.labels[:9])
+    whole = align_run(tiny_base, arrays, tmp_path / "whole")
+    root = Path(__file__).resolve().parents[2]
+    code = (
+        "import sys; from pathlib import Path; from tests.training.makers import align_run; "
+        "align_run(*map(Path, sys.argv[1:]), die_at=5)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_base), str(arrays), str(tmp_path / "killed")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    states = tmp_path / "killed" / "state"
+    assert [p.name for p in states.iterdir()] == ["step-00000004"]
+    resumed = align_run(tiny_base, arrays, tmp_path / "killed")
+    assert moved(snapshot(whole), resumed) == set()
+    assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
+
+
+# --- the knowledge base ---------------------------------------------------------------------------
+
+
+def test_rationales_by_kind(model: EmoSymModel, tiny_pictures) -> None:
+    feed = tiny_feed(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
+    blind, aware, shuffled = (
+        knowledge_base(model.reader, model.painter, feed, kind, 0)
+        for kind in ("label_blind", "label_aware", "shuffled")
+    )
+    assert list(blind.texts) == [s.rationale for s in feed.samples]
+    assert not any(word in text.lower() for word in WORD_NORMS for text in blind.texts)
+    for text, plain, sample in zip(aware.texts, blind.texts, feed.samples, strict=True):
+        assert text == f"{plain} It evokes {sample.label}."
+    assert sorted(shuffled.texts) == sorted(blind.texts) and shuffled.texts != blind.texts
+    again = knowledge_base(model.reader, model.painter, feed, "shuffled", 0)
+    assert again.texts == shuffled.texts
+    # the first two pictures share a text
+    assert blind.groups.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
+    torch.testing.assert_close(blind.embeddings.norm(dim=1), torch.ones(8))
+    for kind in (blind, shuffled):
+        for i, text in enumerate(kind.texts):
+            alone = embed_texts(model.painter, [text])[0]
+            torch.testing.assert_close(kind.embeddings[i], alone, atol=1e-5, rtol=1e-4)
+            assert model.reader.tokenizer.decode(kind.ids[i]) == text[: len(text)]
+    pooled = encode_prompts(model.painter, [blind.texts[3]]).pooled
+    assert pooled is not None
+    wanted = torch.nn.functional.normalize(pooled[0], dim=0)
+    torch.testing.assert_close(blind.embeddings[3], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_without_a_rationale_the_attributes_speak(model: EmoSymModel, tiny_pictures) -> None:
+    feed = tiny_feed(model.reader, tiny_pictures.pictures[:2], tiny_pictures.labels[:2])
+    samples = (
+        Sample("a", label="awe", attributes={"scene": "beach"}),
+        Sample("b", label="awe", rationale="word " * 300),
+    )
+    found = knowledge_base(
+        model.reader, model.painter, replace(feed, samples=samples), "label_blind", 0
+    )
+    assert found.texts[0] == "The scene is beach."
+    assert len(found.ids[1]) == align.MAX_RATIONALE_TOKENS
+
+
+def test_rationale_batch_by_hand() -> None:
+    tokens, labels = rationale_batch([[5, 6, 7], [8]], 2, torch.device("cpu"))
+    assert tokens.tolist() == [[5, 6, 7, 2], [8, 2, 2, 2]]
+    assert labels.tolist() == [[5, 6, 7, 2], [8, 2, -100, -100]]
+
+
+# --- the whole stage ------------------------------------------------------------------------------
+
+
+def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(
+        "align",
+        tmp_path / "out",
+        init=str(tiny_base),
+        data={"root": str(tiny_storybook), "workers": 1},
+        latents={"num_context_tokens": 3, "template": "picture"},
+        optim={"steps": 2, "bf16": True},
+    )
+    result = run_align(recipe, progress=False)
+    assert set(result.values) == {"accuracy", "brier", "nll"}
+    loaded = load_checkpoint(result.checkpoint)
+    wanted = trained_parts(result.model.reader.reasoner)
+    for name, tensor in trained_parts(loaded.reader.reasoner).items():
+        assert torch.equal(tensor, wanted[name]), name
+    assert loaded.stages == ("align",) and loaded.reader.template == "picture"
+    assert loaded.domain is not None and loaded.space is None
+    assert loaded.temperature == result.model.temperature
+    assert (tmp_path / "out" / "recipe.yaml").read_text() == loaded.recipes[0]

@@ -1,0 +1,136 @@
+"""Which parameter goes to which optimizer, Muon on convolutions, and the schedules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon
+
+from emosym.training.optim import FlattenedMuon, build_optimizers, cosine, flat_then_decay
+
+SETTINGS = {"lr": 0.1, "weight_decay": 0.1, "ns_steps": 4, "adjust_lr_fn": "match_rms_adamw"}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (4, 6, 1, 1), (5, 7)])
+def test_a_convolution_moves_as_its_matrix_does(
+    shape: tuple[int, ...], channels_last: bool
+) -> None:
+    torch.manual_seed(0)
+    start = torch.randn(shape)
+    weight = nn.Parameter(start.clone())
+    if channels_last and len(shape) == 4:
+        weight = nn.Parameter(start.clone().to(memory_format=torch.channels_last))
+    matrix = nn.Parameter(start.flatten(1).clone())
+    ours, theirs = FlattenedMuon([weight], **SETTINGS), Muon([matrix], **SETTINGS)
+    for _ in range(4):
+        gradient = torch.randn(shape)
+        weight.grad, matrix.grad = gradient.clone(), gradient.flatten(1).clone()
+        if channels_last and len(shape) == 4:
+            weight.grad = weight.grad.to(memory_format=torch.channels_last)
+        ours.step()
+        theirs.step()
+        torch.testing.assert_close(weight.detach().flatten(1), matrix.detach(), atol=2e-3, rtol=0)
+    assert float((weight.detach() - start).abs().mean()) > 0.03
+    ours.zero_grad()
+    assert weight.grad is None
+
+
+def test_a_weight_that_moved_in_memory_still_trains() -> None:
+    conv = nn.Conv2d(3, 4, 3)
+    optimizer = FlattenedMuon([conv.weight], **SETTINGS)
+    conv.to(memory_format=torch.channels_last)
+    before = conv.weight.detach().clone()
+    conv(torch.randn(1, 3, 5, 5)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(conv.weight, before)
+
+
+def test_muon_state_goes_through_a_state_dict() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(4, 3, 3, 3), [torch.randn(4, 3, 3, 3) for _ in range(4)]
+
+    def run(optimizer: FlattenedMuon, weight: nn.Parameter, parts: list[torch.Tensor]) -> None:
+        for gradient in parts:
+            weight.grad = gradient.clone()
+            optimizer.step()
+
+    whole = nn.Parameter(start.clone())
+    run(FlattenedMuon([whole], **SETTINGS), whole, gradients)
+    first = nn.Parameter(start.clone())
+    one = FlattenedMuon([first], **SETTINGS)
+    run(one, first, gradients[:2])
+    second = nn.Parameter(first.detach().clone())
+    two = FlattenedMuon([second], **SETTINGS)
+    two.load_state_dict(one.state_dict())
+    run(two, second, gradients[2:])
+    assert torch.equal(whole, second)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 4)
+        self.norm = nn.LayerNorm(4)
+        self.inner = nn.Linear(4, 4)
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.row = nn.Parameter(torch.zeros(1, 4))
+        self.gain = nn.Parameter(torch.ones(()))
+        self.tied = nn.Linear(4, 5, bias=False)
+        self.tied.weight = self.table.weight
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+
+
+def ids(group: dict) -> set[int]:
+    return {id(p) for p in group["params"]}
+
+
+def test_who_trains_what() -> None:
+    m = Small()
+    (adam,) = build_optimizers({"m": m}, lr=0.01, weight_decay=0.2)
+    assert isinstance(adam, AdamW)
+    decayed, plain = adam.param_groups
+    assert ids(decayed) == {id(m.inner.weight), id(m.conv.weight), id(m.row)}
+    assert decayed["weight_decay"] == 0.2 and plain["weight_decay"] == 0.0
+    rest = (m.table.weight, m.norm.weight, m.norm.bias, m.inner.bias, m.conv.bias, m.gain)
+    assert ids(plain) == {id(p) for p in rest}
+
+
+def test_muon_takes_the_inner_matrices_only() -> None:
+    m = Small()
+    muon, adam = build_optimizers({"m": m}, lr=0.01, weight_decay=0.2, muon_lr=0.02)
+    assert isinstance(muon, FlattenedMuon)
+    shapes = [tuple(p.shape) for p in muon.param_groups[0]["params"]]
+    assert shapes == [(4, 4), (4, 9)]
+    assert muon.param_groups[0]["params"][0].data_ptr() == m.inner.weight.data_ptr()
+    assert id(m.row) in ids(adam.param_groups[0])  # one row is no matrix
+    assert (muon.param_groups[0]["lr"], adam.param_groups[0]["lr"]) == (0.02, 0.01)
+
+
+def test_one_module_under_two_names_is_trained_once() -> None:
+    m = Small()
+    optimizers = build_optimizers({"a": m, "b": m}, lr=0.01, muon_lr=0.02)
+    count = sum(len(g["params"]) for o in optimizers for g in o.param_groups)
+    assert count == sum(p.requires_grad for p in m.parameters())
+
+
+def test_nothing_to_train() -> None:
+    assert build_optimizers({"m": Small().requires_grad_(False)}, lr=0.1) == []
+
+
+def test_cosine() -> None:
+    schedule = cosine(0.1)
+    assert schedule(0.05) == pytest.approx(0.5)
+    assert schedule(0.1) == pytest.approx(1.0)
+    assert schedule(0.55) == pytest.approx(0.5)
+    assert schedule(1.0) == pytest.approx(0.0)
+    assert 0 < schedule(0.0) <= 1e-3
+
+
+def test_flat_then_decay() -> None:
+    schedule = flat_then_decay(0.1, 0.4)
+    assert schedule(0.05) == pytest.approx(0.5)
+    assert schedule(0.3) == schedule(0.6) == 1.0
+    assert schedule(0.8) == pytest.approx(0.5)
+    assert schedule(1.0) == pytest.approx(0.0)
