@@ -21,9 +21,15 @@ def storybook_model(
     num_context: int = 4, adapter_rank: int = 8
 ) -> Iterator[tuple[EmoSymModel, str]]:
     """Yield a model as stage 1 starts with it, and the name of its weights."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
     from emosym.models.adapters import add_adapter, lora_config
     from emosym.models.reading import ADAPTER
 
+    for library in (diffusers_logging, transformers_logging):  # tables only
+        library.set_verbosity_error()
+        library.disable_progress_bar()
     with TemporaryDirectory() as temporary:
         shipped = (WEIGHTS / BASE).is_dir()
         name = BASE if shipped else str(untrained_base(Path(temporary) / "base"))

@@ -156,6 +156,7 @@ class JointRecipe(Recipe):
     w_attr: float = Field(0.1, ge=0)
     condition_dropout: float = Field(0.1, ge=0, lt=1)
     unet_lora_r: int = Field(0, ge=0)
+    reader_lr_scale: float = Field(0.2, gt=0)
     cache_prefixes: bool = True
 
 

@@ -18,7 +18,7 @@ from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import say_loss, think
 from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds
-from emosym.training.finish import StageResult, finish_stage, loop_settings
+from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.loop import run_loop
 from emosym.training.losses import info_nce, label_loss
 from emosym.training.optim import build_optimizers, cosine
@@ -44,7 +44,9 @@ def run_align(recipe: AlignRecipe, progress: bool = True) -> StageResult:
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
     latents = recipe.latents
     model = new_model(
-        recipe.init, latents.num_context_tokens, latents.recurrent, latents.template, recipe.seed
+        *(recipe.init, latents.num_context_tokens, latents.recurrent, latents.template),
+        seed=recipe.seed,
+        device=training_device(),
     )
     train, val = open_feeds(model.reader, recipe)
     use_lora(model, recipe)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedTokenizerBase, Qwen2VLForConditionalGeneration
 
@@ -122,6 +123,7 @@ def reader_loss(
     labels: torch.Tensor,
 ) -> torch.Tensor:
     """Return the mean next-token loss over answer tokens; pictures (B, H, W, 3) uint8."""
+    pictures, tokens, labels = (t.to(model.device) for t in (pictures, tokens, labels))
     vision = model.config.vision_config
     pixels, grid = patchify(
         pictures, vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size
@@ -158,7 +160,7 @@ def train_reader(
     """Pretrain a toy reader on pictures (N, 64, 64, 3) uint8; resumable in `out`."""
     model = build_toy_reader(tokenizer, seed, hidden_size, layers)
     batch_vision_attention(model.model.visual)
-    model.train()
+    model.to(Accelerator().device).train()  # type: ignore[arg-type]
     pad = int(tokenizer.pad_token_id)
     chat = chat_tokens(tokenizer, image_tokens_of(model))
 

@@ -38,7 +38,13 @@ from emosym.training.feed import (
     read_all,
     store_prefixes,
 )
-from emosym.training.finish import StageResult, finish_stage, held_out_values, loop_settings
+from emosym.training.finish import (
+    StageResult,
+    finish_stage,
+    held_out_values,
+    loop_settings,
+    training_device,
+)
 from emosym.training.joint import refresh_space
 from emosym.training.loop import run_loop
 from emosym.training.losses import label_loss
@@ -64,7 +70,7 @@ class Round:
 
 def run_feedback(recipe: FeedbackRecipe, progress: bool = True) -> StageResult:
     """Run stage 4 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
-    model = load_checkpoint(Path(recipe.init))
+    model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
     model, _ = train_feedback(model, train, val, recipe, progress)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from emosym.config import OptimSection, Recipe
 from emosym.device import cpu_plan
@@ -44,6 +45,11 @@ def loop_settings(name: str, recipe: Recipe) -> LoopSettings:
         accumulate=optim.accumulate,
         bf16=use_bf16(optim),
     )
+
+
+def training_device() -> str:
+    """Return the device that accelerate gives this process."""
+    return str(Accelerator().device)
 
 
 def use_bf16(optim: OptimSection) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
 from emosym.annotate.attributes import describe_attributes
 from emosym.config import JointRecipe, dump_recipe
@@ -31,7 +32,7 @@ from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
 from emosym.models.sampling import denoising_loss
 from emosym.training.feed import Feed, PrefixStore, open_feeds, read_all, store_prefixes
-from emosym.training.finish import StageResult, finish_stage, loop_settings
+from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.loop import run_loop
 from emosym.training.losses import attribute_loss, label_loss
 from emosym.training.optim import build_optimizers, cosine
@@ -53,7 +54,7 @@ class Canvas:
 
 def run_joint(recipe: JointRecipe, progress: bool = True) -> StageResult:
     """Train stage 3 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
-    model = load_checkpoint(Path(recipe.init))
+    model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
     model = train_joint(model, train, recipe, progress)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
@@ -103,7 +104,7 @@ def train_joint(
     run_loop(
         loop_settings("joint", recipe),
         modules,
-        build_optimizers(modules, optim.lr, optim.weight_decay, optim.muon_lr),
+        joint_optimizers(modules, recipe),
         cosine(optim.warmup),
         len(train),
         loss_fn,
@@ -112,6 +113,18 @@ def train_joint(
     for module in modules.values():
         module.requires_grad_(False)
     return replace(model, space=refresh_space(train, store))
+
+
+def joint_optimizers(modules: dict[str, torch.nn.Module], recipe: JointRecipe) -> list[Optimizer]:
+    """Return optimizers in which tokens and head, trained already, move more slowly."""
+    optim, scale = recipe.optim, recipe.reader_lr_scale
+    new = {name: module for name, module in modules.items() if name != "reasoner"}
+    old = {"reasoner": modules["reasoner"]}
+    muon = None if optim.muon_lr is None else optim.muon_lr * scale
+    return [
+        *build_optimizers(new, optim.lr, optim.weight_decay, optim.muon_lr),
+        *build_optimizers(old, optim.lr * scale, optim.weight_decay, muon),
+    ]
 
 
 def set_trainable(model: EmoSymModel) -> dict[str, torch.nn.Module]:

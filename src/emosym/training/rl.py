@@ -23,7 +23,13 @@ from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, Prefix, Thought, think
 from emosym.rewards.labels import LABEL_REWARDS, LabelReward, parity_beta
 from emosym.training.feed import Feed, open_feeds, read_all
-from emosym.training.finish import StageResult, finish_stage, loop_settings, use_bf16
+from emosym.training.finish import (
+    StageResult,
+    finish_stage,
+    loop_settings,
+    training_device,
+    use_bf16,
+)
 from emosym.training.loop import run_loop
 from emosym.training.losses import brier_loss, kl_to_reference, label_loss
 from emosym.training.optim import build_optimizers, cosine
@@ -36,7 +42,7 @@ Objective = Callable[
 
 def run_rl(recipe: RlRecipe, progress: bool = True) -> StageResult:
     """Train stage 2 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
-    model = load_checkpoint(Path(recipe.init))
+    model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
     train_rl(model, train, recipe, progress)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
@@ -154,7 +160,7 @@ def grpo_objective(
     if not reasoner.latent_tokens.recurrent:
         raise UsageError("grpo needs recurrent context tokens: train align with recurrent: true.")
     groups = recipe.num_generations
-    held: dict[tuple[int, int], Actions] = {}
+    held: dict[tuple[int, bytes], Actions] = {}
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows = torch.from_numpy(indices)
@@ -162,7 +168,7 @@ def grpo_objective(
         repeat = torch.arange(len(indices), device=prefix.mask.device).repeat_interleave(groups)
         truth = torch.from_numpy(train.truth[indices]).to(repeat.device)
         shared = prefix.select(repeat)
-        key = (step // recipe.inner_steps, int(indices[0]))
+        key = (step // recipe.inner_steps, indices.tobytes())  # parts of a batch draw their own
         if key not in held:
             if key[0] != next(iter(held), key)[0]:
                 held.clear()
