@@ -27,6 +27,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("sdpa", "eager")
 MEASURE_SECONDS = 0.8
+LEAST_TURNS = 2
 # float32 and sdpa are the plain choice: another must win clearly, or noise would decide.
 MARGIN = 1.15
 # The measured block: a toy reasoner's layer on a batch of 16 chats of 96 tokens.
@@ -148,33 +149,31 @@ def layer_step(dtype: torch.dtype, attention: str) -> tuple[Callable[[], None], 
 
 
 def measure(seconds: float = MEASURE_SECONDS) -> dict[str, float]:
-    """Return the best time in ms of each "dtype attention", taken in turns for `seconds`.
+    """Return the best time in ms of each "dtype attention", taken in turns for about `seconds`.
 
-    The turns share whatever else the machine is doing. A variant whose first (warm-up) run already
-    eats the time left keeps that run's time.
+    The turns share whatever else the machine is doing. Every variant is warmed up once and timed
+    at least LEAST_TURNS times, however long that takes: on a busy machine a plan from one run of
+    one variant would be an assumption, and would be kept.
     """
-    steps: dict[str, Callable[[], None]] = {}
-    best: dict[str, float] = {}
-    end = time.perf_counter() + seconds
-
-    def run(name: str) -> None:
-        start = time.perf_counter()
-        steps[name]()
-        elapsed = 1000 * (time.perf_counter() - start)
-        best[name] = min(elapsed, best.get(name, elapsed))
-
     import torch
 
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    for dtype in DTYPES:
-        for attention in ATTENTIONS:
-            if best and time.perf_counter() > end:
-                break
-            steps[f"{dtype} {attention}"] = layer_step(kinds[dtype], attention)[0]
-            run(f"{dtype} {attention}")
-    while time.perf_counter() < end:
-        for name in steps:
-            run(name)
+    steps = {
+        f"{dtype} {attention}": layer_step(kinds[dtype], attention)[0]
+        for dtype in DTYPES
+        for attention in ATTENTIONS
+    }
+    best = dict.fromkeys(steps, float("inf"))
+    end = time.perf_counter() + seconds
+    for step in steps.values():
+        step()
+    turns = 0
+    while turns < LEAST_TURNS or time.perf_counter() < end:
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            best[name] = min(best[name], 1000 * (time.perf_counter() - start))
+        turns += 1
     return best
 
 
@@ -193,7 +192,7 @@ def _cache_file(threads: int) -> Path:
     import torch
 
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    key = f"{torch.__version__}|{processor_name()}|{platform.machine()}|{threads}|1"
+    key = f"{torch.__version__}|{processor_name()}|{platform.machine()}|{threads}|2"
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
     return Path(root).expanduser() / "emosym" / f"cpu_plan-{name}.json"
 

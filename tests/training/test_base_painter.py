@@ -27,7 +27,12 @@ from emosym.training.base_painter import (
 from emosym.training.contact_sheet import contact_sheet, edge_energy
 
 TINY = BasePainterSettings(
-    autoencoder_steps=20, unet_steps=20, batch_size=8, checkpoint_every=10, ema_decay=0.5
+    autoencoder_steps=20,
+    unet_steps=20,
+    batch_size=8,
+    checkpoint_every=10,
+    ema_decay=0.5,
+    bf16=False,  # bf16 convolutions of so few channels take a slow path on some CPUs
 )
 
 

@@ -124,3 +124,15 @@ def test_a_full_disk_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.Mo
         save_state(tmp_path, 8, weights, optimizers, None)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000004"]
     assert latest_state(tmp_path) == tmp_path / "step-00000004"
+
+
+def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    optimizers = build_optimizers({"m": model}, lr=1e-3)
+    weights = trainable_tensors({"m": model})
+    save_state(tmp_path, 3, weights, optimizers, None, "rl-expected")
+    found = latest_state(tmp_path)
+    assert found is not None
+    assert load_state(found, weights, optimizers, None, "rl-expected") == 3
+    with pytest.raises(EmoSymError, match="'rl-expected', not 'rl-grpo'"):
+        load_state(found, weights, optimizers, None, "rl-grpo")

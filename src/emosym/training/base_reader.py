@@ -160,7 +160,7 @@ def train_reader(
     """Pretrain a toy reader on pictures (N, 64, 64, 3) uint8; resumable in `out`."""
     model = build_toy_reader(tokenizer, seed, hidden_size, layers)
     batch_vision_attention(model.model.visual)
-    model.to(Accelerator().device).train()  # type: ignore[arg-type]
+    model.to(Accelerator().device).train()
     pad = int(tokenizer.pad_token_id)
     chat = chat_tokens(tokenizer, image_tokens_of(model))
 

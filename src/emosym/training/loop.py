@@ -102,7 +102,7 @@ def run_loop(
         average = {k: v.detach().clone() for k, v in weights.items()}
     states = settings.out / "state"
     found = latest_state(states)
-    start = load_state(found, weights, optimizers, average) if found else 0
+    start = load_state(found, weights, optimizers, average, settings.name) if found else 0
     base_rates = [[float(g.get("initial_lr", g["lr"])) for g in o.param_groups] for o in optimizers]
     for optimizer, rates in zip(optimizers, base_rates, strict=True):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -122,7 +122,7 @@ def run_loop(
             if accelerator.is_main_process and (
                 done == settings.steps or done % settings.checkpoint_every == 0
             ):
-                save_state(states, done, weights, optimizers, average)
+                save_state(states, done, weights, optimizers, average, settings.name)
     accelerator.wait_for_everyone()
     if average is not None:
         with torch.no_grad():

@@ -38,6 +38,7 @@ def save_state(
     weights: Weights,
     optimizers: list[Optimizer],
     average: Weights | None,
+    run: str = "",
 ) -> None:
     """Write folder/step-XXXXXXXX by a rename, then drop older ones."""
     final = folder / f"step-{step:08d}"
@@ -64,7 +65,7 @@ def save_state(
                 described.append({"param_groups": state["param_groups"], "scalars": scalars})
             save_file(_portable(tensors), temporary / "optimizer.safetensors")
             (temporary / "state.json").write_text(
-                json.dumps({"format": 1, "step": step, "optimizers": described})
+                json.dumps({"format": 1, "name": run, "step": step, "optimizers": described})
             )
             if final.exists():
                 shutil.rmtree(final)
@@ -83,14 +84,23 @@ def latest_state(folder: Path) -> Path | None:
 
 
 def load_state(
-    path: Path, weights: Weights, optimizers: list[Optimizer], average: Weights | None
+    path: Path,
+    weights: Weights,
+    optimizers: list[Optimizer],
+    average: Weights | None,
+    run: str = "",
 ) -> int:
     """Load a state in place and return the number of steps it has done.
 
     Raises:
-        EmoSymError: when the state belongs to other parameters than the ones given.
+        EmoSymError: when the state is of another run's name, or of other parameters than given.
     """
     described = json.loads((path / "state.json").read_text())
+    if described.get("name", "") != run:
+        raise EmoSymError(
+            f"The training state {path} is of the run {described.get('name')!r}, not {run!r}. "
+            "Choose another output folder, or remove that state to start afresh."
+        )
     _copy_into(load_file(path / "weights.safetensors"), weights, path)
     if average is not None:
         if not (path / "average.safetensors").is_file():  # that run kept none
