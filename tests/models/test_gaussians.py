@@ -22,6 +22,7 @@ from emosym.models.gaussians import (
     save_gaussians,
     split_latents,
     squared_distance,
+    truncate,
 )
 
 
@@ -208,3 +209,15 @@ def test_gaussians_survive_the_disk(tmp_path: Path) -> None:
         for part in ("mean", "directions", "variances", "rest"):
             assert torch.equal(getattr(loaded[name], part), getattr(gaussian, part))
     assert list(extra) == ["distances"] and torch.equal(extra["distances"], torch.arange(3.0))
+
+
+def test_truncation_keeps_the_total_variance_and_the_largest_directions() -> None:
+    values = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    values *= torch.tensor([5.0, 4.0, 3.0, 1.0, 1.0, 1.0])
+    whole = fit_gaussian(values, rank=6)
+    small = truncate(whole, 2)
+    assert small.directions.shape == (2, 6)
+    assert torch.equal(small.variances, whole.variances[:2])
+    total = small.variances.sum() + 4 * small.rest
+    assert torch.allclose(total, whole.variances.sum(), rtol=1e-5)
+    assert truncate(whole, 10) is whole

@@ -82,7 +82,7 @@ def caption_values(
     model, tokenizer = load_backbone(base), load_tokenizer(reader)
     said: list[str] = []
     for start in range(0, len(pictures), 64):
-        said += describe(model, tokenizer, pictures[start : start + 64])  # type: ignore[arg-type]
+        said += describe(model, tokenizer, pictures[start : start + 64])
     rows = [field_matches(got, wanted) for got, wanted in zip(said, captions, strict=True)]
     values: dict[str, float] = {}
     for field in ("scene", "objects", "child", "mouth", "brows", "exact"):

@@ -24,7 +24,13 @@ from emosym.device import cpu_plan
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
-from emosym.models.gaussians import Domain, EmotionSpace, load_gaussians, save_gaussians
+from emosym.models.gaussians import (
+    Domain,
+    EmotionSpace,
+    load_gaussians,
+    save_gaussians,
+    truncate,
+)
 from emosym.models.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
 from emosym.models.reading import ADAPTER, Reader
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from emosym.models.painter import Painter
 
 FORMAT = 1
+COMPACT_RANK = 24
 DESCRIPTION = "emosym.json"
 MAPPERS = "mappers.safetensors"
 TEXT_PROJECTION = "context_projector.net.weight"
@@ -174,7 +181,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint folder by a rename: whole, or not there.
 
-    `compact` stores weights in bf16, half the size, for shipping.
+    `compact` is for shipping: weights in bf16, and the COMPACT_RANK largest directions of each
+    emotion's covariance.
     """
     temporary = folder.with_name(f".tmp-{folder.name}")
     with disk_errors(folder):
@@ -197,7 +205,9 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
     if has_adapter(model.painter.unet, ADAPTER):
         save_adapter(model.painter.unet, ADAPTER, folder / "unet_adapter")
     if model.space is not None:
-        named = dict(zip(model.space.labels, model.space.gaussians, strict=True))
+        rank = COMPACT_RANK if compact else model.space.gaussians[0].mean.numel()
+        kept = [truncate(gaussian, rank) for gaussian in model.space.gaussians]
+        named = dict(zip(model.space.labels, kept, strict=True))
         save_gaussians(folder / "emotion_space.safetensors", named, {})
     if model.domain is not None:
         extra = {"distances": model.domain.distances}
@@ -208,11 +218,7 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
         write_text(folder / "README.md", card)
     if compact:
         for path in folder.rglob("*.safetensors"):
-            half = {
-                k: v.to(torch.bfloat16) if v.dtype == torch.float32 else v
-                for k, v in load_file(path).items()
-            }
-            save_file(half, path)
+            save_file({k: _half(v) for k, v in load_file(path).items()}, path)
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
@@ -238,6 +244,10 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
             "files": files,
         },
     )
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.bfloat16) if tensor.dtype == torch.float32 else tensor
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:

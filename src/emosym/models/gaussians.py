@@ -58,6 +58,21 @@ def fit_gaussian(values: torch.Tensor, rank: int = 64) -> Gaussian:
     )
 
 
+def truncate(gaussian: Gaussian, rank: int) -> Gaussian:
+    """Keep the `rank` largest directions; the variance of the others goes to the rest."""
+    kept, size = min(rank, len(gaussian.variances)), gaussian.mean.numel()
+    if kept == len(gaussian.variances):
+        return gaussian
+    order = gaussian.variances.argsort(descending=True)
+    outside = gaussian.rest * (size - len(order)) + gaussian.variances[order[kept:]].sum()
+    return Gaussian(
+        gaussian.mean,
+        gaussian.directions[order[:kept]],
+        gaussian.variances[order[:kept]],
+        outside / (size - kept),
+    )
+
+
 def sample_gaussian(
     gaussian: Gaussian, count: int, generator: torch.Generator, spread: float = 1.0
 ) -> torch.Tensor:
