@@ -15,6 +15,7 @@ from emosym.apps.cli import bank
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
+from emosym.apps.cli.evaluate_base import evaluate_base
 from emosym.apps.cli.generate import generate
 from emosym.apps.cli.report import report
 from emosym.apps.cli.storybook import storybook
@@ -38,6 +39,7 @@ app.command()(generate)
 app.command()(train)
 app.command()(demo)
 app.command()(evaluate)
+app.command("evaluate-base")(evaluate_base)
 app.command()(report)
 app.command()(doctor)
 data.command()(storybook)
