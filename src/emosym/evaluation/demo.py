@@ -92,7 +92,7 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
         say("Reading your pictures")
         write_user_readings(out, pipeline, settings.images)
     write_bank(out, real_counts(data))
-    rows.append(_table_row("evaluation", time.monotonic() - start, headline(read, painted.result)))
+    rows.append(_table_row("test", time.monotonic() - start, headline(read, painted.result)))
     write_json(out / "stages.json", rows)
     about = {
         "title": "EmoSym demo",
@@ -171,7 +171,7 @@ def write_bank(out: Path, real: dict[str, int]) -> None:
     thumbnails: list[dict[str, Any]] = []
     for label in bank.space.labels:
         chosen = [e for e in entries if e.intent == label]
-        for entry in sorted(chosen, key=lambda e: -e.agreement)[:4]:
+        for entry in sorted(chosen, key=lambda e: -e.agreement)[:2]:
             image = save_thumbnail(Image.fromarray(entry.pixels()), out / "bank", entry.id)
             thumbnails.append(
                 {
@@ -199,7 +199,7 @@ def write_bank(out: Path, real: dict[str, int]) -> None:
 
 def headline(read: ReadSplit, paintings: dict[str, Any]) -> dict[str, float]:
     """Return the few numbers of the stage table's last row."""
-    wanted = ("accuracy", "best_achievable", "emo_a_judge_a", "emo_a_judge_b", "coverage")
+    wanted = ("accuracy", "best_accuracy", "emo_a_judge_a", "emo_a_judge_b", "coverage")
     values = {**read.result["values"], **paintings["values"]}
     return {k: float(values[k]) for k in wanted if isinstance(values.get(k), (int, float))}
 

@@ -63,8 +63,8 @@ def stages(run: Run) -> str:
     head = ["Stage", "Minutes", *[word_of(name).title for name in names]]
     return (
         "<h2>How it got there</h2>"
-        f"<p>{len(run.stages)} stages in {total:.1f} minutes; the figures are what the model "
-        f"scored when each was done.</p>{table(head, rows)}"
+        f"<p>{len(run.stages)} parts in {total:.1f} minutes; a training stage's figures are on "
+        f"validation pictures when it was done.</p>{table(head, rows)}"
     )
 
 
