@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SHOWN = 8
 TILE = 128
-LABEL = 118
+LABEL = 132
 CAPTION = 20
 PAPER, INK, SOFT = (250, 247, 240), (40, 36, 46), (120, 112, 124)
 

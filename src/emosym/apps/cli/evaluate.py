@@ -38,6 +38,10 @@ def evaluate(
     paint: Annotated[
         int, typer.Option(min=0, help="Also paint so many per emotion and judge them.")
     ] = 0,
+    control: Annotated[
+        bool,
+        typer.Option("--control", help="Also intensity, mixes, likenesses and explanations."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 10,
     guidance_scale: Annotated[float, typer.Option(min=1, help="How strictly.")] = 3.0,
@@ -45,7 +49,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
 ) -> None:
-    """Measure readings; with --paint also paintings, in a second file NAME-paintings.json."""
+    """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -60,7 +64,7 @@ def evaluate(
     from emosym.evaluation.results import write_result
     from emosym.evaluation.runner import choose, evaluate_painting, evaluate_reading
 
-    if paint:
+    if paint or control:
         require_judged_paintings(pipeline)
     make_parent(out)
     console = Console(highlight=False)
@@ -86,6 +90,12 @@ def evaluate(
                 workers=workers,
                 progress=lambda n: bar.advance(more, n),
             ).result
+    if control:
+        from emosym.evaluation.control import evaluate_control
+
+        console.print("Painting about 950 pictures for the control measures.")
+        found = evaluate_control(pipeline, dataset, seed=seed)
+        results[out.with_name(f"{out.stem}-control{out.suffix}")] = found
     for path, result in results.items():
         write_result(path, result)
         console.print(result_table(result))
