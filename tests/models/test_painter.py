@@ -253,3 +253,9 @@ def test_a_stable_diffusion_shaped_folder_opens(tokenizer, tmp_path: Path) -> No
     # The pooled output is read at the first end, not at a placeholder.
     end = int(embeds.mask.sum()) - 1
     torch.testing.assert_close(embeds.pooled[0], embeds.hidden[0, end])
+
+
+def test_a_saved_painter_names_no_folder_of_this_machine(tiny_base: Path, tmp_path: Path) -> None:
+    save_painter(load_painter(tiny_base / "painter"), tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("*.json"):
+        assert str(tiny_base) not in path.read_text()

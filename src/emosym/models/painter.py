@@ -175,6 +175,7 @@ def save_painter(painter: Painter, folder: Path, dtype: torch.dtype | None = Non
     for name, module in painter.modules().items():
         stored = module if dtype is None else copy.deepcopy(module).to(dtype)
         stored.save_pretrained(str(folder / name))  # type: ignore[operator]
+        _forget_origin(folder / name / "config.json")
         library = "transformers" if name.startswith("text") else "diffusers"
         index[name] = [library, type(module).__name__]
     for suffix, tokenizer in zip(SUFFIXES, painter.tokenizers, strict=False):
@@ -183,6 +184,13 @@ def save_painter(painter: Painter, folder: Path, dtype: torch.dtype | None = Non
     painter.scheduler.save_pretrained(str(folder / "scheduler"))
     index["scheduler"] = ["diffusers", type(painter.scheduler).__name__]
     write_json(folder / "model_index.json", index)
+
+
+def _forget_origin(path: Path) -> None:
+    """Drop the folder a part was loaded from: it is a path of this machine."""
+    config = read_json(path, "part of the painter")
+    if config.pop("_name_or_path", None) is not None:
+        write_json(path, config)
 
 
 def load_painter(
