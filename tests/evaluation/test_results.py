@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from emosym.errors import UsageError
-from emosym.evaluation.results import git_hash, make_result, read_result, write_result
+from emosym.evaluation.results import make_result, read_result, write_result
+from emosym.provenance import git_hash
 
 
 def test_a_result_survives_the_disk(tmp_path: Path) -> None:

@@ -17,19 +17,18 @@ from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
 from emosym.models.checkpoint import (
     EmoSymModel,
     describe_checkpoint,
-    git_hash,
     is_checkpoint,
     load_backbone,
     load_checkpoint,
     new_model,
     save_checkpoint,
     trained_parts,
-    versions,
 )
 from emosym.models.painter import encode_prompts
 from emosym.models.presets import resolve_base
 from emosym.models.reading import ADAPTER, encode_pictures, prefill_features
 from emosym.models.reasoner import think
+from emosym.provenance import git_hash, package_versions
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +115,7 @@ def test_the_description_names_everything(tiny_checkpoint: Path, tiny_base: Path
     assert described["label_spaces"] == ["mikels8"] and described["recurrent"] is True
     assert {"torch", "transformers", "diffusers", "peft", "emosym"} <= set(described["versions"])
     assert is_checkpoint(tiny_checkpoint) and not is_checkpoint(tiny_base)
-    assert versions() == described["versions"]
-    assert git_hash() is None or len(git_hash() or "") == 40
+    assert described["versions"] == package_versions() and described["git"] == git_hash()
 
 
 def test_the_base_is_not_copied(tiny_checkpoint: Path) -> None:

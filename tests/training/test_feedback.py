@@ -11,8 +11,9 @@ import torch
 
 from emosym.config import FeedbackRecipe
 from emosym.data.storybook import write_storybook
+from emosym.files import sha256_of
 from emosym.memory.bank import Bank
-from emosym.models.checkpoint import load_checkpoint
+from emosym.models.checkpoint import DESCRIPTION, load_checkpoint
 from emosym.training.feed import open_feeds
 from emosym.training.feedback import run_feedback, set_trainable, train_feedback, train_round
 
@@ -88,6 +89,7 @@ def test_paintings_are_remembered_with_provenance_and_a_run_goes_on(
     entries = Bank.open(recipe.out / "bank").read()
     assert len(entries) == rounds[1]["admitted"] == rounds[1]["bank"] > 0
     assert {e.provenance.round for e in entries} == {1}
+    assert {e.provenance.checkpoint for e in entries} == {sha256_of(tiny_checkpoint / DESCRIPTION)}
     assert result.model.stages[-1] == "feedback"
     # a run killed after its training but before its end: painted pictures are not painted again
     shutil.rmtree(recipe.out / "checkpoint")

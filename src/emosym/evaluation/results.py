@@ -11,20 +11,17 @@ right), never a missing measurement.
 from __future__ import annotations
 
 import math
-import platform
-import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json
+from emosym.provenance import git_hash, package_versions
 
 RESULT_SCHEMA = "emosym.result/1"
 MODES = ("corrected", "compat")
-PACKAGES = ("torch", "transformers", "diffusers", "accelerate", "peft", "numpy", "lancedb")
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema": str,
     "name": str,
@@ -37,39 +34,6 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "git": (str, type(None)),
     "created": str,
 }
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of emosym, Python and the libraries that move numbers."""
-    from emosym import __version__
-
-    found = {"emosym": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_hash() -> str | None:
-    """Return the commit this package runs from ("-dirty" if edited), None outside its repository.
-
-    None as well when the package merely lies in some other repository's virtual environment.
-    """
-    here = Path(__file__)
-    steps = (
-        ("git", "ls-files", "--error-unmatch", here.name),
-        ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"),
-    )
-    try:
-        for step in steps:
-            done = subprocess.run(
-                step, cwd=here.parent, capture_output=True, text=True, timeout=10, check=True
-            )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
 
 
 def make_result(

@@ -30,7 +30,8 @@ Vector = NDArray[np.float32]
 class Provenance:
     """How a painting was made: enough to make it again.
 
-    `checkpoint` is the SHA-256 of the weights, `created` an ISO 8601 time with an offset (the
+    `checkpoint` is the SHA-256 of the checkpoint's emosym.json, which holds that of every weight
+    file; `created` an ISO 8601 time with an offset (the
     caller's clock), `version` the emosym version that painted it.
     """
 

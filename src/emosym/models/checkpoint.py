@@ -6,9 +6,7 @@ The base weights are not copied: the checkpoint names the base it stands on.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +35,7 @@ from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import EmotionReasoner
 from emosym.models.tokenizer import load_tokenizer
 from emosym.models.vision import batch_vision_attention
+from emosym.provenance import git_hash, package_versions
 
 if TYPE_CHECKING:
     from emosym.models.painter import Painter
@@ -51,7 +50,6 @@ FIELDS = (
     *("base", "label_spaces", "label_space", "template", "num_context_tokens", "recurrent"),
     *("temperature", "domain_threshold", "stages", "files"),
 )
-LIBRARIES = ("torch", "transformers", "diffusers", "peft", "accelerate", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +237,7 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
             "temperature": model.temperature,
             "domain_threshold": model.domain.threshold if model.domain else None,
             "stages": list(model.stages),
-            "versions": versions(),
+            "versions": package_versions(),
             "git": git_hash(),
             "files": files,
         },
@@ -362,25 +360,3 @@ def _fill(
     with torch.no_grad():
         for name, tensor in live.items():
             tensor.copy_(saved[name])
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of emosym and of the libraries it stands on."""
-    return {"emosym": __version__, **{n: importlib.metadata.version(n) for n in LIBRARIES}}
-
-
-def git_hash() -> str | None:
-    """Return the commit of the source tree, or None outside a repository."""
-    source = Path(__file__).resolve().parent
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=source,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()

@@ -201,8 +201,8 @@ def assemble(recipe: BaseRecipe) -> Path:
     """Write base.json with checksums over what the parts left in recipe.out/base."""
     import shutil
 
-    from emosym.models.checkpoint import git_hash, versions
     from emosym.models.presets import write_base
+    from emosym.provenance import git_hash, package_versions
 
     folder = recipe.out / "base"
     for state in (folder / "judges").glob("state-*"):
@@ -214,7 +214,7 @@ def assemble(recipe: BaseRecipe) -> Path:
             "seed": recipe.seed,
             "parts": list(recipe.parts),
             "pictures": recipe.count,
-            "versions": versions(),
+            "versions": package_versions(),
             "git": git_hash(),
         },
     )

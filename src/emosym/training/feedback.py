@@ -18,13 +18,13 @@ import torch
 
 from emosym.config import FeedbackRecipe, dump_recipe
 from emosym.emotions import LabelSpace, label_space
-from emosym.files import read_json, write_json
+from emosym.files import read_json, sha256_of, write_json
 from emosym.memory.admission import BankRules
 from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
 from emosym.memory.schema import BankEntry, Provenance, make_entry
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import DESCRIPTION, EmoSymModel, load_checkpoint
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, think
 from emosym.pipelines.painting import paint_stream
@@ -172,7 +172,7 @@ def paint_entries(
     provenance = Provenance(
         run=recipe.out.name,
         round=number,
-        checkpoint=recipe.init,
+        checkpoint=sha256_of(Path(recipe.init) / DESCRIPTION),
         seed=seed,
         guidance_scale=recipe.guidance_scale,
         prompt=request.prompt,

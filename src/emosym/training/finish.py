@@ -14,9 +14,10 @@ from emosym.device import cpu_plan
 from emosym.files import write_text
 from emosym.metrics.calibration import fit_temperature
 from emosym.models.card import model_card
-from emosym.models.checkpoint import EmoSymModel, save_checkpoint, versions
+from emosym.models.checkpoint import EmoSymModel, save_checkpoint
 from emosym.models.gaussians import Domain, fit_domain
 from emosym.models.reading import domain_features
+from emosym.provenance import package_versions
 from emosym.training.feed import Feed, PrefixStore, Readings, read_all
 from emosym.training.loop import LoopSettings
 
@@ -89,7 +90,7 @@ def finish_stage(
         "label_space": finished.reader.space,
         "stages": finished.stages,
         "recipes": dict(zip(finished.stages, finished.recipes, strict=True)),
-        "versions": versions(),
+        "versions": package_versions(),
     }
     save_checkpoint(finished, checkpoint, model_card(description, values))
     return StageResult(finished, checkpoint, values)
