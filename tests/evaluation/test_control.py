@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emosym.data.sources import open_dataset
-from emosym.data.storybook import write_storybook
+from emosym.data.storybook import OBJECTS, write_storybook
 from emosym.errors import UsageError
 from emosym.evaluation import control
-from emosym.evaluation.control import evaluate_control, named
+from emosym.evaluation.control import Named, evaluate_control, explanations, named
 from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 from emosym.types import Sample
 
@@ -27,13 +30,40 @@ SAMPLE = Sample(
 
 def test_objects_are_whole_words_and_others_spoil_them() -> None:
     right = "A ball and a star on a sea beach; mouth wavy under slanted brows."
-    assert named(right, SAMPLE) == {"scene": True, "objects": True, "face": True}
+    there = frozenset({"ball", "star"})
+    assert named(right, SAMPLE) == Named(scene=True, face=True, said=there, there=there)
     more = right.replace("a star", "a star, a balloon")
-    assert named(more, SAMPLE)["objects"] is False
+    assert named(more, SAMPLE).said == there | {"balloon"}
     less = "A balloon, while stars stand in a deep blue sky; mouth wavy, brows raised."
-    assert named(less, SAMPLE) == {"scene": False, "objects": False, "face": False}
+    assert named(less, SAMPLE) == Named(False, False, frozenset({"balloon"}), there)
     with pytest.raises(UsageError, match="no storybook attributes"):
         named("", Sample(id="y", attributes={"scene": "airfield"}))
+
+
+def test_shares_of_what_explanations_name(tmp_path: Path) -> None:
+    """Two pictures: one named in full, one with one of its two objects and a wrong one."""
+    write_storybook(tmp_path, {"train": 8, "val": 2, "test": 8}, size=64, seed=5, workers=1)
+    everything = open_dataset("storybook", tmp_path, "test")
+    two = [i for i, s in enumerate(everything) if len(set(s.attributes["object"])) == 2][:2]
+    pictures = everything.subset(np.array(two))
+    full, other = list(pictures)
+    kept = other.attributes["object"][0]
+    wrong = next(o for o in OBJECTS if o not in other.attributes["object"])
+    spoken = [str(full.rationale), f"A {kept} and a {wrong}."]
+
+    class Speaker:
+        """Says the two sentences to pictures, and nothing to blank ones."""
+
+        def understand(self, images: list[Image.Image], explain: bool) -> list[Any]:
+            blank = np.asarray(images[0]).std() == 0
+            return [SimpleNamespace(rationale="" if blank else text) for text in spoken]
+
+    values = explanations(cast(Any, Speaker()), pictures)
+    assert values["explained_objects"] == 0.5
+    assert values["explained_object_recall"] == 3 / 4
+    assert values["explained_object_precision"] == 3 / 4
+    assert values["explained_scene"] == values["explained_face"] == 0.5
+    assert all(values[f"blank_{field}"] == 0 for field in ("scene", "face", "object_recall"))
 
 
 class Fixed:
@@ -68,5 +98,7 @@ def test_every_control_measure_is_computed(
         assert 0 <= values[f"mix_both_on_top_judge_{letter}"] <= 1
         assert 0 <= values[f"like_keeps_emotion_judge_{letter}"] <= 1
     assert {
-        f"{k}_{f}" for k in ("explained", "blank") for f in ("scene", "objects", "face")
+        f"{k}_{f}"
+        for k in ("explained", "blank")
+        for f in ("scene", "objects", "object_recall", "object_precision", "face")
     } <= set(values)

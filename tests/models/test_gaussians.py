@@ -146,6 +146,20 @@ def test_a_mix_raises_both_and_keeps_its_spread(space: EmotionSpace) -> None:
     assert float(mixed[:, 0].std() / alone[:, 0].std()) > 0.8
 
 
+def test_a_mix_is_as_far_from_the_centre_as_its_emotions() -> None:
+    e = 5.0 * torch.eye(4).repeat_interleave(50, dim=0)  # perpendicular, seen from the centre
+    space = fit_emotion_space(tuple("abcd"), e, e[:, None], np.repeat(np.arange(4), 50))
+
+    def away(weights: list[float]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return sample_latents(space, weights, 1, generator, 1.0, 0.0)[0][0] - space.centre[:4]
+
+    a, b = away([1, 0, 0, 0]), away([0, 1, 0, 0])
+    torch.testing.assert_close(away([0.5, 0.5, 0, 0]), (a + b) / 2**0.5)
+    torch.testing.assert_close(away([0.6, 0.4, 0, 0]), (0.6 * a + 0.4 * b) / 0.52**0.5)
+    torch.testing.assert_close(away([0.25] * 4), torch.zeros(4))  # neutral stays neutral
+
+
 def test_draws_follow_the_generator(space: EmotionSpace) -> None:
     one, two = draw(space, [1, 0, 0], 1.0, 1.0), draw(space, [1, 0, 0], 1.0, 1.0)
     assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 INTENSITIES = (0.0, 0.5, 1.0, 1.5, 2.0)
 PER_CELL = 16
-PER_MIX = 8
+PER_MIX = 24
 GREY = 128
 
 
@@ -127,8 +128,10 @@ def paint_likenesses(pipeline: EmoSymPipeline, pictures: Dataset, seed: int) -> 
 def explanations(pipeline: EmoSymPipeline, pictures: Dataset) -> dict[str, float]:
     """Return how often rationales name what is there, and the same with the picture blanked.
 
-    `explained_*` is the share of pictures whose scene, every object, and face are named; `blank_*`
-    the control: what is said of a grey picture, held against the real one.
+    `explained_scene`, `_objects` and `_face` are shares of pictures: exactly the objects that are
+    there, mouth and brows both. `_object_recall` is the share of the objects that are named,
+    `_object_precision` of the named ones that are there. `blank_*` is the control: what is said of
+    a grey picture, held against the real one.
     """
     samples = list(pictures)
     shown = [load_image(sample.images[0]) for sample in samples]
@@ -136,20 +139,33 @@ def explanations(pipeline: EmoSymPipeline, pictures: Dataset) -> dict[str, float
     values: dict[str, float] = {}
     for prefix, images in (("explained", shown), ("blank", blank)):
         readings = pipeline.understand(images, explain=True)
-        rows = [
+        found = [
             named(reading.rationale or "", sample)
             for reading, sample in zip(readings, samples, strict=True)
         ]
-        for field in rows[0]:
-            values[f"{prefix}_{field}"] = float(np.mean([row[field] for row in rows]))
+        hits = sum(len(f.said & f.there) for f in found)
+        values[f"{prefix}_scene"] = float(np.mean([f.scene for f in found]))
+        values[f"{prefix}_objects"] = float(np.mean([f.said == f.there for f in found]))
+        values[f"{prefix}_object_recall"] = hits / max(sum(len(f.there) for f in found), 1)
+        values[f"{prefix}_object_precision"] = hits / max(sum(len(f.said) for f in found), 1)
+        values[f"{prefix}_face"] = float(np.mean([f.face for f in found]))
     return values
 
 
-def named(rationale: str, sample: Sample) -> dict[str, bool]:
-    """Return which fields of a picture its rationale names: scene, objects, face.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a rationale names: scene and face (rightly), objects `said` and really `there`."""
 
-    Objects count as named when all of them are and no other one of the storybook is; a face when
-    the words for its mouth and its brows both occur.
+    scene: bool
+    face: bool
+    said: frozenset[str]
+    there: frozenset[str]
+
+
+def named(rationale: str, sample: Sample) -> Named:
+    """Return what of a picture its rationale names.
+
+    A face is named when the words for its mouth and its brows both occur.
 
     Raises:
         UsageError: when the sample has no scene, object or face to compare with.
@@ -162,10 +178,6 @@ def named(rationale: str, sample: Sample) -> dict[str, bool]:
     if face not in FACES or scene not in SCENES or not isinstance(objects, Sequence):
         raise UsageError(f"Sample {sample.id} has no storybook attributes to compare with.")
     text = rationale.lower()
-    words = {o for o in OBJECTS if re.search(rf"\b{re.escape(o)}\b", text)}
+    said = frozenset(o for o in OBJECTS if re.search(rf"\b{re.escape(o)}\b", text))
     mouth, brows = (part.partition(" ")[2] for part in str(face).split(", "))
-    return {
-        "scene": str(scene) in text,
-        "objects": words == set(objects),
-        "face": mouth in text and brows in text,
-    }
+    return Named(str(scene) in text, mouth in text and brows in text, said, frozenset(objects))
