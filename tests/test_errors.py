@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from emosym.errors import EmoSymError, UsageError, nearest, unknown_name
+import pickle
+
+from emosym.errors import EmoSymError, StoppedEarly, UsageError, nearest, unknown_name
 
 
 def test_exit_codes() -> None:
-    assert (EmoSymError.exit_code, UsageError.exit_code) == (1, 2)
-    assert issubclass(UsageError, EmoSymError)
+    kinds = (EmoSymError, UsageError, StoppedEarly)
+    assert [kind.exit_code for kind in kinds] == [1, 2, 75]
+    assert all(issubclass(kind, EmoSymError) for kind in kinds)
+
+
+def test_errors_come_back_whole_from_another_process() -> None:
+    again = pickle.loads(pickle.dumps(StoppedEarly("unet at step 20 of 300")))
+    assert type(again) is StoppedEarly and str(again) == "unet at step 20 of 300"
 
 
 def test_nearest_ignores_case_and_gives_up_on_nonsense() -> None:

@@ -16,26 +16,40 @@ BASE = "storybook-base"
 VOCABULARY = 1024
 
 
+def quiet_libraries() -> None:
+    """Leave only tables in the output."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+
+@contextmanager
+def storybook_base() -> Iterator[tuple[str, str]]:
+    """Yield the name or folder of a base to time, and what to call its weights."""
+    quiet_libraries()
+    if (WEIGHTS / BASE).is_dir():
+        yield BASE, BASE
+        return
+    with TemporaryDirectory() as temporary:
+        yield str(untrained_base(Path(temporary) / "base")), f"untrained weights of {BASE}'s sizes"
+
+
 @contextmanager
 def storybook_model(
     num_context: int = 4, adapter_rank: int = 8
 ) -> Iterator[tuple[EmoSymModel, str]]:
     """Yield a model as stage 1 starts with it, and the name of its weights."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
     from emosym.models.adapters import add_adapter, lora_config
     from emosym.models.reading import ADAPTER
 
-    for library in (diffusers_logging, transformers_logging):  # tables only
-        library.set_verbosity_error()
-        library.disable_progress_bar()
-    with TemporaryDirectory() as temporary:
-        shipped = (WEIGHTS / BASE).is_dir()
-        name = BASE if shipped else str(untrained_base(Path(temporary) / "base"))
-        model = new_model(name, 4, True, "emosym", seed=0)
-        add_adapter(model.reader.reasoner.backbone, lora_config(8, 16, 0.0), ADAPTER, 0)
-        yield model, BASE if shipped else f"untrained weights of {BASE}'s sizes"
+    with storybook_base() as (base, told):
+        model = new_model(base, num_context, True, "emosym", seed=0)
+        adapter = lora_config(adapter_rank, 2 * adapter_rank, 0.0)
+        add_adapter(model.reader.reasoner.backbone, adapter, ADAPTER, 0)
+        yield model, told
 
 
 def untrained_base(folder: Path) -> Path:

@@ -25,12 +25,17 @@ class Section(BaseModel):
 
 
 class DataSection(Section):
-    """Where the labelled pictures are; `label_fraction` keeps a seeded stratified share."""
+    """Where the labelled pictures are.
+
+    `part` keeps a stretch of the training split, so that two stages can see different pictures;
+    `label_fraction` keeps a share of that. Both are seeded and stratified.
+    """
 
     source: Literal["storybook", "emoset", "folder"] = "storybook"
     root: Path = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
+    part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
     workers: int = Field(2, ge=1)
 
@@ -94,6 +99,7 @@ class PainterSection(Section):
     """Pretraining of the toy painter: autoencoder, then text encoder and U-Net together."""
 
     autoencoder_steps: int = Field(2000, ge=0)
+    autoencoder_batch_size: int = Field(16, ge=1)
     unet_steps: int = Field(8000, ge=0)
     batch_size: int = Field(32, ge=1)
 
@@ -103,6 +109,7 @@ class JudgeSection(Section):
 
     count: int = Field(20000, ge=1)
     steps: int = Field(1500, ge=0)
+    batch_size: int = Field(64, ge=1)
 
 
 class BaseRecipe(Section):

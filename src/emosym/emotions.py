@@ -61,7 +61,7 @@ class LabelSpace:
         try:
             return self.labels.index(label.lower())
         except ValueError:
-            raise unknown_name(f"emotion of {self.name}", label, self.labels) from None
+            raise unknown_name("emotion", label, self.labels, f"({self.name})") from None
 
     def polarity(self, label: str) -> str:
         """Return 'positive', 'negative' or 'neutral'."""

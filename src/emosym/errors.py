@@ -18,6 +18,15 @@ class UsageError(EmoSymError):
     exit_code = 2
 
 
+class StoppedEarly(EmoSymError):  # noqa: N818 - nothing went wrong
+    """A run that reached its deadline and stopped in order; the same call goes on (exit code 75).
+
+    The message says where it is. 75 is EX_TEMPFAIL of sysexits: try again.
+    """
+
+    exit_code = 75
+
+
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name most like `name`, or None when nothing is close."""
     choices = list(valid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +49,9 @@ class UnderstandingOutput:
 
     `probabilities` follow the label space's order and sum to 1; `confidence` is calibrated, 0..1;
     `*_norm` are expectations of word norms on 1..9; `emotion_latent` is (H,), `context_latents`
-    (K, H); `in_domain` is 0..1, the share of training pictures at least as far from their
-    emotion's centre as this one, and `outside` says that it fell below the stored threshold.
+    (K, H); `in_domain` is 0..1, the share of held-out pictures at least as far from the training
+    pictures as this one, and `outside` says that it fell below the checkpoint's threshold: then
+    the emotion is only the nearest one of a world that the picture is not from.
     """
 
     emotion: str
@@ -83,6 +84,3 @@ class BadInput:
 
     source: str
     error: str
-
-
-ImageInput = Sequence["Path | str | bytes | Image.Image"]

@@ -67,9 +67,22 @@ def test_other_ways_to_ask(command, tiny_checkpoint, tiny_pictures, tmp_path) ->
     assert set(images) == {"like-like-me-seed0-0000.png", "valence-2-arousal-6-seed3-0000.png"}
 
 
+def test_a_picture_of_no_known_world_is_not_said_to_lend_its_mood(
+    command, tiny_checkpoint, tiny_pictures, tmp_path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    Image.fromarray(tiny_pictures.pictures[0]).save(tmp_path / "known.png")
+    ask = ("--model", tiny_checkpoint, "--out", tmp_path / "o", "--steps", 1, "-n", 1)
+    for name, warned in (("noise.png", True), ("known.png", False)):
+        _, said, _ = command("generate", "--like", tmp_path / name, *ask)
+        assert ("do not carry its mood" in said) == warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--mix", "awe=.8, awe=.2"), "names 'awe' twice"),
         (("aew",), "Did you mean 'awe'"),
         ((), "exactly one of"),
         (("awe", "--mix", "fear=1"), "not both"),

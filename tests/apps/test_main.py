@@ -18,6 +18,7 @@ from emosym.apps.cli.doctor import check_shipped, find_weights, is_complete
 from emosym.device import cpu_plan
 from emosym.errors import EmoSymError, UsageError
 from emosym.extras import EXTRAS, is_available, require
+from emosym.files import write_json
 from emosym.models import presets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,11 +178,13 @@ def test_doctor_tells_all_topics_and_fails_without_shipped_weights(
     for text in ("torch", "emosym[app]", "CPU plan", "storybook-base", "emosym-7b"):
         assert text in done.stdout
     shipped(tmp_path / "storybook-base")
+    assert CliRunner().invoke(main_module.app, ["doctor"]).exit_code == 1  # no trained model yet
+    write_json(tmp_path / "storybook" / "emosym.json", {"files": {}})
     done = CliRunner().invoke(main_module.app, ["doctor", "--json"])
     cpu_plan.cache_clear()
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert done.exit_code == 0
-    assert rows["storybook-base"]["ok"]
+    assert rows["storybook-base"]["ok"] and rows["storybook"]["ok"]
     assert rows["CPU plan"]["found"].startswith("float32, sdpa attention")
     assert all(row["fix"] for row in rows.values() if not row["ok"])
 

@@ -8,17 +8,24 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
 from emosym.apps.cli.main import main
 from emosym.apps.cli.outputs import with_outputs
-from emosym.apps.cli.understand import OUTSIDE, display_names, find_pictures, merge
+from emosym.apps.cli.understand import (
+    OUTSIDE,
+    display_names,
+    find_pictures,
+    merge,
+    print_explained,
+)
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.pipelines.reading_rows import flat_columns, flat_row, reading_row
-from emosym.types import BadInput
+from emosym.types import BadInput, UnderstandingOutput
 
 
 @pytest.fixture
@@ -77,14 +84,40 @@ def test_files_folders_and_globs_in_all_formats(command, folder, tiny_checkpoint
 
 
 def test_outside_is_said_instead_of_an_emotion(command, tiny_checkpoint, tmp_path) -> None:
-    import numpy as np
-
     noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
     Image.fromarray(noise).save(tmp_path / "noise.png")
     code, said, _ = command("understand", tmp_path / "noise.png", "-m", tiny_checkpoint)
     assert code == 0
     assert OUTSIDE in said
     assert not any(label in said for label in MIKELS8.labels)
+
+
+def test_outside_no_reason_is_given_either() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    readings = []
+    for outside in (False, True):
+        found = UnderstandingOutput(
+            emotion="awe",
+            probabilities={"awe": 1.0},
+            confidence=1.0,
+            polarity="positive",
+            valence_norm=None,
+            arousal_norm=None,
+            dominance_norm=None,
+            in_domain=0.5,
+            outside=outside,
+            emotion_latent=np.zeros(2),
+            context_latents=np.zeros((1, 2)),
+            rationale=f"a reason, outside {outside}",
+        )
+        readings.append((f"{outside}.png", found))
+    stream = StringIO()
+    print_explained(Console(file=stream, width=120), readings)
+    assert "    a reason, outside False" in stream.getvalue()
+    assert "a reason, outside True" not in stream.getvalue()
 
 
 def test_json_to_the_terminal_is_only_json(command, folder, tiny_checkpoint) -> None:

@@ -186,5 +186,19 @@ def test_open_dataset_by_name_and_fraction(tmp_path: Path) -> None:
         assert len(open_dataset(source, tmp_path, "train")) == 20
     half = open_dataset("emoset", tmp_path, "train", fraction=0.5, seed=1)
     assert np.bincount(half.labels()).tolist() == [0, 5, 0, 0, 0, 0, 5]
+    first, second = (
+        open_dataset("emoset", tmp_path, "train", seed=1, part=part).ids()
+        for part in ((0.0, 0.5), (0.5, 1.0))
+    )
+    assert len(first) == len(second) == 10 and not set(first) & set(second)
+    fifth = open_dataset("emoset", tmp_path, "train", fraction=0.4, seed=1, part=(0.0, 0.5))
+    assert set(fifth.ids()) < set(first) and len(fifth) == 4
     with pytest.raises(UsageError, match="Did you mean 'emoset'"):
         open_dataset("emo-set", tmp_path, "train")
+
+
+def test_a_missing_storybook_is_told_how_to_draw(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="emosym data storybook"):
+        open_dataset("storybook", tmp_path / "none", "train")
+    with pytest.raises(UsageError, match="no such folder"):
+        open_dataset("emoset", tmp_path / "none", "train")

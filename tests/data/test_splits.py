@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emosym.data.splits import label_fraction, stratified_split
+from emosym.data.splits import label_fraction, stratified_split, stretch
 from emosym.errors import UsageError
 
 THIRDS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -51,3 +51,22 @@ def test_label_fraction_is_stratified_and_nested() -> None:
     for fraction in (0.0, 1.1):
         with pytest.raises(UsageError, match="label fraction"):
             label_fraction(labels, fraction, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-1, 4), max_size=80), st.floats(0.1, 0.9), st.integers(0, 3))
+def test_stretches_lose_no_sample_and_share_none(labels: list[int], cut: float, seed: int) -> None:
+    array = np.array(labels, dtype=np.int64)
+    first, second = stretch(array, 0.0, cut, seed), stretch(array, cut, 1.0, seed)
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(len(labels)))
+    for label in set(labels):
+        assert abs((array[first] == label).sum() - cut * labels.count(label)) <= 0.5
+
+
+def test_a_stretch_is_seeded_and_checked() -> None:
+    labels = np.repeat(np.arange(4), 25)
+    assert np.array_equal(stretch(labels, 0.2, 0.6, 1), stretch(labels, 0.2, 0.6, 1))
+    assert not np.array_equal(stretch(labels, 0.2, 0.6, 1), stretch(labels, 0.2, 0.6, 2))
+    for start, stop in ((0.5, 0.5), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1.0)):
+        with pytest.raises(UsageError, match=r"0 <= start < stop <= 1"):
+            stretch(labels, start, stop, 0)

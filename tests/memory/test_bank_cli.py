@@ -45,6 +45,12 @@ def test_ls(folder: Path) -> None:
     assert "none of 3 entries" in run("ls", folder, "--offset", 9)
 
 
+def test_the_bank_of_a_demo_is_found(tmp_path: Path) -> None:
+    Bank.open(tmp_path / "demo" / "feedback" / "bank", create=True).add([entry(0, 1)])
+    for path in ("demo", "demo/feedback", "demo/feedback/bank"):
+        assert "1-1 of 1 entries" in run("ls", tmp_path / path)
+
+
 def test_stats(folder: Path) -> None:
     text = run("stats", folder)
     assert "3 entries in mikels8" in text

@@ -98,3 +98,10 @@ def test_a_real_checkpoint_gets_a_card_whose_example_runs(
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["reading"].emotion in names["reading"].probabilities
+
+
+@pytest.mark.parametrize("recipes", [["seed: 3", "beta: 1"], {"align": "seed: 3", "rl": "beta: 1"}])
+def test_every_recipe_is_on_the_card(recipes: Any) -> None:
+    card = model_card({**STORYBOOK, "stages": ["align", "rl"], "recipes": recipes}, {})
+    assert "```yaml\n# align\nseed: 3\n```" in card
+    assert "```yaml\n# rl\nbeta: 1\n```" in card

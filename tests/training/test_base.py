@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from emosym.config import BaseRecipe, resolve_recipe
-from emosym.data import storybook
+from emosym.errors import StoppedEarly
 from emosym.models.checkpoint import load_backbone
 from emosym.models.presets import resolve_base
 from emosym.models.reading import has_reader
-from emosym.training.base import draw_corpus, run_base, stories_of, tokenizer_of, world_seed
+from emosym.training import judges
+from emosym.training.base import run_base
+from emosym.training.corpus import prepare_data
 
 
 def recipe_at(out: Path, seed: int = 0) -> BaseRecipe:
@@ -24,6 +28,14 @@ def recipe_at(out: Path, seed: int = 0) -> BaseRecipe:
     found = resolve_recipe({**raw, "parts": ["reader"], "reader": reader}, "test")
     assert isinstance(found, BaseRecipe)
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Parts take all cores there are, and the tests beside them would wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +63,68 @@ def test_the_reader_opens_in_fp32_with_what_was_stored_in_bf16(
         assert torch.equal(parameter, parameter.bfloat16().float())
 
 
-def test_corpus_and_stories_are_the_same_pictures(base: tuple[BaseRecipe, Path]) -> None:
-    recipe, _ = base
-    corpus, stories = draw_corpus(recipe), stories_of(recipe, 3)
-    assert corpus.shape == (64, 64, 64, 3) and corpus.dtype == np.uint8
-    for picture, story in zip(corpus, stories, strict=False):
-        assert np.array_equal(picture, np.asarray(storybook.paint_story(story, 64)))
+def judges_too(out: Path, workers: int) -> BaseRecipe:
+    """A reader of 21 steps (a line of the log is 20) and judges of 11 (a line is 10)."""
+    optim = {"steps": 21, "batch_size": 2, "bf16": False, "muon_lr": 1e-3}
+    raw = {
+        **{"stage": "base", "out": str(out), "count": 64, "workers": workers},
+        "parts": ["reader", "judges"],
+        "reader": {"hidden_size": 96, "layers": 1, "optim": optim},
+        "judges": {"count": 4, "steps": 11, "batch_size": 2},
+    }
+    found = resolve_recipe(raw, "test")
+    assert isinstance(found, BaseRecipe)
+    return found
 
 
-def test_corpus_and_tokenizer_are_made_once(
-    base: tuple[BaseRecipe, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise AssertionError("made again")
+def calls_until_done(recipe: BaseRecipe, most: int) -> list[str]:
+    """Call run_base with a deadline that is past until it ends; returns where it stopped."""
+    told: list[str] = []
+    while len(told) < most:
+        try:
+            run_base(recipe, progress=False, deadline=0.0)
+        except StoppedEarly as stopped:
+            told.append(str(stopped))
+        else:
+            return told
+    raise AssertionError(told)
 
-    monkeypatch.setattr(storybook, "draw_many", fail)
-    monkeypatch.setattr("emosym.models.tokenizer.train_tokenizer", fail)
-    recipe, _ = base
-    assert len(draw_corpus(recipe)) == 64
-    assert len(tokenizer_of(recipe)) <= 1024
+
+@pytest.fixture
+def small_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs."""
+    monkeypatch.setattr("emosym.training.finish.has_bf16", lambda: False)
+    train = judges.train_judges
+    monkeypatch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
 
 
-def test_the_world_is_its_own(tmp_path: Path) -> None:
-    one, other = world_seed(recipe_at(tmp_path)), world_seed(recipe_at(tmp_path, seed=1))
-    assert one != other and one not in (0, 1)
+@pytest.mark.usefixtures("small_judges")
+def test_called_with_no_time_at_all_it_still_comes_to_its_end(tmp_path: Path) -> None:
+    recipe = judges_too(tmp_path / "run", workers=1)
+    told = calls_until_done(recipe, 9)
+    assert told == [
+        *("corpus at 64 of 64", "texts tokenized", "the judges' pictures drawn"),
+        *("base-reader at step 20 of 21", "judges not begun", "judge-a at step 10 of 11"),
+    ]
+    assert {p.name for p in (recipe.out / "base").iterdir()} == {"base.json", "judges", "reader"}
+    resolve_base(str(recipe.out / "base"))
+    whole = judges_too(tmp_path / "whole", workers=1)
+    run_base(whole, progress=False)
+    for name in ("reader/model.safetensors", "judges/judge-a.safetensors"):
+        one, other = (load_file(out / "base" / name) for out in (recipe.out, whole.out))
+        assert one.keys() == other.keys()
+        for key, wanted in other.items():  # bit for bit: test_loop, in processes of their own
+            torch.testing.assert_close(one[key], wanted, atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.slow  # two spawned processes import torch
+def test_parts_side_by_side_stop_together(tmp_path: Path) -> None:
+    recipe = judges_too(tmp_path / "run", workers=2)
+    prepare_data(recipe)
+    with pytest.raises(StoppedEarly) as stopped:
+        run_base(recipe, progress=False, deadline=0.0)
+    where = sorted(str(stopped.value).split(", "))
+    assert where == ["base-reader at step 20 of 21", "judge-a at step 10 of 11"]
+    states = sorted(p.name for p in recipe.out.rglob("step-*"))
+    assert states == ["step-00000010", "step-00000020"]
+    assert not (recipe.out / "base" / "base.json").exists()

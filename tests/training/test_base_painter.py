@@ -20,11 +20,10 @@ from emosym.training.base_painter import (
     BasePainterSettings,
     autoencoder_losses,
     encode_corpus,
-    evaluate_base_painter,
     train_autoencoder,
     train_base_painter,
 )
-from emosym.training.contact_sheet import contact_sheet, edge_energy
+from emosym.training.contact_sheet import contact_sheet, edge_energy, evaluate_base_painter
 
 TINY = BasePainterSettings(
     autoencoder_steps=20,
@@ -40,12 +39,14 @@ TINY = BasePainterSettings(
 def tiny_models(monkeypatch) -> None:
     """Build the same classes, smaller, so that a step takes milliseconds."""
     monkeypatch.setattr(
-        base_painter, "build_autoencoder", lambda: build_autoencoder(8, (1, 1), (1, 1), 2)
+        base_painter,
+        "build_autoencoder",
+        lambda device: build_autoencoder(8, (1, 1), (1, 1), 2, device=device),
     )
     monkeypatch.setattr(
         base_painter,
         "build_painter",
-        lambda tokenizer, vae: build_painter(tokenizer, (16, 16, 16), 32, 16, vae),
+        lambda tokenizer, vae, device: build_painter(tokenizer, (16, 16, 16), 32, 16, vae, device),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from emosym.errors import EmoSymError, UsageError
+from emosym.errors import EmoSymError, StoppedEarly, UsageError
 from emosym.training.loop import LoopSettings, batch_indices, run_loop
 from emosym.training.optim import build_optimizers, cosine
 
@@ -71,9 +72,11 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, 
 
 KILLER = """
 import os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 import torch
 from tests.training import test_loop as this
+from emosym.errors import StoppedEarly
 from emosym.training import state
 
 torch.set_num_threads(1)
@@ -102,32 +105,51 @@ for kind, value in [plan.split(":") for plan in sys.argv[2:]]:
                 state.save_file = dying_save
             folder = out / ("whole" if kind == "whole" else "killed")
             hook = at_step(int(value)) if kind == "step" else None
-            model = this.train(this.settings_of(folder), hook=hook)
+            settings = this.settings_of(folder)
+            if kind == "stop":
+                settings = replace(settings, deadline=float(value))
+            model = this.train(settings, hook=hook)
             state.save_file(dict(model.state_dict()), out / f"{kind}.safetensors")
             code = 0
+        except StoppedEarly as error:
+            print(error, flush=True)
+            code = error.exit_code
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     if kind in ("whole", "end"):
         assert status == 0, status
+    elif kind == "stop":
+        assert os.WEXITSTATUS(status) == 75, status
     else:
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
         print(kind, value, sorted(p.name for p in (out / "killed" / "state").glob("*")))
 """
 
 
-def test_killed_anywhere_and_resumed_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
+def test_killed_or_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
     """Kills: before the first state, in the middle, while a state is written, just before the end.
+
+    And one stop by a deadline that is past, which is due at the next line of the log.
 
     One process imports once and forks every run, which then dies for real. The uninterrupted run
     is such a fork too: a process that has run other tests may round differently (its memory is
     aligned differently), and what is pinned is that a kill changes nothing.
     """
     middle = int(np.random.default_rng().integers(5, 10))
-    plans = ["whole:0", "step:2", f"step:{middle}", "save:0", "step:21", "end:0"]
+    plans = ["whole:0", "step:2", f"step:{middle}", "save:0", "stop:0", "step:21", "end:0"]
+    told = run_plans(tmp_path, plans)
+    assert "step 21 ['step-00000020']" in told
+    assert ".tmp-" in told  # the torn state was there, and was not taken for one
+    (stopped,) = (line for line in told.splitlines() if line.startswith("tiny"))
+    assert stopped in ("tiny at step 10 of 23", "tiny at step 14 of 23")  # no checkpoint's step
+    assert_the_same_in_the_end(tmp_path)
+
+
+def run_plans(out: Path, plans: list[str]) -> str:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(tmp_path), *plans],
+        [sys.executable, "-c", KILLER, str(out), *plans],
         cwd=root,
         env={
             "PYTHONPATH": f"{root / 'src'}:{root}",
@@ -140,15 +162,17 @@ def test_killed_anywhere_and_resumed_it_ends_with_the_same_numbers(tmp_path: Pat
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "step 21 ['step-00000020']" in done.stdout
-    assert ".tmp-" in done.stdout  # the torn state was there, and was not taken for one
-    whole, resumed = (load_file(tmp_path / f"{kind}.safetensors") for kind in ("whole", "end"))
+    return done.stdout
+
+
+def assert_the_same_in_the_end(out: Path) -> None:
+    whole, resumed = (load_file(out / f"{kind}.safetensors") for kind in ("whole", "end"))
     assert set(whole) == set(resumed)
     for name, wanted in whole.items():
-        assert torch.equal(resumed[name], wanted), (name, middle)
-    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
-    assert [row["step"] for row in rows(tmp_path / "killed")] == [*range(2, 23, 2), 23]
-    assert [p.name for p in (tmp_path / "killed" / "state").iterdir()] == ["step-00000023"]
+        assert torch.equal(resumed[name], wanted), name
+    assert rows(out / "killed") == rows(out / "whole")
+    assert [row["step"] for row in rows(out / "killed")] == [*range(2, 23, 2), 23]
+    assert [p.name for p in (out / "killed" / "state").iterdir()] == ["step-00000023"]
 
 
 def test_the_average_is_an_average_and_replaces_the_weights(
@@ -229,6 +253,20 @@ def test_a_repeated_batch_serves_several_steps(tmp_path: Path) -> None:
     optimizers = [torch.optim.SGD(model.parameters(), lr=0.1)]
     run_loop(settings, {"m": model}, optimizers, lambda p: 1.0, 9, loss_fn, progress=False)
     assert seen[0] == seen[1] and seen[2] == seen[3] and seen[0] != seen[2]
+
+
+def test_it_stops_where_neither_a_log_line_nor_a_repeated_batch_is_cut(tmp_path: Path) -> None:
+    changes = {"steps": 12, "checkpoint_every": 12, "log_every": 2, "repeat": 3, "deadline": 0.0}
+    with pytest.raises(StoppedEarly, match=r"^x at step 6 of 12$"):
+        one(tmp_path, lambda step, model: model.weight.sum(), **changes)
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-00000006"]
+    one(tmp_path, lambda step, model: model.weight.sum(), **changes)  # the last step is the end
+    assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6, 8, 10, 12]
+
+
+def test_a_deadline_to_come_stops_nothing(tmp_path: Path) -> None:
+    one(tmp_path, lambda step, model: model.weight.sum(), deadline=time.time() + 3600)
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-00000003"]
 
 
 def one(tmp_path: Path, loss_fn, **changes) -> None:

@@ -7,7 +7,14 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from emosym.training.optim import FlattenedMuon, build_optimizers, cosine, flat_then_decay
+from emosym.models.speed import LEAVE_OUT
+from emosym.training.optim import (
+    FlattenedMuon,
+    build_optimizers,
+    cosine,
+    flat_then_decay,
+    orthogonalise,
+)
 
 SETTINGS = {"lr": 0.1, "weight_decay": 0.1, "ns_steps": 4, "adjust_lr_fn": "match_rms_adamw"}
 
@@ -66,6 +73,95 @@ def test_muon_state_goes_through_a_state_dict() -> None:
     two.load_state_dict(one.state_dict())
     run(two, second, gradients[2:])
     assert torch.equal(whole, second)
+
+
+MANY = [(5, 7), (5, 7), (4, 6, 3, 3), (7, 5), (4, 6, 3, 3), (5, 7), (9, 4)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"adjust_lr_fn": "original"}, {"adjust_lr_fn": None, "nesterov": False, "ns_steps": 5}],
+)
+def test_matrices_of_one_shape_move_together_as_alone(changes: dict) -> None:
+    torch.manual_seed(0)
+    starts = [torch.randn(shape) for shape in MANY]
+    weights = [nn.Parameter(start.clone()) for start in starts]
+    matrices = [nn.Parameter(start.clone().flatten(1)) for start in starts]
+    settings = {**SETTINGS, **changes}
+    ours, theirs = FlattenedMuon(weights, **settings), Muon(matrices, **settings)
+    for turn in range(4):
+        for i, (weight, matrix) in enumerate(zip(weights, matrices, strict=True)):
+            skipped = i == turn  # a weight without a gradient stays where it is
+            gradient = torch.randn(weight.shape)
+            weight.grad = None if skipped else gradient
+            matrix.grad = None if skipped else gradient.flatten(1)
+        ours.step()
+        theirs.step()
+    for start, weight, matrix in zip(starts, weights, matrices, strict=True):
+        torch.testing.assert_close(weight.detach().flatten(1), matrix.detach(), atol=2e-3, rtol=0)
+        assert float((weight.detach() - start).abs().mean()) > 0.03
+    one, other = ours.state_dict(), theirs.state_dict()
+    assert one["state"].keys() == other["state"].keys()
+    for i, state in one["state"].items():
+        wanted = other["state"][i]["momentum_buffer"]
+        torch.testing.assert_close(state["momentum_buffer"], wanted)
+
+
+def test_directions_are_nearly_orthogonal() -> None:
+    """Muon's iteration leaves singular values near 1 (0.5 to 1.5 as its coefficients aim)."""
+    matrices = torch.randn(3, 8, 20, generator=torch.Generator().manual_seed(0))
+    for given in (matrices, matrices.mT, matrices[:1]):
+        found = orthogonalise(given, (3.4445, -4.775, 2.0315), 5, 1e-7)
+        assert found.shape == given.shape
+        values = torch.linalg.svdvals(found.float())
+        assert float(values.min()) > 0.5
+        assert float(values.max()) < 1.5
+        u, _, v = torch.linalg.svd(given, full_matrices=False)
+        assert float((found.float() * (u @ v)).sum(dim=(1, 2)).min()) > 0.8 * 8
+
+
+def test_one_after_the_other_goes_on_from_the_state_of_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(2, 4, 9), torch.randn(4, 2, 4, 9)
+    found = []
+    for orders in (("", "muon_batch"), ("muon_batch", ""), ("muon_batch", "muon_batch")):
+        weights = [nn.Parameter(w.clone()) for w in start]
+        state = None
+        for half, left_out in enumerate(orders):
+            monkeypatch.setenv(LEAVE_OUT, left_out)
+            optimizer = FlattenedMuon(weights, **SETTINGS)
+            if state is not None:
+                optimizer.load_state_dict(state)
+            for gradient in gradients[2 * half : 2 * half + 2]:
+                for weight, part in zip(weights, gradient, strict=True):
+                    weight.grad = part.clone()
+                optimizer.step()
+            state = optimizer.state_dict()
+        found.append(torch.stack([w.detach() for w in weights]))
+    for other in found[:2]:
+        torch.testing.assert_close(other, found[2], atol=2e-3, rtol=0)
+
+
+def test_fused_adamw_moves_as_the_plain_one() -> None:
+    torch.manual_seed(0)
+    ours, plain = Small(), Small()
+    plain.load_state_dict(ours.state_dict())
+    (fused,) = build_optimizers({"m": ours}, lr=0.01, weight_decay=0.2)
+    (alone,) = build_optimizers({"m": plain}, lr=0.01, weight_decay=0.2)
+    assert isinstance(fused, AdamW) and all(g["fused"] for g in fused.param_groups)
+    for group in alone.param_groups:
+        group["fused"] = False
+    for _ in range(5):
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            if one.requires_grad:
+                one.grad = torch.randn(one.shape)
+                other.grad = one.grad.clone()
+        fused.step()
+        alone.step()
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 class Small(nn.Module):

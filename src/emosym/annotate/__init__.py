@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: annotate."""
+"""Rationale writers: from what is in a picture to words about it."""

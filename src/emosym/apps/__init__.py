@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: apps."""
+"""What a person touches: the shell command `emosym`."""

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: data."""
+"""Pictures and labels in: safe decoding, one file per source, and the storybook world."""

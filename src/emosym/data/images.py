@@ -27,11 +27,25 @@ MAX_BYTES = 64 * 1024 * 1024
 # No format that runs another program (EPS) or reads other files is on this list.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PSD", "AVIF")
 SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "pnm", "psd", "avif"),
-    )
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".psd",
+        ".avif",
+    }
 )
 # What Pillow's decoders raise on malformed bytes, found by fuzzing them.
 DECODE_ERRORS = (

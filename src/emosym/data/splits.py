@@ -56,6 +56,24 @@ def label_fraction(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray
     return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
 
 
+def stretch(labels: np.ndarray, start: float, stop: float, seed: int) -> np.ndarray:
+    """Return ascending indices of the stretch start..stop (0..1) of every class, in a seeded order.
+
+    Stretches that do not overlap share no sample, and 0..1 divided into stretches loses none.
+    Unlabelled samples (-1) are dealt out like a class.
+
+    Raises:
+        UsageError: unless 0 <= start < stop <= 1.
+    """
+    if not 0.0 <= start < stop <= 1.0:
+        raise UsageError(f"A stretch needs 0 <= start < stop <= 1, got {start}..{stop}.")
+    chosen = [
+        group[round(start * len(group)) : round(stop * len(group))]
+        for group in _shuffled(labels, seed, "stretch")
+    ]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
+
+
 def _shuffled(labels: np.ndarray, seed: int, stream: str) -> list[np.ndarray]:
     """Return the indices of each class in a seeded order, classes ascending."""
     return [

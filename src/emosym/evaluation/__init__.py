@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: evaluation."""
+"""Measuring a model, its result files, the demo, and the report."""

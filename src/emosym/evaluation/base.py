@@ -19,7 +19,7 @@ from emosym.metrics.generation import emo_accuracy
 from emosym.models.checkpoint import load_backbone
 from emosym.models.judge import JUDGE_NAMES, load_judge
 from emosym.models.painter import Painter, encode_prompts, load_painter
-from emosym.models.presets import resolve_base
+from emosym.models.presets import Base, resolve_base
 from emosym.models.sampling import paint
 from emosym.models.tokenizer import load_tokenizer
 from emosym.seeds import stream_seed, torch_rng
@@ -50,7 +50,7 @@ def evaluate_base(
     stories, pictures = storybook.draw_many(world, "test", 0, count, 64, 1)
     captions = [storybook.caption_of(story) for story in stories]
     unseen = np.array([storybook.is_held_out(story) for story in stories])
-    values = caption_values(Path(base.reader), base, captions, pictures, unseen)
+    values = caption_values(base, captions, pictures, unseen)
     judges = [load_judge(base.judges, name) for name in JUDGE_NAMES]
     attributes = judges[2]
     painter = load_painter(Path(base.painter))
@@ -76,10 +76,14 @@ def evaluate_base(
 
 
 def caption_values(
-    reader: Path, base: Any, captions: Sequence[str], pictures: np.ndarray, unseen: np.ndarray
+    base: Base, captions: Sequence[str], pictures: np.ndarray, unseen: np.ndarray
 ) -> dict[str, float]:
-    """Return the share of captions with each field right, over all and over unseen pairs."""
-    model, tokenizer = load_backbone(base), load_tokenizer(reader)
+    """Return the share of captions with each field right, over all and over unseen pairs.
+
+    `pictures` (N, H, W, 3) uint8 belong to N `captions`; `unseen` (N,) bool marks those with a
+    scene-object pair that never occurred in training.
+    """
+    model, tokenizer = load_backbone(base), load_tokenizer(Path(base.reader))
     said: list[str] = []
     for start in range(0, len(pictures), 64):
         said += describe(model, tokenizer, pictures[start : start + 64])

@@ -21,6 +21,7 @@ from emosym.config import StageRecipe, load_recipe
 from emosym.data.images import find_images, load_image
 from emosym.data.sources import open_dataset
 from emosym.data.storybook import write_storybook
+from emosym.errors import unknown_name
 from emosym.evaluation.report import build_report
 from emosym.evaluation.results import write_result
 from emosym.evaluation.run_folder import (
@@ -43,27 +44,57 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a run may cost: pictures of each split, and paintings of each emotion.
+
+    The recipes are the packaged ones named "{budget}-{stage}".
+    """
+
+    train: int
+    val: int
+    test: int
+    paintings: int
+
+
+BUDGETS = {
+    "demo": Budget(train=12000, val=1000, test=4000, paintings=20),
+    "shipped": Budget(train=24000, val=2000, test=4000, paintings=50),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """How large the demo is. `images` are extra pictures to read, files or folders."""
+    """What the demo runs with. `images` are extra pictures to read, files or folders.
+
+    `overrides` are "stage.key=value" on top of the budget's recipes.
+    """
 
     out: Path
+    budget: str = "demo"
     seed: int = 0
     base: str = "storybook-base"
-    train: int = 6000
-    val: int = 1000
-    test: int = 4000
-    paintings: int = 20
     workers: int = 2
     images: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
 
 
 def run_demo(settings: DemoSettings, say: Say) -> Path:
-    """Run the demo and return the path of its report; `say` gets one line per part."""
+    """Run the demo and return the path of its report; `say` gets one line per part.
+
+    Raises:
+        UsageError: for an unknown budget, or an override of no stage.
+    """
     began = time.monotonic()
-    out = settings.out
+    if settings.budget not in BUDGETS:
+        raise unknown_name("budget", settings.budget, BUDGETS)
+    for override in settings.overrides:
+        if override.partition(".")[0] not in STAGES:
+            raise unknown_name("stage", override.partition(".")[0], STAGES, f"(in {override!r})")
+    budget, out = BUDGETS[settings.budget], settings.out
+    for stage in STAGES:  # a wrong key is said now, not after the stages before it
+        stage_recipe(settings, stage, settings.base)
     data = out / "data"
-    counts = {"train": settings.train, "val": settings.val, "test": settings.test}
+    counts = {"train": budget.train, "val": budget.val, "test": budget.test}
     say(f"Drawing {sum(counts.values()):,} storybook pictures")
     write_storybook(data, counts, size=64, seed=settings.seed, workers=settings.workers)
     rows = [_table_row("data", time.monotonic() - began, {"pictures": sum(counts.values())})]
@@ -83,7 +114,7 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
     write_result(out / "results" / "understanding.json", read.result)
     write_test_readings(out, pipeline, read)
     painted = evaluate_painting(
-        pipeline, test, settings.paintings, seed=settings.seed, workers=settings.workers
+        pipeline, test, budget.paintings, seed=settings.seed, workers=settings.workers
     )
     write_result(out / "results" / "paintings.json", painted.result)
     write_paintings(out, painted.outputs, painted.judged)
@@ -97,7 +128,7 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
     about = {
         "title": "EmoSym demo",
         "preset": settings.base,
-        "command": "make demo",
+        "command": f"emosym demo --budget {settings.budget}",
         "seed": settings.seed,
         "minutes": round(sum(row["minutes"] for row in rows), 2),
         "note": "Storybook is a controlled world: nothing here is a claim about photographs.",
@@ -107,7 +138,7 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
 
 
 def stage_recipe(settings: DemoSettings, stage: str, init: str) -> StageRecipe:
-    """Return a stage's demo recipe in the demo's folder."""
+    """Return a stage's recipe of the budget, in the demo's folder."""
     places = [
         f"out={json.dumps(str(settings.out / stage))}",
         f"init={json.dumps(init)}",
@@ -116,7 +147,7 @@ def stage_recipe(settings: DemoSettings, stage: str, init: str) -> StageRecipe:
         f"seed={settings.seed}",
     ]
     chosen = [o.partition(".")[2] for o in settings.overrides if o.startswith(f"{stage}.")]
-    return load_recipe(f"demo-{stage}", [*places, *chosen])
+    return load_recipe(f"{settings.budget}-{stage}", [*places, *chosen])
 
 
 def write_test_readings(out: Path, pipeline: EmoSymPipeline, read: ReadSplit) -> None:

@@ -10,21 +10,30 @@ from emosym.evaluation.report_words import word_of, written
 from emosym.evaluation.run_folder import Row, Run
 
 READ_TABLE = (
-    *(
-        "accuracy",
-        "best_accuracy",
-        "of_best",
-        "macro_f1",
-        "polarity_accuracy",
-        "ece",
-        "brier_multiclass",
-    ),
-    *("best_brier_multiclass", "nll", "roc_auc", "votes_kl", "outside_share"),
+    "accuracy",
+    "best_accuracy",
+    "of_best",
+    "macro_f1",
+    "polarity_accuracy",
+    "ece",
+    "brier_multiclass",
+    "best_brier_multiclass",
+    "nll",
+    "roc_auc",
+    "votes_kl",
+    "outside_share",
 )
 PAINT_TABLE = (
-    *("emo_a_judge_a", "emo_a_judge_a_of_real", "emo_a_judge_b", "emo_a_judge_b_of_real"),
-    *("coverage", "coverage_of_real", "distance_relative", "fidelity_relative"),
-    *("edge_energy_ratio", "self_agreement"),
+    "emo_a_judge_a",
+    "emo_a_judge_a_of_real",
+    "emo_a_judge_b",
+    "emo_a_judge_b_of_real",
+    "coverage",
+    "coverage_of_real",
+    "distance_relative",
+    "fidelity_relative",
+    "edge_energy_ratio",
+    "self_agreement",
 )
 
 

@@ -193,7 +193,10 @@ def evaluate_painting(
     size = next(iter(painted.values())).shape[1]
     real = images_array(dataset, size, workers)  # (R, S, S, 3)
     values = evaluate_paintings(
-        *(painted, real, dataset.labels(), *judges),
+        painted,
+        real,
+        dataset.labels(),
+        *judges,
         belongs=storybook_belongs(judges[2].names),
         seed=seed,
         space=pipeline.space,

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: memory."""
+"""The memory bank of stage 4: entries, named policies, storage."""

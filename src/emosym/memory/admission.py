@@ -57,7 +57,7 @@ def indices(space: LabelSpace, names: Iterable[Any]) -> policies.Ints:
     return np.asarray([space.index(str(name)) for name in names], dtype=np.int64)
 
 
-def judge(
+def screen(
     entries: Sequence[BankEntry],
     held: Mapping[str, NDArray[Any]],
     rules: BankRules,

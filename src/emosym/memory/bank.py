@@ -25,7 +25,7 @@ from emosym.memory.admission import (
     AdmissionReport,
     BankRules,
     indices,
-    judge,
+    screen,
 )
 from emosym.memory.schema import (
     ARRAYS,
@@ -251,7 +251,7 @@ class Bank:
             check_entry(entry, self.space)
         self._check_sizes(entries)
         held = self.columns(["id", "intent", "feature"])
-        order, refused = judge(entries, held, rules, self.space)
+        order, refused = screen(entries, held, rules, self.space)
         kept = [replace(entries[i], policies=rules.names()) for i in order]
         if kept:
             self._append(kept)

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: metrics."""
+"""Pure functions on arrays; definitions in docs/metrics.md."""

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: models."""
+"""The networks: reader, painter, what joins them, judges; checkpoints and presets."""

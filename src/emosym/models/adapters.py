@@ -19,6 +19,7 @@ from torch import nn
 
 from emosym.errors import EmoSymError
 from emosym.files import write_atomic, write_json
+from emosym.models.speed import swap_dropouts
 from emosym.seeds import stream_seed
 
 LANGUAGE_PROJECTIONS = (
@@ -48,6 +49,8 @@ def add_adapter(model: nn.Module, config: LoraConfig, name: str, seed: int) -> i
                 f"No layer matches the adapter's pattern {config.target_modules!r}: this backbone "
                 "names its projections differently."
             ) from error
+    for layer in _adapted(model):
+        swap_dropouts(layer)
     return sum(name in getattr(layer, "lora_A", {}) for layer in _adapted(model))
 
 
@@ -88,6 +91,8 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
     if not isinstance(config, LoraConfig):
         raise EmoSymError(f"{folder} does not hold a LoRA adapter.")
     inject_adapter_in_model(config, model, adapter_name=name)
+    for layer in _adapted(model):
+        swap_dropouts(layer)
     weights = load_file(folder / "adapter_model.safetensors")
     stripped = {key.removeprefix("base_model.model."): value for key, value in weights.items()}
     expected = set(get_peft_model_state_dict(model, adapter_name=name))

@@ -25,6 +25,7 @@ def build_autoencoder(
     decoder_blocks: tuple[int, ...] = (4,),
     unshuffle: int = 4,
     latent_channels: int = 4,
+    device: str | torch.device = "cpu",
 ) -> AutoencoderTiny:
     """Build an untrained AutoencoderTiny on unshuffled pictures: 1.3 M parameters.
 
@@ -41,7 +42,9 @@ def build_autoencoder(
         num_decoder_blocks=decoder_blocks,
         latent_channels=latent_channels,
     )
-    prepare_for_cpu(vae)
+    vae.to(device)
+    if torch.device(device).type == "cpu":
+        prepare_for_cpu(vae)
     return vae
 
 

@@ -49,7 +49,8 @@ def model_card(description: Mapping[str, Any], values: Mapping[str, float]) -> s
     """Return the model card as Markdown with the hub's YAML header.
 
     `description` is the content of emosym.json (`checkpoint.describe_checkpoint`), of which base,
-    label_space and stages are needed; `recipes` may hold each stage's resolved YAML. `values` are
+    label_space and stages are needed; `recipes` may hold each stage's resolved YAML, in the order
+    of the stages or by their names. `values` are
     held-out or test numbers by metric name; what is not finite is shown as undefined.
     """
     base = str(description["base"])
@@ -71,7 +72,7 @@ def model_card(description: Mapping[str, Any], values: Mapping[str, float]) -> s
         "## Numbers",
         _numbers(values),
         "## Training",
-        _training(stages, description.get("recipes", ())),
+        _training(stages, _in_order(description.get("recipes", ()))),
         "## How to load",
         _loading("joint" in stages),
         "## Versions",
@@ -135,6 +136,10 @@ def _numbers(values: Mapping[str, float]) -> str:
         number = f"{value:.4g}" if math.isfinite(value) else "undefined"
         rows.append(f"| {name.replace('|', '/')} | {number} | {MEANINGS.get(name, '')} |")
     return "\n".join(rows)
+
+
+def _in_order(recipes: Sequence[str] | Mapping[str, str]) -> list[str]:
+    return list(recipes.values()) if isinstance(recipes, Mapping) else list(recipes)
 
 
 def _training(stages: Sequence[str], recipes: Sequence[str]) -> str:

@@ -18,7 +18,6 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, Qwen2VLImageProcessorPil
 
 from emosym import __version__
-from emosym.device import cpu_plan
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
@@ -33,8 +32,9 @@ from emosym.models.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
 from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import EmotionReasoner
+from emosym.models.speed import attention_kind
 from emosym.models.tokenizer import load_tokenizer
-from emosym.models.vision import batch_vision_attention
+from emosym.models.vision import prepare_vision
 from emosym.provenance import git_hash, package_versions
 
 if TYPE_CHECKING:
@@ -47,8 +47,16 @@ MAPPERS = "mappers.safetensors"
 TEXT_PROJECTION = "context_projector.net.weight"
 LAST_LAYER = "4.weight"  # of a mapper: its LayerNorm, as wide as the text encoder's embeddings
 FIELDS = (
-    *("base", "label_spaces", "label_space", "template", "num_context_tokens", "recurrent"),
-    *("temperature", "domain_threshold", "stages", "files"),
+    "base",
+    "label_spaces",
+    "label_space",
+    "template",
+    "num_context_tokens",
+    "recurrent",
+    "temperature",
+    "domain_threshold",
+    "stages",
+    "files",
 )
 
 
@@ -152,13 +160,8 @@ def load_backbone(base: Base) -> nn.Module:
         raise EmoSymError(f"The weights in {base.reader} do not fit their configuration: {odd}.")
     visual = getattr(model.model, "visual", None)
     if visual is not None:
-        batch_vision_attention(visual)
+        prepare_vision(visual)
     return model.requires_grad_(False).eval()
-
-
-def attention_kind() -> str:
-    """Return the attention to load backbones with: measured on a CPU, sdpa elsewhere."""
-    return "sdpa" if torch.cuda.is_available() else cpu_plan().attention
 
 
 def text_width(painter: Painter) -> int:

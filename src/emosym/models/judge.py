@@ -86,7 +86,12 @@ def to_pixels(images: np.ndarray, size: int) -> Tensor:
         raise UsageError(
             f"Pictures must be uint8 of shape (N, H, W, 3), got {images.dtype} {images.shape}."
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+    return pixels_of(torch.from_numpy(np.ascontiguousarray(images)), size)
+
+
+def pixels_of(pictures: Tensor, size: int) -> Tensor:
+    """Turn uint8 (N, H, W, 3) into float (N, 3, size, size) in [-1, 1], on the same device."""
+    pixels = pictures.permute(0, 3, 1, 2).float()
     if pixels.shape[-2:] != (size, size):
         pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     return pixels / 127.5 - 1.0  # (N, 3, size, size)

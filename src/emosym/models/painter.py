@@ -32,7 +32,7 @@ from emosym.errors import UsageError, unknown_name
 from emosym.files import read_json, write_json
 from emosym.models import text_encoder as text
 from emosym.models.autoencoder import Autoencoder, decode_with, encode_with, unshuffle_factor
-from emosym.models.speed import prepare_for_cpu
+from emosym.models.speed import attention_kind, prepare_for_cpu
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
 TEXT_ENCODERS = {
@@ -259,7 +259,7 @@ def _load_text_encoder(
         raise unknown_name("text encoder", kind, TEXT_ENCODERS)
     settings = {k: v for k, v in options.items() if k != "torch_dtype"}
     encoder: nn.Module = TEXT_ENCODERS[kind].from_pretrained(
-        str(folder), dtype=options["torch_dtype"], attn_implementation="eager", **settings
+        str(folder), dtype=options["torch_dtype"], attn_implementation=attention_kind(), **settings
     )
     # Old configurations say end = 2 and mean "the largest id", which added tokens would break.
     for module in encoder.modules():

@@ -213,7 +213,11 @@ def think(
         seen[:, -count:] = False
     emotion = _extend(reasoner, emotion_embed, cache, seen, position + count)
     return Thought(
-        *(context, mean, emotion[:, 0], cache, _grow(mask, 1)),
+        context_latents=context,
+        context_means=mean,
+        emotion_latent=emotion[:, 0],
+        cache=cache,
+        mask=_grow(mask, 1),
         next_position=position + count + 1,
         prefix_length=prefix.mask.shape[1],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -10,6 +11,8 @@ from emosym.models.autoencoder import Autoencoder, build_autoencoder
 from emosym.models.painter import Painter
 from emosym.models.speed import prepare_for_cpu
 from emosym.models.text_encoder import build_text_encoder
+
+PROMPT_LENGTH = 64
 
 
 def flow_scheduler() -> DPMSolverMultistepScheduler:
@@ -23,11 +26,12 @@ def build_painter(
     tokenizer: PreTrainedTokenizerBase,
     channels: tuple[int, int, int] = (64, 96, 160),
     text_width: int = 192,
-    max_length: int = 64,
+    max_length: int = PROMPT_LENGTH,
     vae: Autoencoder | None = None,
+    device: str | torch.device = "cpu",
 ) -> Painter:
     """Build an untrained painter of 64 px pictures: by default a 7.6 M U-Net, 9.4 M in all."""
-    vae = vae or build_autoencoder()
+    vae = vae or build_autoencoder(device=device)
     unet = UNet2DConditionModel(
         sample_size=16,
         in_channels=int(vae.config.latent_channels),
@@ -45,8 +49,11 @@ def build_painter(
         use_linear_projection=True,
     )
     zero_residual_outputs(unet)
-    prepare_for_cpu(unet)
+    unet.to(device)
+    if torch.device(device).type == "cpu":
+        prepare_for_cpu(unet)
     encoder = build_text_encoder(tokenizer, text_width, max_length=max_length)
+    encoder.to(device)
     return Painter((tokenizer,), (encoder,), vae, unet, flow_scheduler())
 
 

@@ -1,12 +1,13 @@
-"""What makes a small U-Net train twice as fast on one CPU thread; the numbers stay the same.
+"""What makes training cheaper on a CPU; the numbers stay the same, up to rounding.
 
-Measured for a step of batch 32 on a Zen 5 core, bf16 autocast: 0.46 s as the library builds it,
-0.27 s with the three measures below.
+Each measure can be left out by name, and then the libraries' own path runs:
+EMOSYM_LEAVE_OUT="channels_last group_norm", or "all". benchmarks/training.py measures each.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +15,45 @@ from typing import Any
 import torch
 from torch import nn
 
+from emosym.device import cpu_plan
+from emosym.errors import unknown_name
+
+LEAVE_OUT = "EMOSYM_LEAVE_OUT"
+MEASURES = (
+    *("channels_last", "dropout", "freed_memory", "group_norm"),
+    *("muon_batch", "patch_matmul", "vision_batch"),
+)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def in_use(measure: str) -> bool:
+    """Return whether one of MEASURES is to be taken: yes, unless EMOSYM_LEAVE_OUT names it.
+
+    Raises:
+        UsageError: when EMOSYM_LEAVE_OUT names no measure.
+    """
+    left_out = os.environ.get(LEAVE_OUT, "").split()
+    for name in left_out:
+        if name not in (*MEASURES, "all"):
+            raise unknown_name(LEAVE_OUT, name, (*MEASURES, "all"))
+    return measure not in left_out and "all" not in left_out
+
+
+def attention_kind() -> str:
+    """Return transformers' `attn_implementation` to use: measured on a CPU, sdpa elsewhere."""
+    return "sdpa" if torch.cuda.is_available() else cpu_plan().attention
 
 
 def prepare_for_cpu(module: nn.Module) -> nn.Module:
     """Give a U-Net or autoencoder the CPU's fast paths, in place: layout, norms, attention."""
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    swap_group_norms(module)
-    if hasattr(module, "set_attn_processor"):
+    if in_use("channels_last"):
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if in_use("group_norm"):
+        swap_group_norms(module)
+    if hasattr(module, "set_attn_processor") and cpu_plan().attention == "eager":
         from diffusers.models.attention_processor import AttnProcessor
 
-        # The backward of scaled_dot_product_attention is slow on CPUs; plain matrices are not.
+        # Diffusers' default is scaled_dot_product_attention, whose backward is slow on some CPUs.
         module.set_attn_processor(AttnProcessor())  # type: ignore[operator]
     return module
 
@@ -40,13 +69,24 @@ def swap_group_norms(module: nn.Module) -> int:
     return swapped
 
 
+def swap_dropouts(module: nn.Module) -> int:
+    """Replace every plain Dropout below `module` by FastDropout; return how many."""
+    swapped = 0
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Dropout and in_use("dropout"):
+                setattr(parent, name, FastDropout(child.p).train(child.training))
+                swapped += 1
+    return swapped
+
+
 def keep_freed_memory() -> bool:
     """Keep freed memory in this process, so that large tensors need no new pages each step.
 
     glibc returns blocks of some MB to the system at once; the page faults of getting them back
     cost up to ten times the arithmetic of a GroupNorm. Returns whether the C library took it.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or not in_use("freed_memory"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -54,6 +94,25 @@ def keep_freed_memory() -> bool:
         return False
     limits = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: (1 << 31) - 1, M_TOP_PAD: 64 << 20}
     return all(mallopt(name, limit) == 1 for name, limit in limits.items())
+
+
+class FastDropout(nn.Dropout):
+    """Dropout whose mask takes 16 random bits an element, a third of torch's cost on a CPU.
+
+    The same law as nn.Dropout with p rounded to a multiple of 2^-16, from other draws of the same
+    generator.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Zero elements with probability p and scale the others by 1 / (1 - p), when training."""
+        dropped = round(self.p * 65536)
+        if not self.training or input.device.type != "cpu" or not 0 < dropped < 65536:
+            return super().forward(input)
+        words = torch.empty(-(-input.numel() // 4), dtype=torch.int64)
+        words.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits
+        bits = words.view(torch.int16)[: input.numel()].view(input.shape)
+        kept = (bits >= dropped - 32768).to(input.dtype)
+        return input * kept.mul_(65536 / (65536 - dropped))
 
 
 class FastGroupNorm(nn.GroupNorm):

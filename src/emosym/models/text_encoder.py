@@ -15,6 +15,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
 
 from emosym.errors import UsageError
+from emosym.models.speed import attention_kind
 from emosym.models.tokenizer import CONTEXT_PLACEHOLDER, EMOTION_PLACEHOLDER
 
 PLACE = "{}"
@@ -41,7 +42,7 @@ def build_text_encoder(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention_kind()
     return CLIPTextModel(config)
 
 
@@ -128,10 +129,15 @@ def inserted_embeddings(
         UsageError: when a row of `mask` does not hold exactly P places.
     """
     expected = embeds.shape[1]
+    if mask.shape[0] == embeds.shape[0] and bool((mask.sum(1) < expected).any()):
+        raise UsageError(
+            f"The prompt is too long: the painter reads {mask.shape[1]} tokens, and the emotion's "
+            f"{expected} would be cut off. Shorten what stands before {PLACE}."
+        )
     if mask.shape[0] != embeds.shape[0] or not bool((mask.sum(1) == expected).all()):
         raise UsageError(
             f"Each of {mask.shape[0]} prompts needs {expected} placeholders, got "
-            f"{mask.sum(1).tolist()} for {embeds.shape[0]} conditions; a prompt may be too long."
+            f"{mask.sum(1).tolist()} for {embeds.shape[0]} conditions."
         )
 
     def replace(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from emosym.models.speed import attention_kind
 from emosym.models.tokenizer import END, IMAGE_PAD, TURN_END, VIDEO_PAD, VISION_END, VISION_START
 from emosym.seeds import stream_seed
 
@@ -66,7 +67,7 @@ def build_toy_reader(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "reader-init"))
         config = toy_reader_config(tokenizer, hidden_size, layers)
-        config._attn_implementation = "eager"
+        config._attn_implementation = attention_kind()
         model = Qwen2VLForConditionalGeneration(config)
         # the patch convolution keeps torch's tiny default otherwise and the tower starts blind
         nn.init.normal_(model.model.visual.patch_embed.proj.weight, std=0.06)

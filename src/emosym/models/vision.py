@@ -1,4 +1,4 @@
-"""Pictures into Qwen2-VL's vision tower: patches, and attention batched over equal sizes."""
+"""Pictures into Qwen2-VL's vision tower: patches, and what makes the tower cheaper."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.models.qwen2_vl.modeling_qwen2_vl import (
+    PatchEmbed,
     VisionAttention,
     apply_rotary_pos_emb_vision,
 )
+
+from emosym.models.speed import in_use
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -71,6 +74,8 @@ class BatchedVisionAttention(VisionAttention):
 
 def batch_vision_attention(visual: nn.Module) -> None:
     """Swap every VisionAttention below `visual` for the batched one, sharing its weights."""
+    if not in_use("vision_batch"):
+        return
     for module in visual.modules():
         attention: Any = getattr(module, "attn", None)
         if type(attention) is VisionAttention:
@@ -78,3 +83,32 @@ def batch_vision_attention(visual: nn.Module) -> None:
                 batched = BatchedVisionAttention(attention.config)
             batched.qkv, batched.proj = attention.qkv, attention.proj
             module.attn = batched
+
+
+class MatmulPatchEmbed(PatchEmbed):
+    """Qwen2-VL's patch embedding as the matrix product that its strided convolution is."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Map patches (patches, 3 * t * p * p) to (patches, D)."""
+        weight = self.proj.weight.flatten(1)  # (D, 3 * t * p * p)
+        return nn.functional.linear(hidden_states.to(weight.dtype), weight)
+
+
+def patches_by_matmul(visual: nn.Module) -> None:
+    """Swap every PatchEmbed below `visual` for the matrix product, sharing its weight."""
+    if not in_use("patch_matmul"):
+        return
+    for module in visual.modules():
+        embed: Any = getattr(module, "patch_embed", None)
+        if type(embed) is PatchEmbed:
+            sizes = (embed.patch_size, embed.temporal_patch_size, embed.in_channels)
+            with torch.device("meta"):
+                product = MatmulPatchEmbed(*sizes, embed.embed_dim)
+            product.proj = embed.proj
+            module.patch_embed = product
+
+
+def prepare_vision(visual: nn.Module) -> None:
+    """Give a vision tower its fast paths, in place; weights and state keys stay the same."""
+    batch_vision_attention(visual)
+    patches_by_matmul(visual)

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: pipelines."""
+"""`EmoSymPipeline`: understand and generate, inference only."""

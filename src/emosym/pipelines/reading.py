@@ -102,7 +102,10 @@ def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
 def speak(reader: Reader, thought: Thought) -> list[str | None]:
     """Return a rationale per row; None where nothing was said."""
     spoken = say(
-        *(reader.reasoner, thought, reader.start_token, reader.end_token),
+        reader.reasoner,
+        thought,
+        reader.start_token,
+        reader.end_token,
         max_new_tokens=MAX_RATIONALE_TOKENS,
         gist=False,
     )

@@ -103,8 +103,16 @@ def paint_request(
             label: round(w, 4) for label, w in zip(space.labels, weights, strict=True) if w > 5e-5
         }
     return PaintRequest(
-        *(weights, picture, prompt, float(intensity), int(num_images), float(guidance_scale)),
-        *(int(num_inference_steps), int(seed), float(spread), asked),
+        weights=weights,
+        like=picture,
+        prompt=prompt,
+        intensity=float(intensity),
+        num_images=int(num_images),
+        guidance_scale=float(guidance_scale),
+        num_inference_steps=int(num_inference_steps),
+        seed=int(seed),
+        spread=float(spread),
+        asked=asked,
     )
 
 

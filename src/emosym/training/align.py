@@ -40,7 +40,9 @@ class KnowledgeBase:
     groups: torch.Tensor
 
 
-def run_align(recipe: AlignRecipe, progress: bool = True) -> StageResult:
+def run_align(
+    recipe: AlignRecipe, progress: bool = True, deadline: float | None = None
+) -> StageResult:
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
     latents = recipe.latents
     model = new_model(
@@ -50,7 +52,7 @@ def run_align(recipe: AlignRecipe, progress: bool = True) -> StageResult:
     )
     train, val = open_feeds(model.reader, recipe)
     use_lora(model, recipe)
-    train_align(model, train, recipe, progress)
+    train_align(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val, fit_domain_too=True)
 
 
@@ -63,7 +65,11 @@ def use_lora(model: EmoSymModel, recipe: AlignRecipe) -> None:
 
 
 def train_align(
-    model: EmoSymModel, train: Feed, recipe: AlignRecipe, progress: bool = True
+    model: EmoSymModel,
+    train: Feed,
+    recipe: AlignRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> dict[str, float]:
     """Train adapter, tokens, head and projector on a feed; returns the last losses."""
     reader, reasoner = model.reader, model.reader.reasoner
@@ -101,7 +107,7 @@ def train_align(
 
     optim = recipe.optim
     last = run_loop(
-        loop_settings("align", recipe),
+        loop_settings("align", recipe, deadline),
         {"reasoner": reasoner},
         build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
         cosine(optim.warmup),

@@ -1,101 +1,101 @@
 """Pretrain storybook-base: reader and painter without any emotion word, and the judges.
 
 The parts run side by side in spawned processes of one thread each, which finish more on a CPU
-than one process of many threads. Every part resumes where it was stopped.
+than one process of many threads; on a GPU they share it. Every part resumes where it was stopped.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emosym.config import BaseRecipe, dump_recipe
-from emosym.data import storybook
-from emosym.files import write_atomic, write_text
-from emosym.seeds import stream_seed
+from emosym.errors import StoppedEarly
+from emosym.files import write_json, write_text
+from emosym.training.corpus import (
+    IMAGE_SIZE,
+    draw_corpus,
+    load_judge_data,
+    load_texts,
+    prepare_data,
+    tokenizer_of,
+)
+from emosym.training.deadline import is_late
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2VLForConditionalGeneration
 
 log = logging.getLogger(__name__)
-IMAGE_SIZE = 64
-TOKENIZER_STORIES = 20000
-VOCABULARY = 1024
 
 
-def run_base(recipe: BaseRecipe, progress: bool = True) -> Path:
-    """Draw the corpus, train the recipe's parts, and assemble recipe.out/base; returns it.
+def run_base(recipe: BaseRecipe, progress: bool = True, deadline: float | None = None) -> Path:
+    """Make the data, train the recipe's parts, and assemble recipe.out/base; returns it.
 
     Raises:
         UsageError: for settings the parts refuse.
+        StoppedEarly: when not all parts are finished at the deadline; the same call goes on.
     """
     recipe.out.mkdir(parents=True, exist_ok=True)
     write_text(recipe.out / "recipe.yaml", dump_recipe(recipe))
-    draw_corpus(recipe)
-    tokenizer_of(recipe)
-    threads = max(1, (os.cpu_count() or 1) // recipe.workers)
-    if recipe.workers == 1:
-        for part in recipe.parts:
-            train_part(recipe, part, threads, progress)
-    else:
-        context = get_context("spawn")
-        with ProcessPoolExecutor(min(recipe.workers, len(recipe.parts)), context) as pool:
-            running = [pool.submit(train_part, recipe, p, threads, True) for p in recipe.parts]
-            for future in running:
-                future.result()
+    prepare_data(recipe, deadline)
+    parts = [part for part in recipe.parts if not is_finished(recipe, part)]
+    together = min(recipe.workers, len(recipe.parts))
+    threads = max(1, (os.cpu_count() or 1) // together)
+    if together == 1:
+        for number, part in enumerate(parts):
+            if number and is_late(deadline):
+                raise StoppedEarly(f"{part} not begun")
+            train_part(recipe, part, threads, progress, deadline)
+    elif parts:
+        _train_side_by_side(recipe, parts, together, threads, deadline)
     return assemble(recipe)
 
 
-def world_seed(recipe: BaseRecipe) -> int:
-    """Return the storybook seed of the base's pictures, which no other stream shares."""
-    return stream_seed(recipe.seed, "base-world") % 2**31
+def _train_side_by_side(
+    recipe: BaseRecipe, parts: Sequence[str], together: int, threads: int, deadline: float | None
+) -> None:
+    """Train parts in spawned processes, `together` at a time; none is begun after the deadline."""
+    waiting, running, stopped = list(parts), set[Future[None]](), list[str]()
+    with ProcessPoolExecutor(together, get_context("spawn")) as pool:
+        while running or waiting:
+            while waiting and len(running) < together:
+                part = waiting.pop(0)
+                running.add(pool.submit(train_part, recipe, part, threads, True, deadline))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    future.result()
+                except StoppedEarly as error:
+                    stopped.append(str(error))
+            if waiting and is_late(deadline):
+                stopped += [f"{part} not begun" for part in waiting]
+                waiting = []
+    if stopped:
+        raise StoppedEarly(", ".join(stopped))
 
 
-def draw_corpus(recipe: BaseRecipe) -> NDArray[np.uint8]:
-    """Return the base's pictures (N, 64, 64, 3), drawn once and kept in recipe.out/corpus.npy."""
-    path = recipe.out / "corpus.npy"
-    if not path.is_file():
-        log.info("drawing %d pictures", recipe.count)
-        seed = world_seed(recipe)
-        _, pictures = storybook.draw_many(
-            seed, "train", 0, recipe.count, IMAGE_SIZE, recipe.workers
-        )
-        write_atomic(path, lambda temporary: np.save(temporary, pictures))
-    stored: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    return stored
+def is_finished(recipe: BaseRecipe, part: str) -> bool:
+    """Return whether a part is trained and in recipe.out/base."""
+    return _marker(recipe, part).is_file() and (recipe.out / "base" / part).is_dir()
 
 
-def stories_of(recipe: BaseRecipe, count: int) -> list[storybook.Story]:
-    """Return the stories of the corpus: they are a pure function of the seed."""
-    seed = world_seed(recipe)
-    return [storybook.draw_story(seed, i, "train") for i in range(count)]
+def _marker(recipe: BaseRecipe, part: str) -> Path:
+    return recipe.out / f"{part}-finished.json"
 
 
-def tokenizer_of(recipe: BaseRecipe) -> PreTrainedTokenizerBase:
-    """Return the tokenizer, trained once on captions, rationales and dialogues."""
-    from emosym.models.tokenizer import load_tokenizer, train_tokenizer
+def train_part(
+    recipe: BaseRecipe, part: str, threads: int, progress: bool, deadline: float | None = None
+) -> None:
+    """Train one part and leave it in recipe.out/base; what it reads is there already.
 
-    folder = recipe.out / "tokenizer"
-    if not (folder / "tokenizer_config.json").is_file():
-        stories = stories_of(recipe, min(recipe.count, TOKENIZER_STORIES))
-        texts: list[str] = []
-        for story in stories:
-            texts += [storybook.caption_of(story), storybook.rationale_of(story)]
-            texts += [f"{q} {a}" for q, a in storybook.questions_of(story)]
-        texts += ["What is the emotion of the image?", "Describe the picture."]
-        train_tokenizer(texts, VOCABULARY).save_pretrained(str(folder))
-    return load_tokenizer(folder)
-
-
-def train_part(recipe: BaseRecipe, part: str, threads: int, progress: bool) -> None:
-    """Train one part, unless it is finished."""
+    Raises:
+        StoppedEarly: at the deadline; the next call goes on.
+    """
     import torch
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -105,32 +105,26 @@ def train_part(recipe: BaseRecipe, part: str, threads: int, progress: bool) -> N
     keep_freed_memory()
     log.info("%s: training on %d thread(s)", part, threads)
     {"reader": _train_reader, "painter": _train_painter, "judges": _train_judges}[part](
-        recipe, progress
+        recipe, progress, deadline
     )
+    write_json(_marker(recipe, part), {"part": part})
     log.info("%s: finished", part)
 
 
-def _train_reader(recipe: BaseRecipe, progress: bool) -> None:
+def _train_reader(recipe: BaseRecipe, progress: bool, deadline: float | None) -> None:
     from transformers import Qwen2VLImageProcessorPil
 
     from emosym.models.toy import TOY_PATCH
-    from emosym.training.base_reader import tokenize_texts, train_reader
+    from emosym.training.base_reader import train_reader
     from emosym.training.finish import use_bf16
 
     tokenizer = tokenizer_of(recipe)
-    stories = stories_of(recipe, recipe.count)
-    texts = tokenize_texts(
-        tokenizer,
-        [storybook.caption_of(s) for s in stories],
-        [storybook.rationale_of(s) for s in stories],
-        [storybook.questions_of(s) for s in stories],
-    )
     optim = recipe.reader.optim
     model = train_reader(
         recipe.out / "reader",
         tokenizer,
         draw_corpus(recipe),
-        texts,
+        load_texts(recipe),
         recipe.seed,
         optim.steps,
         optim.batch_size,
@@ -139,6 +133,8 @@ def _train_reader(recipe: BaseRecipe, progress: bool) -> None:
         recipe.reader.hidden_size,
         recipe.reader.layers,
         use_bf16(optim),
+        progress,
+        deadline,
     )
     folder = recipe.out / "base" / "reader"
     save_reader(model, tokenizer, folder)
@@ -166,34 +162,47 @@ def save_reader(
     tokenizer.save_pretrained(str(folder))
 
 
-def _train_painter(recipe: BaseRecipe, progress: bool) -> None:
+def _train_painter(recipe: BaseRecipe, progress: bool, deadline: float | None) -> None:
     import torch
 
     from emosym.models.painter import save_painter
+    from emosym.models.small_painter import PROMPT_LENGTH
     from emosym.training.base_painter import BasePainterSettings, train_base_painter
+    from emosym.training.finish import has_bf16
 
     settings = BasePainterSettings(
         autoencoder_steps=recipe.painter.autoencoder_steps,
+        autoencoder_batch_size=recipe.painter.autoencoder_batch_size,
         unet_steps=recipe.painter.unet_steps,
         batch_size=recipe.painter.batch_size,
         seed=recipe.seed,
+        bf16=has_bf16(),
     )
-    captions = [storybook.caption_of(s) for s in stories_of(recipe, recipe.count)]
+    tokenizer = tokenizer_of(recipe)
     painter = train_base_painter(
-        recipe.out / "painter", tokenizer_of(recipe), draw_corpus(recipe), captions, settings
+        recipe.out / "painter",
+        tokenizer,
+        draw_corpus(recipe),
+        load_texts(recipe).prompts(tokenizer, PROMPT_LENGTH),
+        settings,
+        progress,
+        deadline,
     )
     save_painter(painter, recipe.out / "base" / "painter", torch.bfloat16)
 
 
-def _train_judges(recipe: BaseRecipe, progress: bool) -> None:
-    from emosym.training.judges import JudgeSettings, draw_judge_data, train_judges
+def _train_judges(recipe: BaseRecipe, progress: bool, deadline: float | None) -> None:
+    from emosym.training.finish import has_bf16
+    from emosym.training.judges import JudgeSettings, train_judges
 
-    data = draw_judge_data(recipe.seed, recipe.judges.count, IMAGE_SIZE, 1)
+    judges = recipe.judges
     train_judges(
         recipe.out / "base" / "judges",
         recipe.seed,
-        data,
-        JudgeSettings(steps=recipe.judges.steps),
+        load_judge_data(recipe),
+        JudgeSettings(steps=judges.steps, batch_size=judges.batch_size, bf16=has_bf16()),
+        progress=progress,
+        deadline=deadline,
     )
 
 

@@ -13,39 +13,37 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from numpy.lib.format import open_memmap
 from transformers import PreTrainedTokenizerBase
 
 from emosym.errors import UsageError
-from emosym.files import write_atomic, write_bytes, write_json
+from emosym.files import write_json
 from emosym.models.autoencoder import (
     build_autoencoder,
     downscale_factor,
     encode_with,
     raw_latents,
     raw_pictures,
-    to_pictures,
     to_pixels,
 )
 from emosym.models.painter import (
     Painter,
-    decode_latents,
     encode_ids,
-    encode_images,
-    encode_prompts,
     load_painter,
     save_painter,
 )
-from emosym.models.sampling import denoising_loss, paint
+from emosym.models.sampling import denoising_loss
 from emosym.models.small_painter import build_painter
 from emosym.models.speed import keep_freed_memory, prepare_for_cpu
 from emosym.models.text_encoder import text_length, tokenize
-from emosym.seeds import torch_rng
-from emosym.training.contact_sheet import contact_sheet, edge_energy
+from emosym.training.arrays import grow_array, rows_on
+from emosym.training.finish import has_bf16, training_device
 from emosym.training.loop import LoopSettings, run_loop
 from emosym.training.optim import build_optimizers, cosine, flat_then_decay
 
 log = logging.getLogger(__name__)
+Captions = Sequence[str] | np.ndarray
+ENCODED_AT_ONCE = 256
+ENCODED_BETWEEN_LOOKS = 8192  # at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +70,19 @@ def train_base_painter(
     out: Path,
     tokenizer: PreTrainedTokenizerBase,
     pictures: np.ndarray,
-    captions: Sequence[str],
+    captions: Captions,
     settings: BasePainterSettings | None = None,
     progress: bool = True,
+    deadline: float | None = None,
 ) -> Painter:
     """Train a painter on pictures uint8 (N, 64, 64, 3) with captions; save it in out/painter.
 
-    Stages that are finished in `out` are not run again; an interrupted one is resumed.
+    Captions are texts, or token ids (N, L) as `text_encoder.tokenize` makes them. Stages that are
+    finished in `out` are not run again; an interrupted one is resumed.
 
     Raises:
         UsageError: when pictures and captions do not match.
+        StoppedEarly: at the deadline; the same call goes on.
     """
     settings = settings or BasePainterSettings()
     if len(pictures) != len(captions) or pictures.ndim != 4 or pictures.dtype != np.uint8:
@@ -93,27 +94,35 @@ def train_base_painter(
     if (finished / "model_index.json").is_file():
         return load_painter(finished)
     keep_freed_memory()
-    vae = train_autoencoder(out / "autoencoder", pictures, settings, progress)
-    latents = encode_corpus(out / "latents.npy", vae, pictures)
-    painter = train_unet(out / "unet", tokenizer, vae, latents, captions, settings, progress)
+    vae = train_autoencoder(out / "autoencoder", pictures, settings, progress, deadline)
+    latents = encode_corpus(out / "latents.npy", vae, pictures, deadline)
+    painter = train_unet(
+        out / "unet", tokenizer, vae, latents, captions, settings, progress, deadline
+    )
     save_painter(painter, finished)
     return load_painter(finished)
 
 
 def train_autoencoder(
-    out: Path, pictures: np.ndarray, settings: BasePainterSettings, progress: bool = True
+    out: Path,
+    pictures: np.ndarray,
+    settings: BasePainterSettings,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> AutoencoderTiny:
     """Train the autoencoder on pictures uint8 (N, H, W, 3), or open the finished one in out/vae."""
-    finished = out / "vae"
+    finished, device = out / "vae", torch.device(training_device())
     if (out / "finished.json").is_file():
-        vae = AutoencoderTiny.from_pretrained(str(finished), use_safetensors=True)
-        prepare_for_cpu(vae)
+        vae = AutoencoderTiny.from_pretrained(str(finished), use_safetensors=True).to(device)
+        if device.type == "cpu":
+            prepare_for_cpu(vae)
         return vae.eval().requires_grad_(False)
     torch.manual_seed(settings.seed)
-    vae = build_autoencoder().train()
+    vae = build_autoencoder(device=device).train()
+    rows = rows_on(pictures, device)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        pixels = to_pixels(torch.from_numpy(pictures[np.sort(indices)]))  # (B, 3, H, W)
+        pixels = to_pixels(rows.take(np.sort(indices)))  # (B, 3, H, W)
         return autoencoder_losses(vae, pixels, settings.latent_noise)
 
     modules = {"vae": vae}
@@ -126,6 +135,7 @@ def train_autoencoder(
             seed=settings.seed,
             checkpoint_every=settings.checkpoint_every,
             bf16=settings.bf16,
+            deadline=deadline,
         ),
         modules,
         build_optimizers(
@@ -172,8 +182,8 @@ def measure_latents(vae: AutoencoderTiny, pictures: np.ndarray) -> tuple[float, 
     """Return the latents' mean and deviation and the reconstruction's PSNR in dB."""
     total, square, count, error = 0.0, 0.0, 0, []
     for first in range(0, len(pictures), 128):
-        pixels = to_pixels(torch.from_numpy(np.array(pictures[first : first + 128])))
-        with torch.autocast("cpu", torch.bfloat16):
+        pixels = _pixels_for(vae, pictures[first : first + 128])
+        with _autocast(vae.device):
             latents = raw_latents(vae, pixels).float()
             decoded = raw_pictures(vae, latents).float().clamp(-1, 1)
         total += float(latents.sum())
@@ -185,9 +195,23 @@ def measure_latents(vae: AutoencoderTiny, pictures: np.ndarray) -> tuple[float, 
     return mean, (square / count - mean * mean) ** 0.5, psnr
 
 
+def _pixels_for(vae: AutoencoderTiny, pictures: np.ndarray) -> torch.Tensor:
+    """Return pictures uint8 (B, H, W, 3) as (B, 3, H, W) in [-1, 1], where the autoencoder is."""
+    return to_pixels(torch.from_numpy(np.array(pictures)).to(vae.device))
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16())
+
+
 @torch.no_grad()
-def encode_corpus(path: Path, vae: AutoencoderTiny, pictures: np.ndarray) -> np.ndarray:
-    """Encode all pictures once into a float16 .npy (N, c, h, w), or open the finished one."""
+def encode_corpus(
+    path: Path, vae: AutoencoderTiny, pictures: np.ndarray, deadline: float | None = None
+) -> np.ndarray:
+    """Encode all pictures once into a float16 .npy (N, c, h, w), or open the finished one.
+
+    Errors as in `emosym.training.arrays.grow_array`.
+    """
     side = downscale_factor(vae)
     shape = (
         len(pictures),
@@ -196,21 +220,16 @@ def encode_corpus(path: Path, vae: AutoencoderTiny, pictures: np.ndarray) -> np.
         pictures.shape[2] // side,
     )
 
-    def write(temporary: Path) -> None:
-        latents = open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        for first in range(0, len(pictures), 256):
-            pixels = to_pixels(torch.from_numpy(np.array(pictures[first : first + 256])))
-            with torch.autocast("cpu", torch.bfloat16):
+    def encode(start: int, count: int) -> np.ndarray:
+        parts = []
+        for first in range(start, start + count, ENCODED_AT_ONCE):
+            pixels = _pixels_for(vae, pictures[first : min(first + ENCODED_AT_ONCE, start + count)])
+            with _autocast(vae.device):
                 encoded = encode_with(vae, pixels)
-            latents[first : first + 256] = encoded.float().numpy()
-        latents.flush()
+            parts.append(encoded.half().cpu().numpy())
+        return np.concatenate(parts)
 
-    if not path.is_file():
-        write_atomic(path, write)
-    stored: np.ndarray = np.load(path, mmap_mode="r")
-    if stored.shape != shape:
-        raise UsageError(f"{path} holds latents {stored.shape} of other pictures; remove it.")
-    return stored
+    return grow_array(path, shape, np.float16, encode, ENCODED_BETWEEN_LOOKS, deadline)
 
 
 def train_unet(
@@ -218,24 +237,31 @@ def train_unet(
     tokenizer: PreTrainedTokenizerBase,
     vae: AutoencoderTiny,
     latents: np.ndarray,
-    captions: Sequence[str],
+    captions: Captions,
     settings: BasePainterSettings,
     progress: bool = True,
+    deadline: float | None = None,
 ) -> Painter:
     """Train U-Net and text encoder together on latents (N, c, h, w) and captions."""
     torch.manual_seed(settings.seed + 1)
-    painter = build_painter(tokenizer, vae=vae)
+    device = torch.device(training_device())
+    painter = build_painter(tokenizer, vae=vae, device=device)
     encoder = painter.text_encoders[0]
     length = text_length(tokenizer, encoder)
-    ids = tokenize(tokenizer, captions, length).to(torch.int32)  # (N, L)
-    empty = tokenize(tokenizer, [""], length)  # (1, L)
+    if not isinstance(captions, np.ndarray):
+        captions = tokenize(tokenizer, captions, length).to(torch.int32).numpy()  # (N, L)
+    if captions.shape[1] != length:
+        raise UsageError(f"Captions have {captions.shape[1]} tokens, the encoder reads {length}.")
+    empty = tokenize(tokenizer, [""], length).to(device)  # (1, L)
+    latent_rows, caption_rows = rows_on(latents, device), rows_on(captions, device)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        chosen = torch.from_numpy(latents[np.sort(indices)]).float()  # (B, c, h, w)
-        rows = ids[torch.from_numpy(np.sort(indices))].long()  # (B, L)
-        dropped = torch.rand(len(rows), 1) < settings.caption_dropout
-        embeds = encode_ids(painter, [torch.where(dropped, empty, rows)])
-        return {"loss": denoising_loss(painter, chosen, embeds)}
+        chosen = latent_rows.take(np.sort(indices)).float()  # (B, c, h, w)
+        ids = caption_rows.take(np.sort(indices)).long()  # (B, L)
+        dropped = torch.rand(len(ids), 1, device=device) < settings.caption_dropout
+        embeds = encode_ids(painter, [torch.where(dropped, empty, ids)])
+        noise = torch.randn(chosen.shape, device=device)  # not by way of the CPU
+        return {"loss": denoising_loss(painter, chosen, embeds, noise)}
 
     modules = {"unet": painter.unet.train(), "text_encoder": encoder.train()}
     run_loop(
@@ -248,6 +274,7 @@ def train_unet(
             checkpoint_every=settings.checkpoint_every,
             bf16=settings.bf16,
             ema_decay=settings.ema_decay,
+            deadline=deadline,
         ),
         modules,
         build_optimizers(modules, settings.unet_lr, weight_decay=0.01, muon_lr=settings.muon_lr),
@@ -259,40 +286,3 @@ def train_unet(
     for module in modules.values():
         module.eval().requires_grad_(False)
     return painter
-
-
-def evaluate_base_painter(
-    out: Path,
-    painter: Painter,
-    pictures: np.ndarray,
-    captions: Sequence[str],
-    seed: int = 0,
-    num_inference_steps: int = 10,
-    guidance_scale: float = 3.5,
-) -> np.ndarray:
-    """Paint held-out captions; write out/samples.png and out/samples.json, return (N, H, W, 3).
-
-    The sheet shows drawn, reconstructed and painted rows. `edge_ratio` is the edge energy of the
-    paintings over that of the drawn pictures: well below 1 is blurred, above 1 is speckled.
-    """
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        shown = to_pixels(torch.from_numpy(np.array(pictures)))  # (N, 3, H, W)
-        decoded = to_pictures(decode_latents(painter, encode_images(painter, shown))).numpy()
-        empty = encode_prompts(painter, [""])
-        batches = []
-        for first in range(0, len(captions), 32):
-            prompts = encode_prompts(painter, captions[first : first + 32])
-            generators = [
-                torch_rng(seed, "base-painter-samples", first + i)
-                for i in range(len(prompts.hidden))
-            ]
-            settings = (num_inference_steps, guidance_scale, generators, *pictures.shape[1:3])
-            batches.append(paint(painter, prompts, empty, *settings))
-    painted = np.concatenate(batches)
-    write_bytes(out / "samples.png", contact_sheet(pictures, decoded, painted))
-    ratios = {
-        "edge_ratio": edge_energy(painted) / edge_energy(pictures),
-        "edge_ratio_reconstructed": edge_energy(decoded) / edge_energy(pictures),
-    }
-    write_json(out / "samples.json", {**ratios, "captions": list(captions)})
-    return painted

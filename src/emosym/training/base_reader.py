@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedTokenizerBase, Qwen2VLForConditionalGeneration
 
 from emosym.models.tokenizer import IMAGE_PAD, TURN_END, TURN_START, VISION_END, VISION_START
 from emosym.models.toy import TOY_IMAGE_SIZE, build_toy_reader
-from emosym.models.vision import batch_vision_attention, patchify
+from emosym.models.vision import patchify, prepare_vision
 from emosym.seeds import numpy_rng
+from emosym.training.arrays import rows_on
+from emosym.training.finish import training_device
 from emosym.training.loop import LoopSettings, run_loop
 from emosym.training.optim import build_optimizers, flat_then_decay
 
@@ -32,6 +34,14 @@ class PictureText:
     caption: list[int]
     rationale: list[int]
     questions: list[tuple[list[int], list[int]]]
+
+
+class PictureTexts(Protocol):
+    """The texts of many pictures, such as a list of them."""
+
+    def __getitem__(self, index: int, /) -> PictureText:
+        """Return the texts of one picture."""
+        ...
 
 
 def tokenize_texts(
@@ -108,12 +118,12 @@ def collate_dialogues(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad on the right to a multiple of 8; returns ids and labels (B, L)."""
     longest = -(-max(len(ids) for ids, _ in rows) // 8) * 8
-    tokens = torch.full((len(rows), longest), pad)
-    labels = torch.full((len(rows), longest), IGNORE)
+    tokens = np.full((len(rows), longest), pad)
+    labels = np.full((len(rows), longest), IGNORE)
     for i, (ids, targets) in enumerate(rows):
-        tokens[i, : len(ids)] = torch.tensor(ids)
-        labels[i, : len(targets)] = torch.tensor(targets)
-    return tokens, labels
+        tokens[i, : len(ids)] = ids
+        labels[i, : len(targets)] = targets
+    return torch.from_numpy(tokens), torch.from_numpy(labels)
 
 
 def reader_loss(
@@ -123,19 +133,23 @@ def reader_loss(
     labels: torch.Tensor,
 ) -> torch.Tensor:
     """Return the mean next-token loss over answer tokens; pictures (B, H, W, 3) uint8."""
-    pictures, tokens, labels = (t.to(model.device) for t in (pictures, tokens, labels))
+    device = model.device
     vision = model.config.vision_config
     pixels, grid = patchify(
-        pictures, vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size
+        pictures.to(device),
+        *(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size),
     )
-    is_image = (tokens[:1] == model.config.image_token_id).int()
-    # all rows share one picture size and place, so one row's rotary positions serve the batch
-    positions, _ = model.model.get_rope_index(tokens[:1], is_image, image_grid_thw=grid[:1])
+    # All rows share one picture size and place, so one row's rotary positions serve the batch. The
+    # library counts them in Python: on the CPU, where looking at a number waits for nothing.
+    first = tokens[:1].cpu()
+    is_image = (first == model.config.image_token_id).int()
+    positions, _ = model.model.get_rope_index(first, is_image, image_grid_thw=grid[:1].cpu())
+    tokens, labels = tokens.to(device), labels.to(device)
     hidden = model.model(
         input_ids=tokens,
         pixel_values=pixels,
         image_grid_thw=grid,
-        position_ids=positions.expand(3, len(tokens), -1),
+        position_ids=positions.to(device).expand(3, len(tokens), -1),
         use_cache=False,
     ).last_hidden_state  # (B, L, H)
     wanted = labels[:, 1:] != IGNORE
@@ -147,7 +161,7 @@ def train_reader(
     out: Path,
     tokenizer: PreTrainedTokenizerBase,
     pictures: np.ndarray,
-    texts: list[PictureText],
+    texts: PictureTexts,
     seed: int,
     steps: int,
     batch_size: int = 64,
@@ -156,21 +170,28 @@ def train_reader(
     hidden_size: int = 192,
     layers: int = 4,
     bf16: bool = True,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> Qwen2VLForConditionalGeneration:
-    """Pretrain a toy reader on pictures (N, 64, 64, 3) uint8; resumable in `out`."""
+    """Pretrain a toy reader on pictures (N, 64, 64, 3) uint8; resumable in `out`.
+
+    Raises:
+        StoppedEarly: at the deadline; the same call goes on.
+    """
+    device = torch.device(training_device())
     model = build_toy_reader(tokenizer, seed, hidden_size, layers)
-    batch_vision_attention(model.model.visual)
-    model.to(Accelerator().device).train()
+    prepare_vision(model.model.visual)
+    model.to(device).train()
+    picture_rows = rows_on(pictures, device)
     pad = int(tokenizer.pad_token_id)
     chat = chat_tokens(tokenizer, image_tokens_of(model))
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rng = numpy_rng(seed, "reader-dialogue", step)
         kind = str(rng.choice(["describe", "stands_out", "questions"], p=[0.4, 0.15, 0.45]))
-        rows = [dialogue(chat, texts[i], kind, rng) for i in indices]
+        rows = [dialogue(chat, texts[int(i)], kind, rng) for i in indices]
         tokens, labels = collate_dialogues(rows, pad)
-        batch = torch.from_numpy(pictures[np.sort(indices)][np.argsort(np.argsort(indices))])
-        loss = reader_loss(model, batch, tokens, labels)
+        loss = reader_loss(model, picture_rows.take(indices), tokens, labels)
         return {"loss": loss, kind: loss}
 
     run_loop(
@@ -184,12 +205,14 @@ def train_reader(
             log_every=20,
             ema_decay=0.998,
             bf16=bf16,
+            deadline=deadline,
         ),
         {"reader": model},
         build_optimizers({"reader": model}, lr=lr, weight_decay=0.05, muon_lr=muon_lr),
         flat_then_decay(warmup=0.01, decay=0.5),
         len(pictures),
         loss_fn,
+        progress=progress,
     )
     return model.eval()
 
@@ -212,10 +235,10 @@ def describe(
     """Return the greedy answer to one question about each picture (N, H, W, 3) uint8."""
     chat = chat_tokens(tokenizer, image_tokens_of(model, pictures.shape[1]))
     asked = chat.picture + tokenizer.encode(question, add_special_tokens=False) + chat.assistant
-    tokens = torch.tensor(asked).expand(len(pictures), -1)
+    tokens = torch.tensor(asked, device=model.device).expand(len(pictures), -1)
     vision = model.config.vision_config
     pixels, grid = patchify(
-        torch.from_numpy(np.ascontiguousarray(pictures)),
+        torch.from_numpy(np.ascontiguousarray(pictures)).to(model.device),
         *(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size),
     )
     said = model.generate(

@@ -89,17 +89,17 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
     """Open a recipe's training and validation splits for a reader."""
     data = recipe.data
     splits = (
-        (data.train_split, data.label_fraction),
-        (data.val_split, 1.0),
+        (data.train_split, data.label_fraction, data.part),
+        (data.val_split, 1.0, (0.0, 1.0)),
     )
     train, val = (
         open_feed(
             reader,
-            open_dataset(data.source, data.root, split, reader.space, fraction, recipe.seed),
+            open_dataset(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
             data.root / ".cache",
             data.workers,
         )
-        for split, fraction in splits
+        for split, fraction, part in splits
     )
     return train, val
 

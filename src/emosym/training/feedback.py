@@ -68,16 +68,23 @@ class Round:
     kept: bool = False
 
 
-def run_feedback(recipe: FeedbackRecipe, progress: bool = True) -> StageResult:
+def run_feedback(
+    recipe: FeedbackRecipe, progress: bool = True, deadline: float | None = None
+) -> StageResult:
     """Run stage 4 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
-    model, _ = train_feedback(model, train, val, recipe, progress)
+    model, _ = train_feedback(model, train, val, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
 
 
 def train_feedback(
-    model: EmoSymModel, train: Feed, val: Feed, recipe: FeedbackRecipe, progress: bool = True
+    model: EmoSymModel,
+    train: Feed,
+    val: Feed,
+    recipe: FeedbackRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> tuple[EmoSymModel, list[Round]]:
     """Run the rounds; returns the best model on held-out real pictures, and what each round did.
 
@@ -98,7 +105,7 @@ def train_feedback(
         out = recipe.out / f"round-{number}"
         model = replace(model, space=refresh_space(train, store))
         done = fill_bank(model, bank, recipe, number, out)
-        train_round(model, train, store, bank, recipe, number, progress)
+        train_round(model, train, store, bank, recipe, number, progress, deadline)
         now = held_out_values(read_all(val, store=val_store), val)
         better = (now["accuracy"], -now["nll"]) > (best["accuracy"], -best["nll"])
         rounds.append(replace(done, held_out=now, kept=better))
@@ -204,6 +211,7 @@ def train_round(
     recipe: FeedbackRecipe,
     number: int,
     progress: bool,
+    deadline: float | None = None,
 ) -> dict[str, float]:
     """Train on all real pictures and, by ratio, on remembered paintings with their intent."""
     reader, reasoner = model.reader, model.reader.reasoner
@@ -233,7 +241,7 @@ def train_round(
         return {"loss": loss, "accuracy": accuracy}
 
     modules = {"reasoner": reasoner}
-    settings = loop_settings(f"feedback-{number}", recipe)
+    settings = loop_settings(f"feedback-{number}", recipe, deadline)
     return run_loop(
         replace(settings, out=recipe.out / f"round-{number}", shuffle=False),
         modules,

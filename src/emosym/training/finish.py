@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class StageResult:
     values: dict[str, float]
 
 
-def loop_settings(name: str, recipe: Recipe) -> LoopSettings:
+def loop_settings(name: str, recipe: Recipe, deadline: float | None = None) -> LoopSettings:
     """Return the loop settings of a stage's recipe."""
     optim = recipe.optim
     return LoopSettings(
@@ -45,6 +46,7 @@ def loop_settings(name: str, recipe: Recipe) -> LoopSettings:
         max_grad_norm=optim.max_grad_norm,
         accumulate=optim.accumulate,
         bf16=use_bf16(optim),
+        deadline=deadline,
     )
 
 
@@ -54,10 +56,16 @@ def training_device() -> str:
 
 
 def use_bf16(optim: OptimSection) -> bool:
-    """Return whether to compute in bf16: as the recipe says, else by measurement on a CPU."""
+    """Return whether to compute in bf16: as the recipe says, else as the hardware says."""
     if optim.bf16 is not None:
         return optim.bf16
-    return torch.cuda.is_available() or cpu_plan().dtype == "bfloat16"
+    return has_bf16() if torch.cuda.is_available() else cpu_plan().dtype == "bfloat16"
+
+
+def has_bf16() -> bool:
+    """Return False on a GPU that has no bf16 units and would only emulate them."""
+    supported: Callable[..., bool] = torch.cuda.is_bf16_supported
+    return not torch.cuda.is_available() or supported(including_emulation=False)
 
 
 def finish_stage(

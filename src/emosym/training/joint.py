@@ -52,16 +52,22 @@ class Canvas:
     empty: PromptEmbeds
 
 
-def run_joint(recipe: JointRecipe, progress: bool = True) -> StageResult:
+def run_joint(
+    recipe: JointRecipe, progress: bool = True, deadline: float | None = None
+) -> StageResult:
     """Train stage 3 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
-    model = train_joint(model, train, recipe, progress)
+    model = train_joint(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
 
 
 def train_joint(
-    model: EmoSymModel, train: Feed, recipe: JointRecipe, progress: bool = True
+    model: EmoSymModel,
+    train: Feed,
+    recipe: JointRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> EmoSymModel:
     """Train tokens, head, mappers and optionally a U-Net adapter; returns the model with its space.
 
@@ -102,7 +108,7 @@ def train_joint(
 
     optim = recipe.optim
     run_loop(
-        loop_settings("joint", recipe),
+        loop_settings("joint", recipe, deadline),
         modules,
         joint_optimizers(modules, recipe),
         cosine(optim.warmup),

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ from emosym.models.judge import (
     LoadedJudge,
     judge_config,
     load_judge,
+    pixels_of,
     save_judge,
-    to_pixels,
 )
 from emosym.models.judge_nets import EMOTION_HEAD, JudgeConfig, JudgeNet
 from emosym.seeds import stream_seed
+from emosym.training.arrays import rows_on
+from emosym.training.finish import training_device
 from emosym.training.loop import LoopSettings, run_loop
 from emosym.training.optim import build_optimizers, flat_then_decay
 
@@ -87,13 +89,7 @@ def judge_data(
         raise UsageError(f"A judge's target is 'posterior' or 'votes', got {target!r}.")
     if len(stories) != len(images):
         raise UsageError(f"Got {len(stories)} stories for {len(images)} pictures.")
-    names = {
-        "scene": tuple(storybook.SCENES),
-        "light": tuple(storybook.LIGHTS),
-        "object": tuple(storybook.OBJECTS),
-        "face": tuple(storybook.FACES),
-        "action": tuple(storybook.ACTIONS),
-    }
+    names = attribute_names()
     objects = np.zeros((len(stories), len(names["object"])), np.float32)
     for row, story in enumerate(stories):
         objects[row, [names["object"].index(name) for name in story.objects]] = 1.0
@@ -111,6 +107,19 @@ def judge_data(
         names=names,
         posterior=posterior,
     )
+
+
+def attribute_names() -> dict[str, tuple[str, ...]]:
+    """Return the classes of each attribute of a storybook picture."""
+    from emosym.data import storybook
+
+    return {
+        "scene": tuple(storybook.SCENES),
+        "light": tuple(storybook.LIGHTS),
+        "object": tuple(storybook.OBJECTS),
+        "face": tuple(storybook.FACES),
+        "action": tuple(storybook.ACTIONS),
+    }
 
 
 def draw_judge_data(
@@ -142,18 +151,20 @@ def augment(pixels: Tensor) -> Tensor:
     not read that as meaning. Draws from torch's global generator, which the loop seeds per step.
     """
     count, _, height, width = pixels.shape
-    mirrored = torch.rand(count) < 0.5
+    device = pixels.device
+    mirrored = torch.rand(count, device=device) < 0.5
     pixels = torch.where(mirrored.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
     padded = F.pad(pixels, (MAX_SHIFT,) * 4, mode="replicate")
-    offsets = torch.randint(0, 2 * MAX_SHIFT + 1, (count, 2)).tolist()
+    offsets = torch.randint(0, 2 * MAX_SHIFT + 1, (count, 2)).tolist()  # Python's: on the CPU
     shifted = [
         p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, offsets, strict=True)
     ]
     pixels = torch.stack(shifted)
-    gain = 1.0 + 0.1 * (2.0 * torch.rand(count, 3, 1, 1) - 1.0)
-    lift = 0.05 * (2.0 * torch.rand(count, 1, 1, 1) - 1.0)
-    blur = torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.5)
-    grain = 0.05 * torch.rand(count, 1, 1, 1)
+    each = (count, 1, 1, 1)
+    gain = 1.0 + 0.1 * (2.0 * torch.rand(count, 3, 1, 1, device=device) - 1.0)
+    lift = 0.05 * (2.0 * torch.rand(each, device=device) - 1.0)
+    blur = torch.rand(each, device=device) * (torch.rand(each, device=device) < 0.5)
+    grain = 0.05 * torch.rand(each, device=device)
     soft = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     pixels = (pixels + blur * (soft - pixels)) * gain + lift
     return (pixels + grain * torch.randn_like(pixels)).clamp(-1.0, 1.0)
@@ -196,8 +207,8 @@ def train_judges(
     *,
     names: Sequence[str] = JUDGE_NAMES,
     measure: JudgeData | None = None,
-    accelerator: Any = None,
     progress: bool = True,
+    deadline: float | None = None,
 ) -> dict[str, dict[str, float]]:
     """Train each judge of `names` on `data` and save it in `out`; resumes where it stopped.
 
@@ -206,16 +217,17 @@ def train_judges(
 
     Raises:
         UsageError: for an unknown judge name.
+        StoppedEarly: at the deadline; the same call goes on.
     """
     settings = settings or JudgeSettings()
     scores: dict[str, dict[str, float]] = {}
     for name in names:
         config = judge_config(name, data.emotions, data.names, data.images.shape[1])
         if not (out / f"{name}.json").is_file():
-            net = _train_one(out, seed, data, config, settings, accelerator, progress)
+            net = _train_one(out, seed, data, config, settings, progress, deadline)
             about = {"seed": seed, "pictures": len(data.images), **asdict(settings)}
             save_judge(net, config, out, about)
-        judge = load_judge(out, name)
+        judge = load_judge(out, name, training_device())
         scores[name] = {} if measure is None else measure_judge(judge, measure)
         log.info("%s: %s", name, scores[name])
     return scores
@@ -227,17 +239,18 @@ def _train_one(
     data: JudgeData,
     config: JudgeConfig,
     settings: JudgeSettings,
-    accelerator: Any,
     progress: bool,
+    deadline: float | None,
 ) -> JudgeNet:
     torch.manual_seed(stream_seed(seed, f"judge-init-{config.name}"))
-    device = torch.device("cpu") if accelerator is None else accelerator.device
+    device = torch.device(training_device())
+    rows = rows_on(data.images, device)
     net = JudgeNet(config)
     net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, Tensor]:
-        pixels = augment(to_pixels(data.images[indices], config.size))
-        _, logits = net(pixels.to(device, memory_format=torch.channels_last))
+        pixels = augment(pixels_of(rows.take(indices), config.size))
+        _, logits = net(pixels.to(memory_format=torch.channels_last))
         return judge_loss(logits, data, indices, settings.attribute_weight)
 
     run_loop(
@@ -249,13 +262,13 @@ def _train_one(
             seed=seed,
             ema_decay=settings.ema_decay,
             bf16=settings.bf16,
+            deadline=deadline,
         ),
         {"judge": net},
         build_optimizers({"judge": net}, settings.lr, settings.weight_decay, settings.muon_lr),
         flat_then_decay(0.03, 0.5),
         len(data.images),
         loss_fn,
-        accelerator=accelerator,
         progress=progress,
     )
     return net

@@ -6,8 +6,10 @@ stream (seed, n, s): nothing but the weights, the optimizer and s is needed to g
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +21,10 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
-from emosym.errors import EmoSymError, UsageError
+from emosym.errors import EmoSymError, StoppedEarly, UsageError
 from emosym.files import disk_errors, write_text
 from emosym.seeds import numpy_rng, stream_seed
+from emosym.training.deadline import is_late
 from emosym.training.optim import Schedule
 from emosym.training.progress import training_bar
 from emosym.training.state import latest_state, load_state, save_state, trainable_tensors
@@ -33,7 +36,12 @@ LossFn = Callable[[int, np.ndarray], Losses]
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How long, how large and where. `ema_decay` keeps an average that replaces the weights."""
+    """How long, how large and where. `ema_decay` keeps an average that replaces the weights.
+
+    After `deadline` (see emosym.training.deadline) the loop saves its state and stops, at the next
+    step that ends a line of the log and a repeated batch: what a resumed run could not know, the
+    sums of a line and a held batch, is empty there.
+    """
 
     name: str
     out: Path
@@ -48,6 +56,7 @@ class LoopSettings:
     bf16: bool = True
     repeat: int = 1  # a batch serves this many steps in a row
     shuffle: bool = True  # False: the data are in their order already
+    deadline: float | None = None
 
 
 def batch_indices(seed: int, name: str, step: int, batch_size: int, data_size: int) -> np.ndarray:
@@ -59,10 +68,18 @@ def batch_indices(seed: int, name: str, step: int, batch_size: int, data_size: i
     positions = np.arange(first, first + batch_size)
     chosen = np.empty(batch_size, dtype=np.int64)
     for epoch in np.unique(positions // data_size):
-        order = numpy_rng(seed, f"{name}-order", int(epoch)).permutation(data_size)
+        order = _epoch_order(seed, name, int(epoch), data_size)
         here = positions // data_size == epoch
         chosen[here] = order[positions[here] % data_size]
     return chosen
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, name: str, epoch: int, data_size: int) -> np.ndarray:
+    """Return an epoch's permutation, kept: drawing one of many samples takes milliseconds."""
+    order = numpy_rng(seed, f"{name}-order", epoch).permutation(data_size)
+    order.setflags(write=False)
+    return order
 
 
 def run_loop(
@@ -83,6 +100,7 @@ def run_loop(
     Raises:
         UsageError: for an empty data set or a batch size below 1.
         EmoSymError: when a loss or gradient is not finite; the last good state stays on disk.
+        StoppedEarly: at the deadline, when the state is saved; the same call goes on from there.
     """
     if data_size < 1 or settings.batch_size < 1 or settings.steps < 0:
         raise UsageError(
@@ -119,16 +137,32 @@ def run_loop(
             logger.add(step, losses)
             advance(losses["loss"], settings.batch_size)
             done = step + 1
+            finished, stop = done == settings.steps, _stops_here(settings, done, accelerator)
             if accelerator.is_main_process and (
-                done == settings.steps or done % settings.checkpoint_every == 0
+                finished or stop or done % settings.checkpoint_every == 0
             ):
                 save_state(states, done, weights, optimizers, average, settings.name)
+            if stop and not finished:
+                logger.close()
+                accelerator.wait_for_everyone()
+                raise StoppedEarly(f"{settings.name} at step {done:,} of {settings.steps:,}")
     accelerator.wait_for_everyone()
     if average is not None:
         with torch.no_grad():
             for name, tensor in weights.items():
                 tensor.copy_(average[name])
     return logger.close()
+
+
+def _stops_here(settings: LoopSettings, done: int, accelerator: Accelerator) -> bool:
+    """Return whether to stop after `done` steps; all processes say the same."""
+    if settings.deadline is None or done % math.lcm(settings.log_every, settings.repeat):
+        return False
+    late = is_late(settings.deadline)
+    if accelerator.num_processes > 1:  # one clock runs ahead of the other
+        told = torch.tensor(float(late), device=accelerator.device)
+        late = bool(accelerator.reduce(told, "sum") > 0)
+    return late
 
 
 def _one_step(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+
+from emosym.models.speed import in_use
 
 Schedule = Callable[[float], float]
 
@@ -16,14 +18,16 @@ Schedule = Callable[[float], float]
 class FlattenedMuon(Muon):
     """Muon over matrices and convolutions, each convolution seen as the matrix (out, in*kh*kw).
 
-    torch's Muon takes matrices only. The flattened view shares memory with the weight, in the
-    weight's own memory order: Muon's update does not depend on the order of the columns.
+    torch's Muon takes matrices only, one after the other; here matrices of one shape go through
+    the iteration together. The flattened view shares memory with the weight, in the weight's own
+    memory order: Muon's update does not depend on the order of the columns.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], **settings: Any) -> None:
         """Hold `weights` (each of 2 or more dimensions); other settings are torch's Muon's."""
         self._weights = list(weights)
         self._views = [nn.Parameter(_as_matrix(weight.data)) for weight in self._weights]
+        self._batched = in_use("muon_batch")
         super().__init__(self._views, **settings)
 
     @torch.no_grad()
@@ -33,13 +37,68 @@ class FlattenedMuon(Muon):
             if weight.data_ptr() != view.data_ptr():
                 view.data = _as_matrix(weight.data)
             view.grad = None if weight.grad is None else _as_matrix(weight.grad, weight)
-        return super().step(closure)
+        if not self._batched:
+            return super().step(closure)
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            alike: dict[tuple[torch.Size, torch.device], list[torch.Tensor]] = {}
+            for view in group["params"]:
+                if view.grad is not None:
+                    alike.setdefault((view.shape, view.device), []).append(view)
+            for views in alike.values():
+                self._step_alike(views, group)
+        return loss
+
+    def _step_alike(self, views: list[torch.Tensor], group: Mapping[str, Any]) -> None:
+        """Update matrices of one shape, as torch's Muon updates each."""
+        grads = [view.grad for view in views if view.grad is not None]
+        for view in views:
+            if "momentum_buffer" not in self.state[view]:
+                self.state[view]["momentum_buffer"] = torch.zeros_like(view)
+        buffers = [self.state[view]["momentum_buffer"] for view in views]
+        momentum, lr = group["momentum"], float(group["lr"])
+        torch._foreach_lerp_(buffers, grads, 1 - momentum)
+        updates: Sequence[torch.Tensor] = buffers
+        if group["nesterov"]:
+            updates = torch._foreach_lerp(grads, buffers, momentum)
+        settings = (group["ns_coefficients"], group["ns_steps"], group["eps"])
+        directions = orthogonalise(torch.stack(tuple(updates)), *settings)
+        rows, columns = views[0].shape
+        scale = max(1, rows / columns) ** 0.5
+        if group["adjust_lr_fn"] == "match_rms_adamw":
+            scale = 0.2 * max(rows, columns) ** 0.5
+        torch._foreach_mul_(views, 1 - lr * group["weight_decay"])
+        torch._foreach_add_(views, list(directions.to(views[0].dtype)), alpha=-lr * scale)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of the weights and of their views."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
+
+
+def orthogonalise(
+    matrices: torch.Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
+) -> torch.Tensor:
+    """Return about U V^T of each matrix U S V^T in (N, R, C), by Newton-Schulz steps in bf16.
+
+    X <- a X + (b A + c A A) X with A = X X^T (Jordan et al., 2024: Muon).
+    """
+    a, b, c = coefficients
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.to(torch.bfloat16)
+    x = x.mT if tall else x  # (N, short, long)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
+    # A batch of one costs more than its matrix.
+    x, product = (x[0], torch.addmm) if len(x) == 1 else (x, torch.baddbmm)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = product(x, product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.mT if tall else x
+    return x if x.dim() == 3 else x[None]
 
 
 def _as_matrix(tensor: torch.Tensor, like: torch.Tensor | None = None) -> torch.Tensor:
@@ -98,8 +157,15 @@ def build_optimizers(
     ]
     groups = [group for group in groups if group["params"]]
     if groups:
-        optimizers.append(AdamW(groups, lr=lr, betas=(0.9, 0.98)))
+        optimizers.append(AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=_can_fuse(groups)))
     return optimizers
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool:
+    """Return whether AdamW can update all weights in one call each, here many small ones."""
+    kinds = {p.device.type for group in groups for p in group["params"]}
+    floating = all(p.is_floating_point() for group in groups for p in group["params"])
+    return floating and kinds <= {"cpu", "cuda"}
 
 
 def cosine(warmup: float = 0.03) -> Schedule:

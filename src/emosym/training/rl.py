@@ -40,16 +40,20 @@ Objective = Callable[
 ]
 
 
-def run_rl(recipe: RlRecipe, progress: bool = True) -> StageResult:
+def run_rl(recipe: RlRecipe, progress: bool = True, deadline: float | None = None) -> StageResult:
     """Train stage 2 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
-    train_rl(model, train, recipe, progress)
+    train_rl(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
 
 
 def train_rl(
-    model: EmoSymModel, train: Feed, recipe: RlRecipe, progress: bool = True
+    model: EmoSymModel,
+    train: Feed,
+    recipe: RlRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
 ) -> dict[str, float]:
     """Train adapter, tokens and head by reward; returns the last losses.
 
@@ -70,7 +74,7 @@ def train_rl(
     optim = recipe.optim
     repeat = recipe.inner_steps if recipe.objective == "grpo" else 1
     last = run_loop(
-        replace(loop_settings(f"rl-{recipe.objective}", recipe), repeat=repeat),
+        replace(loop_settings(f"rl-{recipe.objective}", recipe, deadline), repeat=repeat),
         {"reasoner": reasoner},
         build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
         cosine(optim.warmup),

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 FINISHED = "finished.json"
 
 
-def run_recipe(recipe: StageRecipe, progress: bool = True) -> tuple[Path, dict[str, float]]:
+def run_recipe(
+    recipe: StageRecipe, progress: bool = True, deadline: float | None = None
+) -> tuple[Path, dict[str, float]]:
     """Run a recipe in its output folder; returns its checkpoint or base, and held-out numbers.
 
     A run that was stopped goes on; one that is finished returns at once.
 
     Raises:
         UsageError: when the output folder holds a run of another recipe.
+        StoppedEarly: when training is not finished at `deadline` (see emosym.training.deadline).
     """
     resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
     if written.is_file() and written.read_text() != resolved:
@@ -47,29 +50,31 @@ def run_recipe(recipe: StageRecipe, progress: bool = True) -> tuple[Path, dict[s
     if isinstance(recipe, BaseRecipe):
         from emosym.training.base import run_base
 
-        run_base(recipe, progress)
+        run_base(recipe, progress, deadline)
     else:
-        values = _run_stage(recipe, progress).values
+        values = _run_stage(recipe, progress, deadline).values
     write_json(marker, values)
     return artefact, values
 
 
 def _run_stage(
-    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe, progress: bool
+    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe,
+    progress: bool,
+    deadline: float | None,
 ) -> StageResult:
     """Import and run one of the four stages."""
     if isinstance(recipe, AlignRecipe):
         from emosym.training.align import run_align
 
-        return run_align(recipe, progress)
+        return run_align(recipe, progress, deadline)
     if isinstance(recipe, RlRecipe):
         from emosym.training.rl import run_rl
 
-        return run_rl(recipe, progress)
+        return run_rl(recipe, progress, deadline)
     if isinstance(recipe, JointRecipe):
         from emosym.training.joint import run_joint
 
-        return run_joint(recipe, progress)
+        return run_joint(recipe, progress, deadline)
     from emosym.training.feedback import run_feedback
 
-    return run_feedback(recipe, progress)
+    return run_feedback(recipe, progress, deadline)

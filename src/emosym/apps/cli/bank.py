@@ -24,15 +24,17 @@ PREVIEW_COLUMNS = 48
 
 
 def open_bank(path: Path) -> Bank:
-    """Open the bank at `path` or at `path`/bank.
+    """Open the bank at `path`, `path`/bank, or `path`/feedback/bank (the folder of a demo).
 
     Raises:
         UsageError: when neither is a bank.
     """
     from emosym.memory.bank import Bank
 
-    nested = path / "bank"
-    return Bank.open(nested if (nested / "bank.json").is_file() else path)
+    for nested in (path / "bank", path / "feedback" / "bank"):
+        if (nested / "bank.json").is_file():
+            return Bank.open(nested)
+    return Bank.open(path)
 
 
 def say(value: Any) -> None:
@@ -157,6 +159,7 @@ def show(
 ) -> None:
     """Show one entry: its picture, its reading, its provenance, what resembles it."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from emosym.errors import UsageError
@@ -199,8 +202,6 @@ def show(
         "policies": ", ".join(entry.policies) or "none",
         "nearest": likes or "none",
     }
-    from rich.markup import escape
-
     for name, value in rows.items():
         table.add_row(name, escape(value))
     say(table)

@@ -14,6 +14,12 @@ def demo(
         list[Path] | None,
         typer.Option("--images", help="Your own pictures to read: a file or folder; repeatable."),
     ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget", help="demo: some minutes; shipped: longer, as the shipped weights."
+        ),
+    ] = "demo",
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     base: Annotated[
         str, typer.Option("--base", help="The base to start from: a preset or a folder.")
@@ -40,6 +46,7 @@ def demo(
     report = run_demo(
         DemoSettings(
             out=out,
+            budget=budget,
             seed=seed,
             base=base,
             workers=workers,

@@ -1,4 +1,4 @@
-"""`emosym doctor`: what is installed, what this machine computes with, which presets can run."""
+"""`emosym doctor`: what is installed, what this machine computes with, which models can run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,26 @@ if TYPE_CHECKING:
 GIB = 1024**3
 PACKAGE = Path(__file__).resolve().parents[2]
 LIBRARIES = (
-    *("torch", "transformers", "diffusers", "accelerate", "peft", "tokenizers", "safetensors"),
-    *("numpy", "scipy", "scikit-learn", "pillow", "pydantic", "pyarrow", "lancedb"),
-    *("matplotlib", "tensorboard", "typer", "rich"),
+    "torch",
+    "transformers",
+    "diffusers",
+    "accelerate",
+    "peft",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "pydantic",
+    "pyarrow",
+    "lancedb",
+    "matplotlib",
+    "tensorboard",
+    "typer",
+    "rich",
 )
+TRAINED = "storybook"
 REINSTALL = "run `make setup` in a clone, or `pip install --upgrade emosym`"
 
 
@@ -107,6 +123,21 @@ def check_shipped(preset: Preset) -> Check:
     return Check("preset", preset.name, True, f"shipped, {size / 1e6:.1f} MB, checksums match")
 
 
+def check_model(name: str) -> Check:
+    """Return whether a shipped trained model can be opened: what `understand` reads with."""
+    from emosym.models.presets import WEIGHTS, verify_files
+
+    folder = WEIGHTS / name
+    try:
+        files = read_json(folder / "emosym.json", "shipped model")["files"]
+        verify_files(folder, files)
+    except EmoSymError as error:
+        fix = "`git checkout src/emosym/weights`, or `make demo` and its checkpoint folder"
+        return Check("preset", name, False, str(error), fix)
+    size = sum((folder / file).stat().st_size for file in files)
+    return Check("preset", name, True, f"trained, shipped, {size / 1e6:.1f} MB, checksums match")
+
+
 def find_weights(hub_id: str, models: Path | None) -> Path | None:
     """Return the folder of a hub model: `models`/its last name, or the newest cached snapshot."""
     from huggingface_hub import constants
@@ -165,6 +196,7 @@ def all_checks(models: Path | None) -> list[Check]:
     if all(is_available(name) for name in ("torch", "psutil")):
         checks += check_machine()
     ready = all(is_available(name) for name in ("torch", "psutil", "huggingface_hub"))
+    checks.append(check_model(TRAINED))
     for preset in PRESETS.values():
         if preset.shipped:
             checks.append(check_shipped(preset))
@@ -179,7 +211,7 @@ def table_of(topic: str, checks: list[Check]) -> Table:
     from rich.table import Table
 
     title = {"library": "Libraries", "extra": "Optional extras", "machine": "This machine"}
-    table = Table(title=title.get(topic, "Presets that can run"), title_justify="left")
+    table = Table(title=title.get(topic, "Models and bases that can run"), title_justify="left")
     for heading in ("", "name", "found", "what to do"):
         table.add_column(heading, overflow="fold")
     optional = topic == "extra" or topic == "preset"
@@ -199,7 +231,7 @@ def doctor(
     if models is not None and not models.is_dir():
         raise UsageError(f"--models {models} is not a folder.")
     checks = all_checks(models)
-    shipped = [preset.name for preset in PRESETS.values() if preset.shipped]
+    shipped = [TRAINED, *(preset.name for preset in PRESETS.values() if preset.shipped)]
     needed = [check for check in checks if check.topic == "library" or check.name in shipped]
     if as_json:
         import json

@@ -9,19 +9,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
 SHOWN: dict[str, tuple[str, ...]] = {
     "understanding": (
-        *("accuracy", "best_accuracy", "of_best", "macro_f1", "ece", "brier_multiclass", "nll"),
-        *("votes_kl", "outside_share"),
+        "accuracy",
+        "best_accuracy",
+        "of_best",
+        "macro_f1",
+        "polarity_accuracy",
+        "ece",
+        "brier_multiclass",
+        "best_brier_multiclass",
+        "nll",
+        "votes_kl",
+        "outside_share",
     ),
     "paintings": (
-        *("emo_a_judge_a", "emo_a_judge_a_of_real", "emo_a_judge_b", "emo_a_judge_b_of_real"),
-        *("self_agreement", "coverage", "coverage_of_real", "fidelity_relative"),
-        *("distance_relative", "edge_energy_ratio"),
+        "emo_a_judge_a",
+        "emo_a_judge_a_of_real",
+        "emo_a_judge_b",
+        "emo_a_judge_b_of_real",
+        "self_agreement",
+        "coverage",
+        "coverage_of_real",
+        "fidelity_relative",
+        "distance_relative",
+        "edge_energy_ratio",
     ),
 }
 
@@ -49,57 +66,67 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
 ) -> None:
-    """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json."""
+    """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json.
+
+    Each result is written as soon as it is there.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from emosym.apps.cli.outputs import check_output, make_parent
-    from emosym.apps.cli.understand import open_pipeline
+    from emosym.apps.cli.terminal import open_pipeline, progress_bar
     from emosym.data.sources import open_dataset
 
     check_output(out)
     dataset = open_dataset(source, data, split)
     pipeline = open_pipeline(model, device)
 
-    from emosym.evaluation.results import write_result
     from emosym.evaluation.runner import choose, evaluate_painting, evaluate_reading
 
     if paint or control:
         require_judged_paintings(pipeline)
     make_parent(out)
     console = Console(highlight=False)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     chosen = choose(dataset, limit, seed)
-    results = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("reading", total=len(chosen))
-        results[out] = evaluate_reading(
-            *(pipeline, chosen),
+        read = evaluate_reading(
+            pipeline,
+            chosen,
             seed=seed,
             batch_size=batch_size,
             workers=workers,
             progress=lambda n: bar.advance(task, n),
-        ).result
-        if paint:
-            more = bar.add_task("painting", total=paint * len(pipeline.space))
-            results[out.with_name(f"{out.stem}-paintings{out.suffix}")] = evaluate_painting(
-                *(pipeline, chosen, paint),
+        )
+    keep(console, out, read.result)
+    if paint:
+        with progress_bar() as bar:
+            task = bar.add_task("painting", total=paint * len(pipeline.space))
+            painted = evaluate_painting(
+                pipeline,
+                chosen,
+                paint,
                 seed=seed,
                 guidance_scale=guidance_scale,
                 num_inference_steps=steps,
                 workers=workers,
-                progress=lambda n: bar.advance(more, n),
-            ).result
+                progress=lambda n: bar.advance(task, n),
+            )
+        keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), painted.result)
     if control:
         from emosym.evaluation.control import evaluate_control
 
         console.print("Painting about 950 pictures for the control measures.")
         found = evaluate_control(pipeline, dataset, seed=seed)
-        results[out.with_name(f"{out.stem}-control{out.suffix}")] = found
-    for path, result in results.items():
-        write_result(path, result)
-        console.print(result_table(result))
-        console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
+        keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), found)
+
+
+def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result and show its main values."""
+    from emosym.evaluation.results import write_result
+
+    write_result(path, result)
+    console.print(result_table(result))
+    console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
 
 
 def require_judged_paintings(pipeline: EmoSymPipeline) -> None:

@@ -27,8 +27,10 @@ def evaluate_base(
     from emosym.evaluation.base import evaluate_base as measure
     from emosym.evaluation.results import write_result
 
-    check_output(out)
-    make_parent(out)
+    for path in (out, sheet):
+        if path is not None:
+            check_output(path)
+            make_parent(path)
     result = measure(base, count, seed, sheet)
     write_result(out, result)
     console = Console(highlight=False)

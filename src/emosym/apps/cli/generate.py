@@ -14,8 +14,11 @@ from emosym.errors import UsageError
 from emosym.files import write_atomic, write_text
 
 if TYPE_CHECKING:
+    from PIL import Image
+    from rich.console import Console
     from rich.table import Table
 
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
     from emosym.types import GenerationOutput
 
 READINGS = "readings.jsonl"
@@ -55,11 +58,10 @@ def generate(
     Say what to paint by one of: EMOTION, --mix, --valence with --arousal, --like.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from emosym.apps.cli.outputs import check_output, make_parent
     from emosym.apps.cli.sheet import contact_sheet
-    from emosym.apps.cli.understand import open_pipeline
+    from emosym.apps.cli.terminal import counted, open_pipeline, progress_bar
 
     if emotion is not None and mix is not None:
         raise UsageError("Give an emotion or --mix, not both.")
@@ -87,34 +89,48 @@ def generate(
     )
     painted = pipeline.paint(request, batch_size)
     make_parent(folder / SHEET)
+    console = Console(highlight=False)
+    if request.like is not None:
+        warn_if_outside(console, pipeline, str(like), request.like)
     outputs: list[GenerationOutput] = []
     names: list[str] = []
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress("painting", *columns, console=Console(stderr=True), transient=True) as bar:
-        for output in bar.track(painted, total=count):
+    with progress_bar() as bar:
+        for output in bar.track(painted, total=count, description="painting"):
             outputs.append(output)
             names.append(f"{stem}-{len(names):04d}.png")
             write_atomic(folder / names[-1], output.image.save)
     write_readings(folder / READINGS, names, outputs)
     write_atomic(folder / SHEET, contact_sheet(outputs, title_of(request.asked, prompt)).save)
-    console = Console(highlight=False)
     console.print(paintings_table(names, outputs))
-    console.print(
-        f"Wrote {count} pictures, {READINGS} and {SHEET} to {folder}.", soft_wrap=True, markup=False
-    )
+    wrote = f"Wrote {counted(count, 'picture')}, {READINGS} and {SHEET} to {folder}."
+    console.print(wrote, soft_wrap=True, markup=False)
+
+
+def warn_if_outside(
+    console: Console, pipeline: EmoSymPipeline, name: str, picture: Image.Image
+) -> None:
+    """Say so when the picture to be like is from no world that the model knows."""
+    from emosym.apps.cli.understand import OUTSIDE
+
+    if pipeline.understand(picture).outside:
+        told = f"{name} is {OUTSIDE}: these paintings do not carry its mood."
+        console.print(told, style="yellow", soft_wrap=True, markup=False)
 
 
 def parse_mix(text: str) -> dict[str, float]:
     """Turn 'awe=.7,fear=.3' into {'awe': .7, 'fear': .3}.
 
     Raises:
-        UsageError: when a part is not name=number.
+        UsageError: when a part is not name=number, or a name comes twice.
     """
     weights: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
+        name = name.strip()
+        if name in weights:
+            raise UsageError(f"--mix {text!r} names {name!r} twice.")
         try:
-            weights[name.strip()] = float(number)
+            weights[name] = float(number)
         except ValueError:
             raise UsageError(f"--mix {text!r} must look like awe=.7,fear=.3.") from None
     return weights

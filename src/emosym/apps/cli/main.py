@@ -66,6 +66,7 @@ def start(
     logging.getLogger("emosym").setLevel(logging.DEBUG if verbose else logging.INFO)
     # Libraries read these when first imported. Nothing is reported to anyone unasked.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of loading weights, a blink here
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

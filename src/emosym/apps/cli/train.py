@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -17,12 +18,21 @@ def train(
     list_recipes: Annotated[
         bool, typer.Option("--list", help="List the recipes that come with the package.")
     ] = False,
+    stop_after: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="MINUTES",
+            help="Stop in order after so many minutes, with exit code 75 when there is more to do.",
+        ),
+    ] = None,
 ) -> None:
     """Train a stage: base, align, rl, joint or feedback. Stopped runs go on where they were."""
+    began = time.time()
     from rich.console import Console
 
     from emosym.config import load_recipe, recipe_names
-    from emosym.errors import UsageError
+    from emosym.errors import StoppedEarly, UsageError
 
     console = Console()
     if list_recipes:
@@ -40,7 +50,18 @@ def train(
 
     torch.set_num_threads(cpu_plan().threads)
     keep_freed_memory()
-    artefact, values = run_recipe(resolved)
+    deadline = None if stop_after is None else began + 60 * stop_after
+    try:
+        artefact, values = run_recipe(resolved, deadline=deadline)
+    except StoppedEarly as stopped:
+        minutes = (time.time() - began) / 60
+        console.print(
+            f"Stopped after {minutes:.1f} minutes: {stopped}. Run the same command to go on.",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+        raise typer.Exit(stopped.exit_code) from None
     for name, value in values.items():
         console.print(f"held-out {name}: {value:.4f}", highlight=False)
     console.print(f"Wrote [bold]{artefact}[/bold]", highlight=False, soft_wrap=True)

@@ -75,6 +75,7 @@ def understand(
     from rich.console import Console
 
     from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
+    from emosym.apps.cli.terminal import open_pipeline
 
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     outputs = {kind: path for kind, path in asked.items() if path is not None}
@@ -99,19 +100,6 @@ def understand(
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
     if not tally.read:
         raise typer.Exit(1)
-
-
-def open_pipeline(model: str, device: str = "auto") -> EmoSymPipeline:
-    """Open a model while a spinner turns on stderr."""
-    from rich.console import Console
-
-    with Console(stderr=True).status("opening the model"):
-        from transformers.utils import logging
-
-        from emosym.pipelines.emosym_pipeline import EmoSymPipeline
-
-        logging.disable_progress_bar()
-        return EmoSymPipeline.from_pretrained(model, device)
 
 
 def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
@@ -147,14 +135,11 @@ def read_all(readings: Iterable[Reading], total: int, sink: Sink) -> Tally:
     Raises:
         UsageError: when there is only one picture and it cannot be read.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
+    from emosym.apps.cli.terminal import progress_bar
     from emosym.pipelines.reading_rows import reading_row
 
     tally = Tally(total)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress("reading", *columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("reading", total=total)
         for source, reading in readings:
             if total == 1 and isinstance(reading, BadInput):
@@ -190,7 +175,7 @@ def readings_table(readings: Sequence[Reading]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("picture", overflow="fold", min_width=min(24, max(map(len, names), default=0)))
     table.add_column("emotion", overflow="fold")
-    for title in ("conf.", "polarity", "domain"):
+    for title in ("conf.", "polarity", "in domain"):
         table.add_column(title, justify="left" if title == "polarity" else "right", no_wrap=True)
     for name, (_, found) in zip(names, readings, strict=True):
         table.add_row(_escaped(name), *_cells(found))
@@ -198,14 +183,16 @@ def readings_table(readings: Sequence[Reading]) -> Table:
 
 
 def print_explained(console: Console, readings: Sequence[Reading]) -> None:
-    """Print each reading on a line, and below it why."""
+    """Print each reading on a line, and below it why; of an unknown world nothing is claimed."""
+    from rich.padding import Padding
+
     names = display_names([source for source, _ in readings])
     for name, (_, found) in zip(names, readings, strict=True):
         emotion, confidence, polarity, _ = _cells(found)
         rest = "" if isinstance(found, BadInput) or found.outside else f"{confidence}  {polarity}"
         console.print(f"{_escaped(name)}  {emotion}  {rest}".rstrip())
-        if isinstance(found, UnderstandingOutput) and found.rationale:
-            console.print(f"    [italic]{_escaped(found.rationale)}[/italic]")
+        if isinstance(found, UnderstandingOutput) and found.rationale and not found.outside:
+            console.print(Padding(f"[italic]{_escaped(found.rationale)}[/italic]", (0, 0, 0, 4)))
 
 
 def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
