@@ -155,10 +155,14 @@ class RlRecipe(Recipe):
 
 
 class JointRecipe(Recipe):
-    """Stage 3: condition embeddings through the painter's text encoder, then the emotion space."""
+    """Stage 3: condition embeddings through the painter's text encoder, then the emotion space.
+
+    `worded` is the share of prompts that hold words of the picture beside the emotion.
+    """
 
     stage: Literal["joint"]
     prompt: str = "{}"
+    worded: float = Field(0.0, ge=0, le=1)
     w_cls: float = Field(0.1, ge=0)
     w_attr: float = Field(0.1, ge=0)
     condition_dropout: float = Field(0.1, ge=0, lt=1)

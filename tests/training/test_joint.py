@@ -60,6 +60,24 @@ def test_exactly_tokens_head_and_mappers_move(
     assert first["loss"] == pytest.approx(wanted, rel=1e-5)
 
 
+def test_words_beside_the_emotion_train_the_same_parts(
+    model: EmoSymModel, feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worded prompt comes with another picture's latents, and attributes judge only own ones."""
+    seen: list[str] = []
+    encode = joint.encode_prompts
+    monkeypatch.setattr(
+        joint, "encode_prompts", lambda p, texts, *c: seen.extend(texts) or encode(p, texts, *c)
+    )
+    before = snapshot(model)
+    recipe = recipe_of("joint", tmp_path, worded=1.0)
+    after = train_joint(model, feed, recipe, progress=False)
+    assert moved(before, after) == {*TOKENS, *HEAD, *MAPPERS}
+    assert metrics(tmp_path)[0]["attributes"] == 0.0  # no row had its own latents
+    told = [text for text in seen if "{}" in text]
+    assert told and all(len(text.split()) > 1 for text in told)
+
+
 def test_with_a_unet_adapter_that_moves_too_and_the_unet_does_not(
     model: EmoSymModel, feed: Feed, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -31,11 +31,13 @@ from emosym.models.painter import Painter, PromptEmbeds, encode_images, encode_p
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
 from emosym.models.sampling import denoising_loss
+from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, PrefixStore, open_feeds, read_all, store_prefixes
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.loop import run_loop
 from emosym.training.losses import attribute_loss, label_loss
 from emosym.training.optim import build_optimizers, cosine
+from emosym.training.prompts import draw_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,28 @@ def train_joint(
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rows = torch.from_numpy(indices)
-        thought = think(reasoner, (store or train).prefix(indices))
+        prompts, sources, worded = draw_prompts(
+            train.samples,
+            train.truth,
+            indices,
+            recipe.prompt,
+            recipe.worded,
+            numpy_rng(recipe.seed, "joint-prompts", step),
+        )
+        thought = think(reasoner, (store or train).prefix(sources))
         logits = reasoner.logits(thought.emotion_latent, reader.space)
         conditions = model.mappers(thought.emotion_latent, thought.context_latents)
-        embeds = encode_prompts(painter, [recipe.prompt] * len(rows), conditions)
+        embeds = encode_prompts(painter, prompts, conditions)
         kept = torch.rand(len(rows)) >= recipe.condition_dropout
         denoise = denoising_loss(
             painter, canvas.latents[rows].to(painter.device), drop(embeds, canvas.empty, kept)
         )
-        targets = train.targets[rows].to(logits.device)
+        targets = train.targets[torch.from_numpy(sources)].to(logits.device)
         losses = {"denoise": denoise, "classify": label_loss(logits, targets)}
         loss = denoise + recipe.w_cls * losses["classify"]
         if recipe.w_attr and embeds.pooled is not None:
-            confidence = (logits.detach().softmax(-1) * targets).sum(-1)
+            own = torch.from_numpy(~worded).to(logits.device)
+            confidence = (logits.detach().softmax(-1) * targets).sum(-1) * own
             losses["attributes"] = attribute_loss(
                 embeds.pooled,
                 canvas.attributes[rows].to(embeds.pooled.device),
