@@ -113,10 +113,16 @@ def evaluate(
             )
         keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), painted.result)
     if control:
-        from emosym.evaluation.control import evaluate_control
+        from emosym.evaluation.control import ControlSettings, evaluate_control
 
-        console.print("Painting about 950 pictures for the control measures.")
-        found = evaluate_control(pipeline, dataset, seed=seed)
+        settings = ControlSettings(
+            seed=seed, num_inference_steps=steps, guidance_scale=guidance_scale
+        )
+        with progress_bar() as bar:
+            task = bar.add_task("control", total=settings.paintings(len(pipeline.space)))
+            found = evaluate_control(
+                pipeline, dataset, settings, progress=lambda n: bar.advance(task, n)
+            )
         keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), found)
 
 

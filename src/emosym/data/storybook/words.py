@@ -78,9 +78,14 @@ def object_places(story: Story) -> list[tuple[str, str]]:
     ]
 
 
+def setting_in_words(scene: str, light: str) -> str:
+    """Return a scene with a light, such as 'a cave in white mist'."""
+    return f"{with_article(scene)} {SCENE_PHRASES[light]} {light}"
+
+
 def setting_of(story: Story) -> str:
-    """Return the scene with its light, such as 'a cave in white mist'."""
-    return f"{with_article(story.scene)} {SCENE_PHRASES[story.light]} {story.light}"
+    """Return the scene of a story with its light."""
+    return setting_in_words(story.scene, story.light)
 
 
 def caption_of(story: Story) -> str:
