@@ -3,7 +3,7 @@
     python scripts/ship_weights.py runs/storybook-base/base [runs/demo/feedback/checkpoint]
 
 The checkpoint must have been trained on the preset `storybook-base`; its weights are stored in
-bf16, half the size.
+bf16, half the size. Its card is written anew, with the held-out numbers of its run.
 """
 
 from __future__ import annotations
@@ -12,10 +12,24 @@ import shutil
 import sys
 from pathlib import Path
 
-from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+from emosym.errors import UsageError
+from emosym.files import read_json
+from emosym.models.card import model_card
+from emosym.models.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.presets import WEIGHTS, verify_base
+from emosym.training.run import FINISHED
 
 LIMIT_BYTES = 30_000_000
+
+
+def ship_checkpoint(source: Path, target: Path) -> None:
+    """Write a compact copy of a run's checkpoint, with a card made of what its run left."""
+    described = describe_checkpoint(source)
+    if described["base"] != "storybook-base":
+        raise UsageError(f"{source} stands on {described['base']!r}, not on storybook-base.")
+    model = load_checkpoint(source)
+    values = read_json(source.parent / FINISHED, "finished run")
+    save_checkpoint(model, target, model_card(described, values, model.recipes), compact=True)
 
 
 def main() -> int:
@@ -30,11 +44,7 @@ def main() -> int:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(base, target)
     if len(sys.argv) == 3:
-        source = Path(sys.argv[2])
-        model = load_checkpoint(source)
-        card = source / "README.md"
-        text = card.read_text() if card.is_file() else None
-        save_checkpoint(model, WEIGHTS / "storybook", text, compact=True)
+        ship_checkpoint(Path(sys.argv[2]), WEIGHTS / "storybook")
     total = sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file())
     sys.stderr.write(f"{total / 1e6:.1f} MB under {WEIGHTS}\n")
     return int(total > LIMIT_BYTES)

@@ -108,7 +108,7 @@ def tiny_checkpoint(
     features = domain_features(encode_pictures(model.reader, tiny_pictures.pictures))
     model = replace(
         model,
-        space=fit_emotion_space(MIKELS8.labels, latents[:, 0], latents[:, 1:], truth),
+        emotion_space=fit_emotion_space(MIKELS8.labels, latents[:, 0], latents[:, 1:], truth),
         domain=fit_domain(features[:32], features[32:], threshold=0.1),
         temperature=1.7,
         stages=("align", "joint"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from emosym.data.images import decode_batches, find_images, load_image, square, to_array
+from emosym.data.images import decode_batches, find_images, load_image, square
 from emosym.errors import UsageError
 from emosym.types import BadInput
 
@@ -177,10 +177,6 @@ def test_square_cuts_the_centre() -> None:
     pixels[:, 20:40] = 255
     assert np.asarray(square(Image.fromarray(pixels), 20)).min() == 255
     assert square(Image.new("RGB", (1, 500), RED), 8).getpixel((4, 4)) == RED
-    stack = to_array([Image.new("RGB", (5, 9), RED), encoded(noise(), "PNG")], 4)
-    assert stack.shape == (2, 4, 4, 3) and stack.dtype == np.uint8
-    assert (stack[0] == RED).all()
-    assert to_array([], 4).shape == (0, 4, 4, 3)
 
 
 def test_decode_batches_keeps_order_and_marks_bad_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def test_the_demo_runs_to_its_report_and_again_without_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUDGETS, "demo", Budget(train=80, val=16, test=24, paintings=2))
+    quick = functools.partial(demo.evaluate_painting, num_inference_steps=2)
+    monkeypatch.setattr(demo, "evaluate_painting", quick)
     settings = DemoSettings(tmp_path, workers=1, overrides=(*STEPS, *SMALL))
     said: list[str] = []
     report = run_demo(settings, said.append)

@@ -119,7 +119,7 @@ def test_bad_temperatures_are_refused(temperature: float) -> None:
     with pytest.raises(UsageError, match="positive"):
         c.apply_temperature([[1.0, 0.0]], temperature)
     with pytest.raises(UsageError, match="positive"):
-        c.negative_log_likelihood([[1.0, 0.0]], [0], temperature)
+        c.nll_of_logits([[1.0, 0.0]], [0], temperature)
 
 
 logit_sets = arrays(np.float64, (12, 4), elements=st.floats(-20, 20, width=32))
@@ -131,8 +131,8 @@ def test_fitting_never_hurts_and_never_changes_the_answer(
 ) -> None:
     fitted = c.fit_temperature(logits, labels)
     assert c.TEMPERATURES[0] <= fitted <= c.TEMPERATURES[1]
-    before = c.negative_log_likelihood(logits, labels)
-    assert c.negative_log_likelihood(logits, labels, fitted) <= before + 1e-12
+    before = c.nll_of_logits(logits, labels)
+    assert c.nll_of_logits(logits, labels, fitted) <= before + 1e-12
     shares, best = c.apply_temperature(logits, fitted), logits.argmax(axis=1)
     assert (shares[np.arange(12), best] == shares.max(axis=1)).all()
 

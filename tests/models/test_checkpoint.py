@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,9 +84,14 @@ def test_saved_and_opened_again_it_computes_the_same(
         *(1.7, ("align", "joint")),
         ("stage: align\n", "stage: joint\n"),
     )
-    assert model.space is not None and again.space is not None
-    assert again.space.labels == model.space.labels and again.space.num_context_tokens == 2
-    for one_g, other_g in zip(model.space.gaussians, again.space.gaussians, strict=True):
+    assert model.emotion_space is not None and again.emotion_space is not None
+    assert (
+        again.emotion_space.labels == model.emotion_space.labels
+        and again.emotion_space.num_context_tokens == 2
+    )
+    for one_g, other_g in zip(
+        model.emotion_space.gaussians, again.emotion_space.gaussians, strict=True
+    ):
         for part in ("mean", "directions", "variances", "rest"):
             assert torch.equal(getattr(one_g, part), getattr(other_g, part))
     assert model.domain is not None and again.domain is not None
@@ -211,7 +217,7 @@ def test_a_new_model_is_the_same_for_the_same_seed(tiny_base: Path) -> None:
         parts[0]["latent_tokens.emotion_embed"], parts[2]["latent_tokens.emotion_embed"]
     )
     assert not any(p.requires_grad for p in one.reader.reasoner.backbone.parameters())
-    assert one.space is one.domain is None and one.stages == ()
+    assert one.emotion_space is one.domain is None and one.stages == ()
 
 
 def test_reading_does_not_load_the_painter(
@@ -225,3 +231,46 @@ def test_reading_does_not_load_the_painter(
     model = load_checkpoint(tiny_checkpoint)
     assert calls == []
     assert model.painter is model.painter and len(calls) == 1
+
+
+@pytest.fixture
+def loud() -> Iterator[None]:
+    """Let the libraries say all they would say to a newcomer, where a test can hear it."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.enable_progress_bar()
+    diffusers_logging.enable_propagation()
+    yield
+    diffusers_logging.disable_propagation()
+
+
+def test_opening_a_model_says_nothing(
+    tiny_checkpoint: Path,
+    loud: None,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from transformers.utils import logging as transformers_logging
+
+    load_checkpoint(tiny_checkpoint).open_painter()
+    shown = capfd.readouterr()
+    assert shown.err == shown.out == caplog.text == ""
+    assert transformers_logging.is_progress_bar_enabled()  # for whoever else wants it
+
+
+def test_a_key_that_diffusers_itself_wrote_is_no_warning_and_another_is(
+    tiny_base: Path, tmp_path: Path, loud: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    from emosym.models.painter import load_painter
+
+    folder = Path(shutil.copytree(tiny_base / "painter", tmp_path / "painter"))
+    config = folder / "vae" / "config.json"
+    written = json.loads(config.read_text())
+    assert "block_out_channels" not in written
+    config.write_text(json.dumps({**written, "block_out_channels": [8]}))
+    load_painter(folder)
+    assert caplog.text == ""
+    config.write_text(json.dumps({**written, "odd": 1}))
+    load_painter(folder)
+    assert "{'odd': 1}" in caplog.text

@@ -12,9 +12,9 @@ from emosym.models.judge import (
     JUDGE_NAMES,
     LoadedJudge,
     judge_config,
+    judge_pixels,
     load_judge,
     save_judge,
-    to_pixels,
 )
 from emosym.models.judge_nets import JudgeConfig, JudgeNet
 
@@ -76,7 +76,7 @@ def test_every_parameter_gets_a_gradient() -> None:
         for name, parameter in net.named_parameters():
             if name.endswith("gain"):  # at its start of 0 the branch behind it gets none
                 parameter.data.fill_(0.5)
-        _, logits = net(to_pixels(pictures(4), 32))
+        _, logits = net(judge_pixels(pictures(4), 32))
         torch.stack([value.square().sum() for value in logits.values()]).sum().backward()
         without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
         # A key's bias moves all scores of a query alike, which softmax does not see.
@@ -96,12 +96,12 @@ def test_the_judges_are_of_the_announced_kinds_and_sizes() -> None:
 def test_pixels_are_scaled_and_resized() -> None:
     images = np.zeros((1, 64, 64, 3), np.uint8)
     images[:, :, 32:] = 255
-    pixels = to_pixels(images, 32)
+    pixels = judge_pixels(images, 32)
     assert pixels.shape == (1, 3, 32, 32)
     assert pixels[0, 0, 0, 0].item() == pytest.approx(-1.0)
     assert pixels[0, 0, 0, 31].item() == pytest.approx(1.0)
     with pytest.raises(UsageError, match="uint8"):
-        to_pixels(images.astype(np.float32), 32)
+        judge_pixels(images.astype(np.float32), 32)
 
 
 def test_the_attribute_judge_tells_no_emotions() -> None:

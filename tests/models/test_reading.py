@@ -17,7 +17,6 @@ from emosym.models.reading import (
     domain_features,
     encode_pictures,
     feature_inputs,
-    has_reader,
     prefill_features,
     prepare_inputs,
     prompt_tokens,
@@ -89,11 +88,6 @@ def test_features_kept_equal_features_now(reader: Reader, tiny_pictures) -> None
 def test_domain_features_are_means_and_deviations() -> None:
     features = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]])
     assert domain_features(features).tolist() == [[2.0, 0.0, pytest.approx(2**0.5), 0.0]]
-
-
-def test_has_reader(tiny_base: Path, tmp_path: Path) -> None:
-    assert has_reader(tiny_base / "reader")
-    assert not has_reader(tiny_base) and not has_reader(tmp_path)
 
 
 def test_a_picture_reads_alike_from_array_and_from_file(reader: Reader, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.training.makers import (
 from emosym.emotions import WORD_NORMS
 from emosym.models.checkpoint import EmoSymModel, load_checkpoint, new_model, trained_parts
 from emosym.models.painter import encode_prompts
+from emosym.models.reasoner import MAX_RATIONALE_TOKENS
 from emosym.training import align
 from emosym.training.align import (
     embed_texts,
@@ -220,7 +221,7 @@ def test_without_a_rationale_the_attributes_speak(model: EmoSymModel, tiny_pictu
         model.reader, model.painter, replace(feed, samples=samples), "label_blind", 0
     )
     assert found.texts[0] == "The scene is beach."
-    assert len(found.ids[1]) == align.MAX_RATIONALE_TOKENS
+    assert len(found.ids[1]) == MAX_RATIONALE_TOKENS
 
 
 def test_rationale_batch_by_hand() -> None:
@@ -248,6 +249,6 @@ def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_pa
     for name, tensor in trained_parts(loaded.reader.reasoner).items():
         assert torch.equal(tensor, wanted[name]), name
     assert loaded.stages == ("align",) and loaded.reader.template == "picture"
-    assert loaded.domain is not None and loaded.space is None
+    assert loaded.domain is not None and loaded.emotion_space is None
     assert loaded.temperature == result.model.temperature
     assert (tmp_path / "out" / "recipe.yaml").read_text() == loaded.recipes[0]

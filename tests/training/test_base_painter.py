@@ -23,7 +23,7 @@ from emosym.training.base_painter import (
     train_autoencoder,
     train_base_painter,
 )
-from emosym.training.contact_sheet import contact_sheet, edge_energy, evaluate_base_painter
+from emosym.training.contact_sheet import evaluate_base_painter, rows_sheet
 
 TINY = BasePainterSettings(
     autoencoder_steps=20,
@@ -153,9 +153,6 @@ def test_wrong_input_is_refused(corpus, tokenizer, tmp_path: Path) -> None:
         )
 
 
-def test_edge_energy_by_hand() -> None:
-    """Stripes of 0 and 100: every horizontal step is 100, every vertical one 0."""
-    stripes = np.tile(np.array([0, 100], np.uint8)[None, :, None], (4, 2, 3))[None]
-    assert edge_energy(stripes) == 50.0
+def test_too_few_pictures_for_a_row_are_refused() -> None:
     with pytest.raises(UsageError, match="at least 8"):
-        contact_sheet(stripes)
+        rows_sheet(np.zeros((1, 4, 4, 3), np.uint8))

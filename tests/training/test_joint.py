@@ -146,13 +146,15 @@ def test_cached_and_fresh_prefixes_train_alike(
 def test_the_space_is_fitted_to_what_the_model_reads_now(
     model: EmoSymModel, feed: Feed, tmp_path: Path
 ) -> None:
-    old = model.space
+    old = model.emotion_space
     after = train_joint(model, feed, recipe_of("joint", tmp_path), progress=False)
-    assert after.space is not None and old is not None and after.space is not old
-    assert after.space.labels == MIKELS8.labels and after.space.num_context_tokens == 2
+    assert after.emotion_space is not None and old is not None and after.emotion_space is not old
+    assert (
+        after.emotion_space.labels == MIKELS8.labels and after.emotion_space.num_context_tokens == 2
+    )
     readings = read_all(feed)
     both = torch.cat([readings.emotion[:, None], readings.context], 1).flatten(1)
-    for i, gaussian in enumerate(after.space.gaussians):
+    for i, gaussian in enumerate(after.emotion_space.gaussians):
         wanted = both[2 * i : 2 * i + 2].mean(0)
         torch.testing.assert_close(gaussian.mean, wanted, atol=1e-4, rtol=1e-3)
 
@@ -198,4 +200,4 @@ def test_from_checkpoint_to_checkpoint(
     assert (result.checkpoint / "unet_adapter" / "adapter_model.safetensors").is_file()
     loaded = load_checkpoint(result.checkpoint)
     assert moved(snapshot(result.model), loaded) == set()
-    assert loaded.stages[-1] == "joint" and loaded.space is not None
+    assert loaded.stages[-1] == "joint" and loaded.emotion_space is not None

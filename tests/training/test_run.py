@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from emosym.config import resolve_recipe
+from emosym.config import AlignRecipe, dump_recipe, resolve_recipe
 from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
 from emosym.training.run import run_recipe
@@ -24,7 +25,14 @@ def test_a_finished_run_returns_at_once_and_another_recipe_is_refused(
         "data": {"root": str(root), "workers": 1},
         "optim": {"steps": 1, "batch_size": 4, "checkpoint_every": 1, "log_every": 1},
     }
-    artefact, values = run_recipe(resolve_recipe(raw, "test"), progress=False)
+    first = resolve_recipe(raw, "test")
+    artefact, values = run_recipe(first, progress=False)
+    assert isinstance(first, AlignRecipe)
+    card = (artefact / "README.md").read_text()
+    assert f"```yaml\n# align\n{dump_recipe(first).strip()}\n```" in card
+    assert f"reasons in {first.latents.num_context_tokens} context token(s)" in card
+    commit = json.loads((artefact / "emosym.json").read_text())["git"]
+    assert commit is None or f"commit `{commit}`" in card
     written = (artefact / "emosym.json").stat().st_mtime_ns
     assert set(values) == {"accuracy", "brier", "nll"}
     again, same = run_recipe(resolve_recipe(raw, "test"), progress=False)
@@ -33,3 +41,15 @@ def test_a_finished_run_returns_at_once_and_another_recipe_is_refused(
     other = resolve_recipe({**raw, "seed": 1}, "test")
     with pytest.raises(UsageError, match="another recipe"):
         run_recipe(other, progress=False)
+
+
+def test_a_run_that_failed_before_its_first_step_does_not_block_the_folder(tmp_path: Path) -> None:
+    raw = {"stage": "align", "out": str(tmp_path / "run"), "data": {"root": str(tmp_path / "dta")}}
+    wrong, other = (resolve_recipe({**raw, "seed": seed}, "test") for seed in (0, 1))
+    for recipe in (wrong, other):
+        with pytest.raises(UsageError, match="dta"):
+            run_recipe(recipe, progress=False)
+    assert (tmp_path / "run" / "recipe.yaml").read_text() == dump_recipe(other)
+    (tmp_path / "run" / "state" / "step-00000001").mkdir(parents=True)
+    with pytest.raises(UsageError, match="another recipe"):
+        run_recipe(wrong, progress=False)

@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from emosym.data.pixels import to_rgb
@@ -246,18 +245,6 @@ def square(image: Image.Image, size: int) -> Image.Image:
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-
-
-def to_array(images: Sequence[ImageSource], size: int) -> np.ndarray:
-    """Return pictures as uint8 (N, size, size, 3), each cut to its centred square.
-
-    Raises:
-        UsageError: when one of them cannot be read.
-    """
-    pixels = np.empty((len(images), size, size, 3), dtype=np.uint8)
-    for row, image in zip(pixels, images, strict=True):
-        row[:] = np.asarray(square(load_image(image), size))
-    return pixels
 
 
 def decode_batches(

@@ -4,7 +4,7 @@
     stages.json                  [{"stage", "minutes", "metrics": {name: number}, "note"?}, ...]
     results/*.json               result files (evaluation.results); the report draws `understanding`
                                  and `paintings` and lists every other one
-    readings/test.jsonl          one reading a line, see `reading_row`; `label` is the truth
+    readings/test.jsonl          one reading a line, see `readings_line`; `label` is the truth
     readings/user.jsonl          the same for a folder the user gave; bad files are {"id", "error"}
     readings/<name>/*            thumbnails the rows point to
     paintings/<emotion>/*.png    paintings
@@ -128,7 +128,7 @@ def read_run(root: Path) -> Run:
     return run
 
 
-def reading_row(
+def readings_line(
     name: str,
     reading: UnderstandingOutput | BadInput,
     image: str | None = None,
@@ -189,7 +189,7 @@ def write_readings(
         if pictures and position in pictures:
             saved = save_thumbnail(pictures[position], folder / name, f"{position:05d}")
             image = saved.relative_to(root).as_posix()
-        rows.append(reading_row(identity, reading, image, label))
+        rows.append(readings_line(identity, reading, image, label))
     write_rows(folder / f"{name}.jsonl", rows)
     return folder / f"{name}.jsonl"
 
@@ -228,7 +228,7 @@ def write_paintings(
                     "image": name,
                     "asked": emotion,
                     "seed": output.seed,
-                    "reading": reading_row(name, output.reading, name),
+                    "reading": readings_line(name, output.reading, name),
                     "judges": {j: said[emotion][number] for j, said in (judged or {}).items()},
                 }
             )

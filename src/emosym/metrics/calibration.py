@@ -162,9 +162,7 @@ def apply_temperature(logits: ArrayLike, temperature: float) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def negative_log_likelihood(
-    logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0
-) -> float:
+def nll_of_logits(logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0) -> float:
     """Return mean -log softmax(logits / temperature)[label] in nats."""
     scores = as_matrix("logits", logits)
     answers = as_labels("labels", labels, scores.shape[1])
@@ -191,13 +189,13 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     same_length(logits=scores, labels=answers)
     low, high = np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1])
     found = minimize_scalar(
-        lambda log_t: negative_log_likelihood(scores, answers, float(np.exp(log_t))),
+        lambda log_t: nll_of_logits(scores, answers, float(np.exp(log_t))),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-7},
     )
     candidates = [1.0, *TEMPERATURES, float(np.exp(found.x))]  # never worse than doing nothing
-    return min(candidates, key=lambda t: negative_log_likelihood(scores, answers, t))
+    return min(candidates, key=lambda t: nll_of_logits(scores, answers, t))
 
 
 def calibration_values(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -100,22 +99,6 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
         odd = sorted(expected ^ set(stripped))[:3]
         raise EmoSymError(f"The adapter in {folder} does not fit this backbone: {odd}.")
     set_peft_model_state_dict(model, stripped, adapter_name=name)
-
-
-@contextmanager
-def adapters_off(model: nn.Module) -> Iterator[None]:
-    """Run the backbone without its adapters; what trains stays as it was."""
-    layers = list(_adapted(model))
-    trained = [(p, p.requires_grad) for layer in layers for p in layer.parameters()]
-    for layer in layers:
-        layer.enable_adapters(False)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.enable_adapters(True)
-        for parameter, flag in trained:  # peft turns gradients off and on with its adapters
-            parameter.requires_grad_(flag)
 
 
 def has_adapter(model: nn.Module, name: str) -> bool:

@@ -45,13 +45,15 @@ RESPONSIBLE = """\
 - A painted picture can move people. Say that it was generated, and do not use it to deceive."""
 
 
-def model_card(description: Mapping[str, Any], values: Mapping[str, float]) -> str:
+def model_card(
+    description: Mapping[str, Any], values: Mapping[str, float], recipes: Sequence[str] = ()
+) -> str:
     """Return the model card as Markdown with the hub's YAML header.
 
-    `description` is the content of emosym.json (`checkpoint.describe_checkpoint`), of which base,
-    label_space and stages are needed; `recipes` may hold each stage's resolved YAML, in the order
-    of the stages or by their names. `values` are
-    held-out or test numbers by metric name; what is not finite is shown as undefined.
+    `description` is the content of emosym.json (`checkpoint.description_of`), of which base,
+    label_space and stages are needed. `values` are held-out or test numbers by metric name; what
+    is not finite is shown as undefined. `recipes` holds each stage's resolved YAML, in the order
+    of the stages, or nothing.
     """
     base = str(description["base"])
     shown = base if base in PRESETS else Path(base).name  # no path of this machine on the card
@@ -72,7 +74,7 @@ def model_card(description: Mapping[str, Any], values: Mapping[str, float]) -> s
         "## Numbers",
         _numbers(values),
         "## Training",
-        _training(stages, _in_order(description.get("recipes", ()))),
+        _training(stages, recipes),
         "## How to load",
         _loading("joint" in stages),
         "## Versions",
@@ -138,10 +140,6 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "\n".join(rows)
 
 
-def _in_order(recipes: Sequence[str] | Mapping[str, str]) -> list[str]:
-    return list(recipes.values()) if isinstance(recipes, Mapping) else list(recipes)
-
-
 def _training(stages: Sequence[str], recipes: Sequence[str]) -> str:
     if not stages:
         return "Not trained: new tokens on the base."
@@ -150,8 +148,8 @@ def _training(stages: Sequence[str], recipes: Sequence[str]) -> str:
         for place, stage in enumerate(stages)
     ]
     lines.append("\nRun a stage again with `emosym train FILE`.")
-    for place, text in enumerate(recipes):
-        lines.append(f"\n```yaml\n# {stages[place]}\n{text.strip()}\n```")
+    for stage, text in zip(stages, recipes, strict=bool(recipes)):
+        lines.append(f"\n```yaml\n# {stage}\n{text.strip()}\n```")
     return "\n".join(lines)
 
 

@@ -30,6 +30,7 @@ from emosym.models.gaussians import (
 )
 from emosym.models.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
+from emosym.models.quiet import quiet_loading
 from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import EmotionReasoner
 from emosym.models.speed import attention_kind
@@ -72,7 +73,7 @@ class EmoSymModel:
     reader: Reader
     open_painter: Callable[[], Painter]
     mappers: ConditionMappers
-    space: EmotionSpace | None
+    emotion_space: EmotionSpace | None
     domain: Domain | None
     temperature: float
     stages: tuple[str, ...]
@@ -147,14 +148,15 @@ def load_backbone(base: Base) -> nn.Module:
             f"The reader {base.reader!r} of {base.name} is not a local folder. Download it first, "
             "and give a base folder with reader/ and painter/."
         )
-    model, report = AutoModelForImageTextToText.from_pretrained(
-        base.reader,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        attn_implementation=attention_kind(),
-        output_loading_info=True,
-    )
+    with quiet_loading():
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            base.reader,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation=attention_kind(),
+            output_loading_info=True,
+        )
     odd = {k: sorted(report[k])[:3] for k in ("missing_keys", "unexpected_keys") if report[k]}
     if odd:
         raise EmoSymError(f"The weights in {base.reader} do not fit their configuration: {odd}.")
@@ -205,10 +207,10 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
         save_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
     if has_adapter(model.painter.unet, ADAPTER):
         save_adapter(model.painter.unet, ADAPTER, folder / "unet_adapter")
-    if model.space is not None:
-        rank = COMPACT_RANK if compact else model.space.gaussians[0].mean.numel()
-        kept = [truncate(gaussian, rank) for gaussian in model.space.gaussians]
-        named = dict(zip(model.space.labels, kept, strict=True))
+    if model.emotion_space is not None:
+        rank = COMPACT_RANK if compact else model.emotion_space.gaussians[0].mean.numel()
+        kept = [truncate(gaussian, rank) for gaussian in model.emotion_space.gaussians]
+        named = dict(zip(model.emotion_space.labels, kept, strict=True))
         save_gaussians(folder / "emotion_space.safetensors", named, {})
     if model.domain is not None:
         extra = {"distances": model.domain.distances}
@@ -225,26 +227,27 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+    write_json(folder / DESCRIPTION, {**description_of(model), "files": files})
+
+
+def description_of(model: EmoSymModel) -> dict[str, Any]:
+    """Return what emosym.json says of a model, but for the checksums of its files."""
     tokens = model.reader.tokens
-    write_json(
-        folder / DESCRIPTION,
-        {
-            "format": FORMAT,
-            "emosym": __version__,
-            "base": model.base.name,
-            "label_spaces": list(reasoner.heads),
-            "label_space": model.reader.space,
-            "template": model.reader.template,
-            "num_context_tokens": tokens.num_context_tokens,
-            "recurrent": tokens.recurrent,
-            "temperature": model.temperature,
-            "domain_threshold": model.domain.threshold if model.domain else None,
-            "stages": list(model.stages),
-            "versions": package_versions(),
-            "git": git_hash(),
-            "files": files,
-        },
-    )
+    return {
+        "format": FORMAT,
+        "emosym": __version__,
+        "base": model.base.name,
+        "label_spaces": list(model.reader.reasoner.heads),
+        "label_space": model.reader.space,
+        "template": model.reader.template,
+        "num_context_tokens": tokens.num_context_tokens,
+        "recurrent": tokens.recurrent,
+        "temperature": model.temperature,
+        "domain_threshold": model.domain.threshold if model.domain else None,
+        "stages": list(model.stages),
+        "versions": package_versions(),
+        "git": git_hash(),
+    }
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,7 @@ def judge_config(
     raise unknown_name("judge", name, JUDGE_NAMES)
 
 
-def to_pixels(images: np.ndarray, size: int) -> Tensor:
+def judge_pixels(images: np.ndarray, size: int) -> Tensor:
     """Turn uint8 (N, H, W, 3) pictures into float (N, 3, size, size) in [-1, 1].
 
     Raises:
@@ -122,7 +122,7 @@ class LoadedJudge:
 
     def _run(self, images: np.ndarray) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         for start in range(0, len(images), self.batch_size):
-            pixels = to_pixels(images[start : start + self.batch_size], self.config.size)
+            pixels = judge_pixels(images[start : start + self.batch_size], self.config.size)
             with torch.inference_mode():
                 yield self._net(pixels.to(self.device))
 

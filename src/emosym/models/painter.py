@@ -32,6 +32,7 @@ from emosym.errors import UsageError, unknown_name
 from emosym.files import read_json, write_json
 from emosym.models import text_encoder as text
 from emosym.models.autoencoder import Autoencoder, decode_with, encode_with, unshuffle_factor
+from emosym.models.quiet import KEY_OF_TINY, quiet_loading
 from emosym.models.speed import attention_kind, prepare_for_cpu
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
@@ -175,7 +176,7 @@ def save_painter(painter: Painter, folder: Path, dtype: torch.dtype | None = Non
     for name, module in painter.modules().items():
         stored = module if dtype is None else copy.deepcopy(module).to(dtype)
         stored.save_pretrained(str(folder / name))  # type: ignore[operator]
-        _forget_origin(folder / name / "config.json")
+        _tidy_config(folder / name / "config.json")
         library = "transformers" if name.startswith("text") else "diffusers"
         index[name] = [library, type(module).__name__]
     for suffix, tokenizer in zip(SUFFIXES, painter.tokenizers, strict=False):
@@ -186,11 +187,13 @@ def save_painter(painter: Painter, folder: Path, dtype: torch.dtype | None = Non
     write_json(folder / "model_index.json", index)
 
 
-def _forget_origin(path: Path) -> None:
-    """Drop the folder a part was loaded from: it is a path of this machine."""
+def _tidy_config(path: Path) -> None:
+    """Drop the folder a part was loaded from, a path of this machine, and a key nobody reads."""
     config = read_json(path, "part of the painter")
-    if config.pop("_name_or_path", None) is not None:
-        write_json(path, config)
+    tiny = config.get("_class_name") == "AutoencoderTiny"
+    unread = {"_name_or_path", *([KEY_OF_TINY] if tiny else [])}
+    if unread & set(config):
+        write_json(path, {key: value for key, value in config.items() if key not in unread})
 
 
 def load_painter(
@@ -213,16 +216,17 @@ def load_painter(
     }
     suffixes = [suffix for suffix in SUFFIXES if index.get(f"text_encoder{suffix}")]
     tokenizers = tuple(_load_tokenizer(folder / f"tokenizer{suffix}") for suffix in suffixes)
-    encoders = tuple(
-        _load_text_encoder(folder / f"text_encoder{suffix}", tokenizer, options)
-        for suffix, tokenizer in zip(suffixes, tokenizers, strict=True)
-    )
     kind = _part(folder / "vae")["_class_name"]
     if kind not in AUTOENCODERS:
         raise unknown_name("autoencoder", kind, AUTOENCODERS)
-    vae = AUTOENCODERS[kind].from_pretrained(str(folder / "vae"), **options)
     _part(folder / "unet")
-    unet = UNet2DConditionModel.from_pretrained(str(folder / "unet"), **options)
+    with quiet_loading():
+        encoders = tuple(
+            _load_text_encoder(folder / f"text_encoder{suffix}", tokenizer, options)
+            for suffix, tokenizer in zip(suffixes, tokenizers, strict=True)
+        )
+        vae = AUTOENCODERS[kind].from_pretrained(str(folder / "vae"), **options)
+        unet = UNet2DConditionModel.from_pretrained(str(folder / "unet"), **options)
     # Every sampler setting that DPM-Solver++ shares with the stored scheduler is taken over.
     scheduler = DPMSolverMultistepScheduler.from_config(
         read_json(folder / "scheduler" / "scheduler_config.json", "scheduler")

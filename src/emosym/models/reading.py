@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,8 +137,3 @@ def prefill_features(reader: Reader, features: torch.Tensor) -> Prefix:
 def domain_features(features: torch.Tensor) -> torch.Tensor:
     """Summarise vision features (N, T, H) for the domain score: means and deviations (N, 2 H)."""
     return torch.cat([features.mean(dim=1), features.std(dim=1)], dim=1)
-
-
-def has_reader(folder: Path) -> bool:
-    """Return whether `folder` holds a backbone with its tokenizer."""
-    return (folder / "config.json").is_file() and (folder / "tokenizer_config.json").is_file()

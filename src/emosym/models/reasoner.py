@@ -21,6 +21,8 @@ from emosym.emotions import label_space
 from emosym.models.latent_tokens import ContextProjector, LatentTokens, build_heads
 from emosym.seeds import torch_rng
 
+MAX_RATIONALE_TOKENS = 72  # as many are trained in stage 1 as are said
+
 
 @dataclass(frozen=True, slots=True)
 class Prefix:

@@ -67,7 +67,7 @@ class EmoSymPipeline:
     @property
     def can_paint(self) -> bool:
         """Whether the model went through the joint stage."""
-        return self.model.space is not None
+        return self.model.emotion_space is not None
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a checkpoint folder; an older checkpoint in its place is replaced.

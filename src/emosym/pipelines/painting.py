@@ -30,13 +30,13 @@ def require_space(model: EmoSymModel) -> EmotionSpace:
     Raises:
         EmoSymError: when the checkpoint comes from before stage 3, which makes it.
     """
-    if model.space is None:
+    if model.emotion_space is None:
         done = ", ".join(model.stages) or "none"
         raise EmoSymError(
             f"This checkpoint cannot paint yet: it has no emotion space (stages done: {done}). "
-            "Train the joint stage on it first."
+            "Train that stage on it: `emosym train demo-joint init=FOLDER`."
         )
-    return model.space
+    return model.emotion_space
 
 
 def paint_stream(

@@ -19,10 +19,8 @@ from emosym.models.reading import (
     prefill_features,
     prepare_inputs,
 )
-from emosym.models.reasoner import Prefix, Thought, prefill, say, think
+from emosym.models.reasoner import MAX_RATIONALE_TOKENS, Prefix, Thought, prefill, say, think
 from emosym.types import UnderstandingOutput
-
-MAX_RATIONALE_TOKENS = 72
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_
 from emosym.models.checkpoint import EmoSymModel, new_model
 from emosym.models.painter import Painter, encode_prompts
 from emosym.models.reading import ADAPTER, Reader
-from emosym.models.reasoner import say_loss, think
+from emosym.models.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
 from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
@@ -23,7 +23,6 @@ from emosym.training.loop import run_loop
 from emosym.training.losses import info_nce, label_loss
 from emosym.training.optim import build_optimizers, cosine
 
-MAX_RATIONALE_TOKENS = 72
 IGNORE = -100
 
 
@@ -46,7 +45,10 @@ def run_align(
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
     latents = recipe.latents
     model = new_model(
-        *(recipe.init, latents.num_context_tokens, latents.recurrent, latents.template),
+        recipe.init,
+        latents.num_context_tokens,
+        latents.recurrent,
+        latents.template,
         seed=recipe.seed,
         device=training_device(),
     )

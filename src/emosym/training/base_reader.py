@@ -137,7 +137,9 @@ def reader_loss(
     vision = model.config.vision_config
     pixels, grid = patchify(
         pictures.to(device),
-        *(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size),
+        vision.patch_size,
+        vision.temporal_patch_size,
+        vision.spatial_merge_size,
     )
     # All rows share one picture size and place, so one row's rotary positions serve the batch. The
     # library counts them in Python: on the CPU, where looking at a number waits for nothing.
@@ -239,7 +241,9 @@ def describe(
     vision = model.config.vision_config
     pixels, grid = patchify(
         torch.from_numpy(np.ascontiguousarray(pictures)).to(model.device),
-        *(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size),
+        vision.patch_size,
+        vision.temporal_patch_size,
+        vision.spatial_merge_size,
     )
     said = model.generate(
         input_ids=tokens,

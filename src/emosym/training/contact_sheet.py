@@ -1,4 +1,4 @@
-"""Many pictures on one sheet, to be looked at, and a number for their sharpness."""
+"""A base painter's paintings beside what was drawn: a sheet to look at, and their sharpness."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from emosym.errors import UsageError
 from emosym.files import write_bytes, write_json
+from emosym.metrics.control import edge_energy_ratio
 from emosym.models.autoencoder import to_pictures, to_pixels
 from emosym.models.painter import Painter, decode_latents, encode_images, encode_prompts
 from emosym.models.sampling import paint
@@ -19,14 +20,7 @@ from emosym.seeds import torch_rng
 from emosym.training.finish import has_bf16
 
 
-def edge_energy(pictures: np.ndarray) -> float:
-    """Return the mean absolute difference of neighbouring pixels of (N, H, W, 3), 0..255."""
-    values = pictures.astype(np.float32)
-    steps = [np.abs(np.diff(values, axis=axis)).mean() for axis in (1, 2)]
-    return float(np.mean(steps))
-
-
-def contact_sheet(*rows: np.ndarray, columns: int = 8, scale: int = 2, most: int = 32) -> bytes:
+def rows_sheet(*rows: np.ndarray, columns: int = 8, scale: int = 2, most: int = 32) -> bytes:
     """Return a PNG with groups of rows, one per array (N, H, W, 3), `columns` pictures wide."""
     bands = []
     for first in range(0, min(len(rows[0]), most) // columns * columns, columns):
@@ -53,7 +47,8 @@ def evaluate_base_painter(
     """Paint held-out captions; write out/samples.png and out/samples.json, return (N, H, W, 3).
 
     The sheet shows drawn, reconstructed and painted rows. `edge_ratio` is the edge energy of the
-    paintings over that of the drawn pictures: well below 1 is blurred, above 1 is speckled.
+    paintings over that of the drawn pictures (`metrics.control.edge_energy_ratio`): well below 1
+    is blurred, above 1 is speckled.
     """
     with torch.no_grad(), torch.autocast(painter.device.type, torch.bfloat16, enabled=has_bf16()):
         shown = to_pixels(torch.from_numpy(np.array(pictures)).to(painter.device))  # (N, 3, H, W)
@@ -66,13 +61,24 @@ def evaluate_base_painter(
                 torch_rng(seed, "base-painter-samples", first + i)
                 for i in range(len(prompts.hidden))
             ]
-            settings = (num_inference_steps, guidance_scale, generators, *pictures.shape[1:3])
-            batches.append(paint(painter, prompts, empty, *settings))
+            height, width = pictures.shape[1:3]
+            batches.append(
+                paint(
+                    painter,
+                    prompts,
+                    empty,
+                    num_inference_steps,
+                    guidance_scale,
+                    generators,
+                    height,
+                    width,
+                )
+            )
     painted = np.concatenate(batches)
-    write_bytes(out / "samples.png", contact_sheet(pictures, decoded, painted))
+    write_bytes(out / "samples.png", rows_sheet(pictures, decoded, painted))
     ratios = {
-        "edge_ratio": edge_energy(painted) / edge_energy(pictures),
-        "edge_ratio_reconstructed": edge_energy(decoded) / edge_energy(pictures),
+        "edge_ratio": edge_energy_ratio(painted, pictures),
+        "edge_ratio_reconstructed": edge_energy_ratio(decoded, pictures),
     }
     write_json(out / "samples.json", {**ratios, "captions": list(captions)})
     return painted

@@ -103,7 +103,7 @@ def train_feedback(
     best, best_weights = start, _copy(weights)
     for number in range(1, recipe.rounds + 1):
         out = recipe.out / f"round-{number}"
-        model = replace(model, space=refresh_space(train, store))
+        model = replace(model, emotion_space=refresh_space(train, store))
         done = fill_bank(model, bank, recipe, number, out)
         train_round(model, train, store, bank, recipe, number, progress, deadline)
         now = held_out_values(read_all(val, store=val_store), val)
@@ -117,7 +117,7 @@ def train_feedback(
             tensor.copy_(best_weights[name])
     reasoner.eval().requires_grad_(False)
     write_json(recipe.out / "rounds.json", [asdict(r) for r in rounds])
-    return replace(model, space=refresh_space(train, store)), rounds
+    return replace(model, emotion_space=refresh_space(train, store)), rounds
 
 
 def set_trainable(reasoner: EmotionReasoner, scope: str) -> None:

@@ -15,10 +15,9 @@ from emosym.device import cpu_plan
 from emosym.files import write_text
 from emosym.metrics.calibration import fit_temperature
 from emosym.models.card import model_card
-from emosym.models.checkpoint import EmoSymModel, save_checkpoint
+from emosym.models.checkpoint import EmoSymModel, description_of, save_checkpoint
 from emosym.models.gaussians import Domain, fit_domain
 from emosym.models.reading import domain_features
-from emosym.provenance import package_versions
 from emosym.training.feed import Feed, PrefixStore, Readings, read_all
 from emosym.training.loop import LoopSettings
 
@@ -93,14 +92,8 @@ def finish_stage(
     write_text(recipe.out / "recipe.yaml", resolved)
     checkpoint = recipe.out / "checkpoint"
     values = held_out_values(readings, val)
-    description = {
-        "base": finished.base.name,
-        "label_space": finished.reader.space,
-        "stages": finished.stages,
-        "recipes": dict(zip(finished.stages, finished.recipes, strict=True)),
-        "versions": package_versions(),
-    }
-    save_checkpoint(finished, checkpoint, model_card(description, values))
+    card = model_card(description_of(finished), values, finished.recipes)
+    save_checkpoint(finished, checkpoint, card)
     return StageResult(finished, checkpoint, values)
 
 

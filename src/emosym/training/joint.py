@@ -129,7 +129,7 @@ def train_joint(
     )
     for module in modules.values():
         module.requires_grad_(False)
-    return replace(model, space=refresh_space(train, store))
+    return replace(model, emotion_space=refresh_space(train, store))
 
 
 def joint_optimizers(modules: dict[str, torch.nn.Module], recipe: JointRecipe) -> list[Optimizer]:

@@ -46,7 +46,12 @@ def training_bar(
             left = (steps - start - done) * (now - began) / done
             log.info(
                 "%s %d/%d loss %.3f, %.0f samples/s, %.1f min left",
-                *(name, start + done, steps, smooth, speed, left / 60),
+                name,
+                start + done,
+                steps,
+                smooth,
+                speed,
+                left / 60,
             )
 
     with bar:

@@ -28,14 +28,15 @@ def run_recipe(
 ) -> tuple[Path, dict[str, float]]:
     """Run a recipe in its output folder; returns its checkpoint or base, and held-out numbers.
 
-    A run that was stopped goes on; one that is finished returns at once.
+    A run that was stopped goes on; one that is finished returns at once. A folder in which another
+    recipe failed before it had done anything is free.
 
     Raises:
-        UsageError: when the output folder holds a run of another recipe.
+        UsageError: when the output folder holds work of another recipe.
         StoppedEarly: when training is not finished at `deadline` (see emosym.training.deadline).
     """
     resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
-    if written.is_file() and written.read_text() != resolved:
+    if written.is_file() and written.read_text() != resolved and _has_work(recipe):
         raise UsageError(
             f"{recipe.out} holds a run of another recipe (see {written}). Choose another `out`, "
             "or remove that folder."
@@ -55,6 +56,14 @@ def run_recipe(
         values = _run_stage(recipe, progress, deadline).values
     write_json(marker, values)
     return artefact, values
+
+
+def _has_work(recipe: StageRecipe) -> bool:
+    """Return whether a run left anything in its folder that another recipe would go on from."""
+    if isinstance(recipe, BaseRecipe):  # its drawn data and tokenizer are of that recipe too
+        return any(path.name != "recipe.yaml" for path in recipe.out.iterdir())
+    kept = (FINISHED, "checkpoint", "state/step-*", "bank", "round-*")
+    return any(any(recipe.out.glob(pattern)) for pattern in kept)
 
 
 def _run_stage(

@@ -31,18 +31,21 @@ def storybook(
     val: Annotated[int | None, typer.Option(help="Pictures in val, instead of --count.")] = None,
     test: Annotated[int | None, typer.Option(help="Pictures in test, instead of --count.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (PNG).")] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Also print what each set of cues can tell at best.")
+    ] = False,
 ) -> None:
     """Draw storybook pictures with captions and rationales, in EmoSet's layout."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from emosym.data.storybook.world import CUES, bayes_accuracy
     from emosym.data.storybook.writer import split_counts, write_storybook
 
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise UsageError(f"--size must lie in {MIN_SIZE}..{MAX_SIZE}, got {size}.")
     counts = _asked_counts(train, val, test) or split_counts(count)
     console = Console()
-    console.print(information(), highlight=False)
     with Progress(
         "drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as bar:
@@ -56,8 +59,12 @@ def storybook(
     console.print(
         f"{state} {out} ({shares}, {size} px, seed {seed}).", highlight=False, soft_wrap=True
     )
+    best = f"{bayes_accuracy(CUES):.1%}"
+    console.print(f"Best possible accuracy on unmixed pictures: {best} (exact).", highlight=False)
+    if table:
+        console.print(information(), highlight=False)
     if sheet is not None:
-        contact_sheet(sheet, seed, size)
+        draw_sheet(sheet, seed, size)
         console.print(f"Contact sheet: {sheet}.", highlight=False, soft_wrap=True)
 
 
@@ -77,7 +84,7 @@ def information() -> Table:
 
     from emosym.data.storybook.world import information_table
 
-    table = Table(title="Best possible accuracy from the cues shown (exact)")
+    table = Table(title="Best possible accuracy from the cues shown, unmixed pictures (exact)")
     table.add_column("cues")
     table.add_column("accuracy", justify="right")
     last = 0
@@ -89,7 +96,7 @@ def information() -> Table:
     return table
 
 
-def contact_sheet(path: Path, seed: int, size: int) -> None:
+def draw_sheet(path: Path, seed: int, size: int) -> None:
     """Write a PNG with the first 8 x 8 pictures of the train split."""
     import numpy as np
     from PIL import Image
