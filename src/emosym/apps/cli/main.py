@@ -12,6 +12,7 @@ import typer
 
 from emosym import __version__
 from emosym.apps.cli import bank
+from emosym.apps.cli.compare import compare
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
@@ -39,6 +40,7 @@ app.command()(generate)
 app.command()(train)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(compare)
 app.command("evaluate-base")(evaluate_base)
 app.command()(report)
 app.command()(doctor)

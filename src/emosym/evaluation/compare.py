@@ -1,0 +1,101 @@
+"""Two models on the same labelled pictures: paired differences, and what they show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emosym.errors import UsageError
+from emosym.evaluation.results import make_result
+from emosym.evaluation.runner import ReadSplit, evaluate_reading
+from emosym.metrics.intervals import Interval, paired_bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emosym.data.emoset import Dataset
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+
+LOWER_IS_BETTER = ("brier", "brier_raw", "nll_raw")
+LEAST_PROBABILITY = 1e-9
+
+
+def compare_models(
+    first: EmoSymPipeline,
+    second: EmoSymPipeline,
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Read a split with both models; return a result with every value of both and the difference.
+
+    Per measure: `<name>_first`, `<name>_second`, `<name>_difference` (second - first) with the
+    bounds `_low` and `_high` of its paired bootstrap 95 % interval. Raw means before temperature
+    scaling.
+
+    Raises:
+        UsageError: when the models have different label spaces, or a picture cannot be used.
+    """
+    if first.space.labels != second.space.labels:
+        raise UsageError(
+            f"The models answer in different label spaces: {', '.join(first.space.labels)} and "
+            f"{', '.join(second.space.labels)}."
+        )
+    each: list[dict[str, np.ndarray]] = []
+    for pipeline in (first, second):
+        read = evaluate_reading(
+            pipeline,
+            dataset,
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+        each.append(per_sample(read, pipeline.model.temperature))
+    values: dict[str, Any] = {"mcnemar_p": mcnemar(each[0]["accuracy"], each[1]["accuracy"])}
+    for name in each[0]:
+        found = paired_bootstrap(each[1][name], each[0][name], seed)
+        values[f"{name}_first"] = float(each[0][name].mean())
+        values[f"{name}_second"] = float(each[1][name].mean())
+        values[f"{name}_difference"] = found.value
+        values[f"{name}_low"], values[f"{name}_high"] = found.low, found.high
+    return make_result("compare", values, len(dataset), seed)
+
+
+def per_sample(read: ReadSplit, temperature: float) -> dict[str, np.ndarray]:
+    """Return accuracy, Brier score (calibrated and raw) and raw NLL of every picture, (N,) each.
+
+    Calibrated probabilities are softmax(logits / T), so the raw ones are p^T, normalised.
+    """
+    calibrated = np.clip(read.probabilities, LEAST_PROBABILITY**2, 1.0)  # (N, C)
+    raw = np.exp(temperature * np.log(calibrated))
+    raw /= raw.sum(axis=1, keepdims=True)
+    truth = np.eye(calibrated.shape[1])[read.labels]
+    chosen = raw[np.arange(len(raw)), read.labels]
+    return {
+        "accuracy": (read.probabilities.argmax(axis=1) == read.labels).astype(np.float64),
+        "brier": ((read.probabilities - truth) ** 2).sum(axis=1),
+        "brier_raw": ((raw - truth) ** 2).sum(axis=1),
+        "nll_raw": -np.log(np.clip(chosen, LEAST_PROBABILITY, 1.0)),
+    }
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the exact two-sided p of McNemar's test (1947) for right (1) and wrong (0), (N,)."""
+    from scipy.stats import binomtest
+
+    only_first = int(((first == 1) & (second == 0)).sum())
+    only_second = int(((first == 0) & (second == 1)).sum())
+    apart = only_first + only_second
+    return 1.0 if apart == 0 else float(binomtest(only_first, apart, 0.5).pvalue)
+
+
+def verdict(name: str, difference: Interval) -> str:
+    """Return what second - first shows: better, worse, or no difference shown."""
+    if not difference.excludes(0.0):
+        return "no difference shown"
+    return "better" if (difference.value < 0) == (name in LOWER_IS_BETTER) else "worse"
