@@ -160,6 +160,22 @@ def test_a_mix_is_as_far_from_the_centre_as_its_emotions() -> None:
     torch.testing.assert_close(away([0.25] * 4), torch.zeros(4))  # neutral stays neutral
 
 
+def test_at_intensity_0_nothing_of_the_emotion_is_left() -> None:
+    """Two emotions of one centre that differ only in how they vary: one along x, one along y."""
+    generator = torch.Generator().manual_seed(1)
+    wide = torch.randn(400, 2, generator=generator) * torch.tensor([3.0, 0.1])
+    e = torch.cat([wide, wide.flip(1)])
+    space = fit_emotion_space(("a", "b"), e, e[:, None].clone(), np.repeat([0, 1], 400))
+
+    def spreads(weights: list[float], intensity: float) -> torch.Tensor:
+        noise = torch.Generator().manual_seed(2)
+        return sample_latents(space, weights, 2000, noise, intensity)[0].std(dim=0)
+
+    torch.testing.assert_close(spreads([1, 0], 0.0), spreads([0, 1], 0.0))
+    for intensity in (1.0, 2.0):
+        assert spreads([1, 0], intensity)[0] > 5 * spreads([1, 0], intensity)[1]
+
+
 def test_draws_follow_the_generator(space: EmotionSpace) -> None:
     one, two = draw(space, [1, 0, 0], 1.0, 1.0), draw(space, [1, 0, 0], 1.0, 1.0)
     assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
