@@ -47,7 +47,8 @@ class Sample:
 class UnderstandingOutput:
     """The reading of one picture.
 
-    `probabilities` follow the label space's order and sum to 1; `confidence` is calibrated, 0..1;
+    `probabilities` follow the label space's order and sum to 1; `raw_probabilities` are the same
+    before the checkpoint's temperature (empty where unknown); `confidence` is calibrated, 0..1;
     `*_norm` are expectations of word norms on 1..9; `emotion_latent` is (H,), `context_latents`
     (K, H); `in_domain` is 0..1, the share of held-out pictures at least as far from the training
     pictures as this one, and `outside` says that it fell below the checkpoint's threshold: then
@@ -66,6 +67,7 @@ class UnderstandingOutput:
     emotion_latent: np.ndarray = field(repr=False)
     context_latents: np.ndarray = field(repr=False)
     rationale: str | None = None
+    raw_probabilities: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

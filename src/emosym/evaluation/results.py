@@ -2,16 +2,19 @@
 
     {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat",
      "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
-     "versions": {package: version}, "git": commit or null, "created": ISO time}
+     "versions": {package: version}, "git": commit or null, "created": ISO time,
+     "subject": {"model": sha256 or null, "split", "ids": sha256, "n"}}
 
-A `null` value is one that is undefined on these samples (such as the AUC of readings that are all
+`subject`, which may be missing, says which model met which pictures (`subject_of`). A `null`
+value is one that is undefined on these samples (such as the AUC of readings that are all
 right), never a missing measurement.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,13 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "git": (str, type(None)),
     "created": str,
 }
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {"subject": dict}
+_SUBJECT: dict[str, type | tuple[type, ...]] = {
+    "model": (str, type(None)),
+    "split": str,
+    "ids": str,
+    "n": int,
+}
 
 
 def make_result(
@@ -43,15 +53,17 @@ def make_result(
     seed: int,
     mode: str = "corrected",
     extractors: Mapping[str, str] | None = None,
+    subject: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a validated result with versions, commit and time filled in.
 
-    `extractors` maps each judge or feature network that was asked to its SHA-256.
+    `extractors` maps each judge or feature network that was asked to its SHA-256; `subject` is
+    from `subject_of`.
 
     Raises:
         UsageError: for a mode, name or value that the schema does not allow.
     """
-    result = {
+    result: dict[str, Any] = {
         "schema": RESULT_SCHEMA,
         "name": name,
         "mode": mode,
@@ -63,7 +75,21 @@ def make_result(
         "git": git_hash(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+    if subject is not None:
+        result["subject"] = dict(subject)
     return validate_result(result, f"the result {name!r}")
+
+
+def subject_of(model: str | None, split: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Return what was measured: a model's SHA-256 on the samples `ids` of a split, in this order.
+
+    `model` is the SHA-256 of the checkpoint's emosym.json, which names its files' checksums. The
+    one of `ids` is over the ids in UTF-8, each ended by a newline.
+    """
+    digest = hashlib.sha256()
+    for name in ids:
+        digest.update(name.encode("utf-8", "surrogatepass") + b"\n")
+    return {"model": model, "split": split, "ids": digest.hexdigest(), "n": len(ids)}
 
 
 def _is_value(value: Any) -> bool:
@@ -88,14 +114,9 @@ def validate_result(found: Any, where: str) -> dict[str, Any]:
         raise UsageError(
             f"{where} has schema {found.get('schema')!r}; this version reads {RESULT_SCHEMA!r}."
         )
-    for field, kind in _FIELDS.items():
-        if field not in found:
-            raise UsageError(f"{where} lacks {field!r}.")
-        if not isinstance(found[field], kind) or isinstance(found[field], bool):
-            raise UsageError(f"{where}: {field!r} has the wrong type, got {found[field]!r}.")
-    unknown = sorted(set(found) - set(_FIELDS))
-    if unknown:
-        raise UsageError(f"{where} has the unknown field {unknown[0]!r}.")
+    _check_fields(found, _FIELDS, _OPTIONAL, where)
+    if "subject" in found:
+        _check_fields(found["subject"], _SUBJECT, {}, f"{where}, 'subject'")
     if found["mode"] not in MODES:
         raise UsageError(f"{where}: mode must be one of {', '.join(MODES)}, not {found['mode']!r}.")
     if found["n"] < 0:
@@ -110,6 +131,24 @@ def validate_result(found: Any, where: str) -> dict[str, Any]:
         if not all(isinstance(text, str) for text in found[group].values()):
             raise UsageError(f"{where}: {group!r} must map names to text.")
     return found
+
+
+def _check_fields(
+    found: Mapping[str, Any],
+    needed: Mapping[str, type | tuple[type, ...]],
+    optional: Mapping[str, type | tuple[type, ...]],
+    where: str,
+) -> None:
+    for field, kind in {**needed, **optional}.items():
+        if field not in found:
+            if field in optional:
+                continue
+            raise UsageError(f"{where} lacks {field!r}.")
+        if not isinstance(found[field], kind) or isinstance(found[field], bool):
+            raise UsageError(f"{where}: {field!r} has the wrong type, got {found[field]!r}.")
+    unknown = sorted(set(found) - set(needed) - set(optional))
+    if unknown:
+        raise UsageError(f"{where} has the unknown field {unknown[0]!r}.")
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:

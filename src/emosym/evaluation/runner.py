@@ -13,7 +13,7 @@ from emosym.data.collate import images_array
 from emosym.data.emoset import NO_LABEL, Dataset
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results import make_result, subject_of
 from emosym.evaluation.understanding import evaluate_understanding
 from emosym.files import read_json
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
@@ -33,7 +33,8 @@ STORYBOOK = "storybook.json"
 class ReadSplit:
     """What a model read in a labelled split: `result` follows `evaluation.results`.
 
-    `readings` belong to `names`; `labels` are class indices (N,), `probabilities` (N, C).
+    `readings` belong to `names`; `labels` are class indices (N,), `probabilities` (N, C), `raw`
+    (N, C) the same before temperature scaling, `votes` (N, C) the annotators', None without any.
     """
 
     result: dict[str, Any]
@@ -42,6 +43,8 @@ class ReadSplit:
     readings: tuple[UnderstandingOutput, ...]
     labels: np.ndarray
     probabilities: np.ndarray
+    raw: np.ndarray
+    votes: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,11 @@ def evaluate_reading(
     batch_size: int = 64,
     workers: int = 2,
     progress: Advance | None = None,
+    model_sha256: str | None = None,
 ) -> ReadSplit:
     """Read a split (or `limit` of its pictures, drawn by `seed`) and measure the readings.
+
+    `model_sha256` is of the checkpoint's emosym.json; the result's `subject` names it.
 
     Raises:
         UsageError: when a sample has no label or its picture cannot be read: a number over less
@@ -84,12 +90,15 @@ def evaluate_reading(
         if progress is not None:
             progress(1)
     shares = np.array([list(reading.probabilities.values()) for reading in readings])  # (N, C)
+    raw = np.array([list(reading.raw_probabilities.values()) for reading in readings])  # (N, C)
+    votes = votes_of(chosen)
     values = evaluate_understanding(
-        shares, labels, votes_of(chosen), pipeline.space, storybook_posterior(chosen)
+        shares, labels, votes, pipeline.space, storybook_posterior(chosen)
     )
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
-    result = make_result(name, values, len(readings), seed)
-    return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares)
+    subject = subject_of(model_sha256, chosen.split, chosen.ids())
+    result = make_result(name, values, len(readings), seed, subject=subject)
+    return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares, raw, votes)
 
 
 def choose(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
@@ -164,10 +173,12 @@ def evaluate_painting(
     batch_size: int = 16,
     workers: int = 2,
     progress: Advance | None = None,
+    model_sha256: str | None = None,
 ) -> Painted:
     """Paint every emotion and measure the paintings beside the real pictures of `dataset`.
 
-    `dataset` should be a split that neither the painter nor the judges were trained on.
+    `dataset` should be a split that neither the painter nor the judges were trained on. The
+    result's `subject` names these pictures, and `model_sha256` as in `evaluate_reading`.
 
     Raises:
         EmoSymError: when the model cannot paint or its base has no judges.
@@ -211,5 +222,8 @@ def evaluate_painting(
         }
         for judge in judges[:2]
     }
-    result = make_result(name, values, len(agreed), seed, extractors=extractors)
+    subject = subject_of(model_sha256, dataset.split, dataset.ids())
+    result = make_result(
+        name, values, len(agreed), seed, extractors=extractors, subject=subject
+    )
     return Painted(result, outputs, judged)

@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike
 
 from emosym.emotions import LabelSpace
 from emosym.metrics import calibration, classification, distributions
-from emosym.metrics.checks import as_labels, as_probabilities, same_length
+from emosym.metrics.checks import Floats, as_labels, as_probabilities, same_length
 from emosym.metrics.intervals import wilson
 
 FLOOR = 1e-12
 
 
-def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """Return mean -log p[label] in nats of (N, C) probabilities; a p of 0 counts as 1e-12.
+def log_losses(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
+    """Return -log p[label] in nats, (N,), of (N, C) probabilities; a p of 0 counts as 1e-12.
 
     Raises:
         UsageError: for arrays that are no probabilities, labels out of range, or other lengths.
@@ -25,7 +25,12 @@ def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> floa
     answers = as_labels("labels", labels, shares.shape[1])
     same_length(probabilities=shares, labels=answers)
     chosen = shares[np.arange(len(answers)), answers]  # (N,)
-    return float(-np.log(np.maximum(chosen, FLOOR)).mean())
+    return np.asarray(-np.log(np.maximum(chosen, FLOOR)))
+
+
+def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """Return the mean of `log_losses`, with its errors."""
+    return float(log_losses(probabilities, labels).mean())
 
 
 def evaluate_understanding(

@@ -48,6 +48,7 @@ def _read_batch(
     thought = think(reader.reasoner, prefix)
     logits = reader.reasoner.logits(thought.emotion_latent, reader.space)  # (B, C)
     shares = (logits.double() / model.temperature).softmax(-1).cpu().numpy()  # (B, C)
+    raw = logits.double().softmax(-1).cpu().tolist()  # B lists of C
     known = _domain_scores(model, features)
     said = speak(reader, thought) if explain else [None] * len(pictures)
     emotion = thought.emotion_latent.float().cpu().numpy()  # (B, H)
@@ -62,6 +63,7 @@ def _read_batch(
             emotion_latent=emotion[i],
             context_latents=context[i],
             rationale=said[i],
+            raw_probabilities=dict(zip(space.labels, raw[i], strict=True)),
         )
         for i in range(len(pictures))
     ]
