@@ -223,7 +223,5 @@ def evaluate_painting(
         for judge in judges[:2]
     }
     subject = subject_of(model_sha256, dataset.split, dataset.ids())
-    result = make_result(
-        name, values, len(agreed), seed, extractors=extractors, subject=subject
-    )
+    result = make_result(name, values, len(agreed), seed, extractors=extractors, subject=subject)
     return Painted(result, outputs, judged)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from emosym.data.emoset import Dataset
+    from emosym.evaluation.control import ControlSettings
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
 SHOWN: dict[str, tuple[str, ...]] = {
@@ -113,17 +115,27 @@ def evaluate(
             )
         keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), painted.result)
     if control:
-        from emosym.evaluation.control import ControlSettings, evaluate_control
+        from emosym.evaluation.control import ControlSettings
 
         settings = ControlSettings(
             seed=seed, num_inference_steps=steps, guidance_scale=guidance_scale
         )
-        with progress_bar() as bar:
-            task = bar.add_task("control", total=settings.paintings(len(pipeline.space)))
-            found = evaluate_control(
-                pipeline, dataset, settings, progress=lambda n: bar.advance(task, n)
-            )
+        found = measure_control(pipeline, dataset, settings)
         keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), found)
+
+
+def measure_control(
+    pipeline: EmoSymPipeline, dataset: Dataset, settings: ControlSettings
+) -> dict[str, Any]:
+    """Run the control measures with a progress bar; errors as in `evaluate_control`."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.control import evaluate_control
+
+    with progress_bar() as bar:
+        task = bar.add_task("control", total=settings.paintings(len(pipeline.space)))
+        return evaluate_control(
+            pipeline, dataset, settings, progress=lambda n: bar.advance(task, n)
+        )
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:
