@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result, read_result, write_result
+from emosym.evaluation.results import make_result, read_result, subject_of, write_result
 from emosym.provenance import git_hash
 
 
@@ -35,6 +36,9 @@ def test_a_result_survives_the_disk(tmp_path: Path) -> None:
         ({"extractors": {"judge": 3}}, "must map names to text"),
         ({"extra": 1}, "unknown field 'extra'"),
         ({"created": None}, "'created' has the wrong type"),
+        ({"subject": "test"}, "'subject' has the wrong type"),
+        ({"subject": {"model": None, "split": "test", "n": 2}}, "'subject' lacks 'ids'"),
+        ({"subject": {**subject_of(None, "test", ["a"]), "n": "2"}}, "'n' has the wrong type"),
     ],
 )
 def test_what_does_not_follow_the_schema_is_refused_and_not_written(
@@ -66,3 +70,14 @@ def test_git_hash_is_a_commit_or_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found is None or len(found.removesuffix("-dirty")) == 40
     monkeypatch.setenv("PATH", "")
     assert git_hash() is None
+
+
+def test_the_subject_names_model_split_and_ordered_ids(tmp_path: Path) -> None:
+    subject = subject_of("00ff", "test", ["b", "a"])
+    digest = hashlib.sha256(b"b\na\n").hexdigest()
+    assert subject == {"model": "00ff", "split": "test", "ids": digest, "n": 2}
+    assert subject_of("00ff", "test", ["a", "b"])["ids"] != digest
+    assert subject_of("00ff", "test", ["b\udcff"])["n"] == 1  # ids may be undecodable file names
+    write_result(tmp_path / "r.json", make_result("x", {}, 2, 0, subject=subject))
+    assert read_result(tmp_path / "r.json")["subject"] == subject
+    assert "subject" not in make_result("x", {}, 2, 0)  # results without one stay valid

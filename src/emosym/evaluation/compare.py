@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emosym.errors import UsageError
+from emosym.evaluation.predictions import Predictions, check_same_samples
 from emosym.evaluation.results import make_result
 from emosym.evaluation.runner import ReadSplit, evaluate_reading
+from emosym.evaluation.understanding import log_losses
 from emosym.metrics.intervals import Interval, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from emosym.data.emoset import Dataset
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
-LOWER_IS_BETTER = ("brier", "brier_raw", "nll_raw")
+LOWER_IS_BETTER = ("brier", "brier_raw", "nll", "nll_raw", "votes_brier", "votes_brier_raw")
 LEAST_PROBABILITY = 1e-9
 
 
@@ -56,14 +58,51 @@ def compare_models(
             progress=progress,
         )
         each.append(per_sample(read, pipeline.model.temperature))
-    values: dict[str, Any] = {"mcnemar_p": mcnemar(each[0]["accuracy"], each[1]["accuracy"])}
-    for name in each[0]:
-        found = paired_bootstrap(each[1][name], each[0][name], seed)
-        values[f"{name}_first"] = float(each[0][name].mean())
-        values[f"{name}_second"] = float(each[1][name].mean())
+    return make_result("compare", paired_values(each[0], each[1], seed), len(dataset), seed)
+
+
+def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) -> dict[str, Any]:
+    """Return the result of `compare_models` for two predictions files of the same samples.
+
+    Besides its measures: `nll` (calibrated), and where annotators voted `votes_brier` and
+    `votes_brier_raw`, the squared error against their shares. NLL counts a p of 0 as 1e-12.
+
+    Raises:
+        UsageError: when the files are not of the same samples (`check_same_samples`).
+    """
+    check_same_samples(first, second)
+    values = paired_values(sample_scores(first), sample_scores(second), seed)
+    return make_result("compare", values, len(first.ids), seed)
+
+
+def sample_scores(read: Predictions) -> dict[str, np.ndarray]:
+    """Return each measure of every picture, (N,) each."""
+    truth = np.eye(len(read.emotions))[read.labels]  # (N, C)
+    scores = {
+        "accuracy": (read.calibrated.argmax(axis=1) == read.labels).astype(np.float64),
+        "brier": ((read.calibrated - truth) ** 2).sum(axis=1),
+        "brier_raw": ((read.raw - truth) ** 2).sum(axis=1),
+        "nll": log_losses(read.calibrated, read.labels),
+        "nll_raw": log_losses(read.raw, read.labels),
+    }
+    if read.votes is not None:
+        scores["votes_brier"] = ((read.calibrated - read.votes) ** 2).sum(axis=1)
+        scores["votes_brier_raw"] = ((read.raw - read.votes) ** 2).sum(axis=1)
+    return scores
+
+
+def paired_values(
+    first: dict[str, np.ndarray], second: dict[str, np.ndarray], seed: int
+) -> dict[str, Any]:
+    """Return the values of a comparison from scores (N,) of the same samples in the same order."""
+    values: dict[str, Any] = {"mcnemar_p": mcnemar(first["accuracy"], second["accuracy"])}
+    for name in first:
+        found = paired_bootstrap(second[name], first[name], seed)
+        values[f"{name}_first"] = float(first[name].mean())
+        values[f"{name}_second"] = float(second[name].mean())
         values[f"{name}_difference"] = found.value
         values[f"{name}_low"], values[f"{name}_high"] = found.low, found.high
-    return make_result("compare", values, len(dataset), seed)
+    return values
 
 
 def per_sample(read: ReadSplit, temperature: float) -> dict[str, np.ndarray]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-MEASURES = ("accuracy", "brier", "brier_raw", "nll_raw")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MEASURES = (
+    *("accuracy", "brier", "brier_raw", "nll", "nll_raw"),
+    *("votes_brier", "votes_brier_raw"),
+)
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A shipped model or a checkpoint folder.")],
+    first: Annotated[
+        str, typer.Argument(help="A shipped model, a checkpoint, or predictions (.parquet).")
+    ],
     second: Annotated[str, typer.Argument(help="The one that may be better.")],
-    data: Annotated[Path, typer.Option("--data", help="Folder of a data set in EmoSet's layout.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data set both read; not for predictions.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: Annotated[str, typer.Option(help="emoset, storybook or folder.")] = "emoset",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
@@ -23,28 +34,67 @@ def compare(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
 ) -> None:
-    """Compare two models on one split: paired 95 % intervals, and McNemar's test."""
+    """Compare two models on one split: paired 95 % intervals, and McNemar's test.
+
+    Two files of `emosym evaluate --predictions` are compared without reading a picture again.
+    """
     from rich.console import Console
-    from rich.table import Table
 
     from emosym.apps.cli.outputs import check_output, make_parent
-    from emosym.apps.cli.terminal import open_pipeline, progress_bar
-    from emosym.data.sources import open_dataset
+    from emosym.errors import UsageError
 
     if out is not None:
         check_output(out)
-    dataset = open_dataset(source, data, split)
-    models = [open_pipeline(name, device) for name in (first, second)]
+    files = [name.endswith(".parquet") for name in (first, second)]
+    if any(files) and (not all(files) or data is not None):
+        raise UsageError("Give two predictions files (.parquet) and no --data, or two models.")
+    if all(files):
+        from emosym.evaluation.compare import compare_predictions
+        from emosym.evaluation.predictions import read_predictions
 
-    from emosym.evaluation.compare import compare_models, verdict
-    from emosym.evaluation.results import write_result
+        sides = [read_predictions(Path(name)) for name in (first, second)]
+        result = compare_predictions(sides[0], sides[1], seed)
+    elif data is None:
+        raise UsageError("Two models need --data: the data set that both are to read.")
+    else:
+        result = read_both(
+            (first, second), data, split, source, limit, seed, batch_size, workers, device
+        )
+    console = Console(highlight=False)
+    console.print(comparison_table(result))
+    if out is not None:
+        from emosym.evaluation.results import write_result
+
+        make_parent(out)
+        write_result(out, result)
+        console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
+
+
+def read_both(
+    names: tuple[str, str],
+    data: Path,
+    split: str,
+    source: str,
+    limit: int | None,
+    seed: int,
+    batch_size: int,
+    workers: int,
+    device: str,
+) -> dict[str, Any]:
+    """Open both models, and return the result of their comparison on a split."""
+    from emosym.apps.cli.terminal import open_pipeline, progress_bar
+    from emosym.data.sources import open_dataset
+
+    dataset = open_dataset(source, data, split)
+    models = [open_pipeline(name, device) for name in names]
+
+    from emosym.evaluation.compare import compare_models
     from emosym.evaluation.runner import choose
-    from emosym.metrics.intervals import Interval
 
     chosen = choose(dataset, limit, seed)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=2 * len(chosen))
-        result = compare_models(
+        return compare_models(
             models[0],
             models[1],
             chosen,
@@ -53,13 +103,24 @@ def compare(
             workers=workers,
             progress=lambda n: bar.advance(task, n),
         )
+
+
+def comparison_table(result: Mapping[str, Any]) -> Table:
+    """Return a comparison as a table, one measure a row."""
+    from rich.table import Table
+
+    from emosym.evaluation.compare import verdict
+    from emosym.metrics.intervals import Interval
+
     values = result["values"]
-    table = Table(title=f"{len(chosen):,} pictures of {split}; McNemar p {values['mcnemar_p']:.3g}")
+    table = Table(title=f"{result['n']:,} pictures; McNemar p {values['mcnemar_p']:.3g}")
     for column in ("measure", "first", "second", "difference (95 %)", "the second is"):
         table.add_column(
             column, justify="left" if column in ("measure", "the second is") else "right"
         )
     for name in MEASURES:
+        if f"{name}_first" not in values:
+            continue
         difference = Interval(*(values[f"{name}_{part}"] for part in ("difference", "low", "high")))
         table.add_row(
             name,
@@ -68,9 +129,4 @@ def compare(
             f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})",
             verdict(name, difference),
         )
-    console = Console(highlight=False)
-    console.print(table)
-    if out is not None:
-        make_parent(out)
-        write_result(out, result)
-        console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
+    return table

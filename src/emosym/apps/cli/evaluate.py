@@ -61,6 +61,9 @@ def evaluate(
         bool,
         typer.Option("--control", help="Also intensity, mixes, likenesses and explanations."),
     ] = False,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 10,
     guidance_scale: Annotated[float, typer.Option(min=1, help="How strictly.")] = 3.0,
@@ -74,21 +77,22 @@ def evaluate(
     """
     from rich.console import Console
 
-    from emosym.apps.cli.outputs import check_output, make_parent
+    from emosym.apps.cli.outputs import check_outputs, make_parent
     from emosym.apps.cli.terminal import open_pipeline, progress_bar
     from emosym.data.sources import open_dataset
 
-    check_output(out)
+    check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
     dataset = open_dataset(source, data, split)
     pipeline = open_pipeline(model, device)
 
-    from emosym.evaluation.runner import choose, evaluate_painting, evaluate_reading
+    from emosym.evaluation.results import subject_of
+    from emosym.evaluation.runner import choose, evaluate_reading
 
     if paint or control:
         require_judged_paintings(pipeline)
     make_parent(out)
     console = Console(highlight=False)
-    chosen = choose(dataset, limit, seed)
+    chosen, checksum = choose(dataset, limit, seed), checksum_of(model)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=len(chosen))
         read = evaluate_reading(
@@ -98,30 +102,67 @@ def evaluate(
             batch_size=batch_size,
             workers=workers,
             progress=lambda n: bar.advance(task, n),
+            model_sha256=checksum,
         )
     keep(console, out, read.result)
+    if predictions is not None:
+        from emosym.evaluation.predictions import write_predictions
+
+        write_predictions(predictions, read, pipeline.space.labels)
+        console.print(f"Wrote {predictions}.", soft_wrap=True, markup=False)
     if paint:
-        with progress_bar() as bar:
-            task = bar.add_task("painting", total=paint * len(pipeline.space))
-            painted = evaluate_painting(
-                pipeline,
-                chosen,
-                paint,
-                seed=seed,
-                guidance_scale=guidance_scale,
-                num_inference_steps=steps,
-                workers=workers,
-                progress=lambda n: bar.advance(task, n),
-            )
-        keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), painted.result)
+        made = measure_painting(
+            pipeline, chosen, paint, seed, steps, guidance_scale, workers, checksum
+        )
+        keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), made)
     if control:
         from emosym.evaluation.control import ControlSettings
 
         settings = ControlSettings(
             seed=seed, num_inference_steps=steps, guidance_scale=guidance_scale
         )
-        found = measure_control(pipeline, dataset, settings)
+        subject = subject_of(checksum, dataset.split, dataset.ids())
+        found = {**measure_control(pipeline, dataset, settings), "subject": subject}
         keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), found)
+
+
+def checksum_of(model: str) -> str:
+    """Return the SHA-256 of a model's emosym.json; errors as in `find_checkpoint`."""
+    from emosym.files import sha256_of
+    from emosym.models.checkpoint import DESCRIPTION
+    from emosym.pipelines.emosym_pipeline import find_checkpoint
+
+    return sha256_of(find_checkpoint(model) / DESCRIPTION)
+
+
+def measure_painting(
+    pipeline: EmoSymPipeline,
+    dataset: Dataset,
+    per_emotion: int,
+    seed: int,
+    steps: int,
+    guidance_scale: float,
+    workers: int,
+    checksum: str,
+) -> dict[str, Any]:
+    """Paint and judge with a progress bar; errors as in `evaluate_painting`."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.runner import evaluate_painting
+
+    with progress_bar() as bar:
+        task = bar.add_task("painting", total=per_emotion * len(pipeline.space))
+        painted = evaluate_painting(
+            pipeline,
+            dataset,
+            per_emotion,
+            seed=seed,
+            guidance_scale=guidance_scale,
+            num_inference_steps=steps,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+            model_sha256=checksum,
+        )
+    return painted.result
 
 
 def measure_control(
