@@ -26,6 +26,10 @@ from emosym.files import sha256_of
 EMOTIONS = ("awe", "fear")
 
 
+def scores_of(read: Predictions) -> dict[str, np.ndarray]:
+    return sample_scores(read.calibrated, read.raw, read.labels, read.votes)
+
+
 def file_of(path: Path, names: str = "cab", change: dict[str, Any] | None = None) -> Path:
     """Write predictions of one-letter ids; the picture of an id is always the same."""
     count = len(names)
@@ -127,7 +131,7 @@ def sure(right: float, count: int) -> Predictions:
 
 
 def test_values_by_hand() -> None:
-    scores = sample_scores(sure(0.8, 1))
+    scores = scores_of(sure(0.8, 1))
     assert scores["accuracy"].tolist() == [1.0]
     assert scores["brier"][0] == pytest.approx(0.2**2 + 0.2**2)
     assert scores["brier_raw"][0] == pytest.approx(0.5)
@@ -178,7 +182,7 @@ def test_the_shell_writes_and_compares_predictions(
     scaled = found.raw ** (1 / 1.7)
     expected = scaled / scaled.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found.calibrated, expected, rtol=1e-6)
-    brier = sample_scores(found)["brier"].mean()
+    brier = scores_of(found)["brier"].mean()
     assert brier == pytest.approx(result["values"]["brier_multiclass"])
 
     code, said, _ = run("compare", file, file, "--out", tmp_path / "c.json")

@@ -9,7 +9,7 @@ import numpy as np
 from emosym.errors import UsageError
 from emosym.evaluation.predictions import Predictions, check_same_samples
 from emosym.evaluation.results import make_result
-from emosym.evaluation.runner import ReadSplit, evaluate_reading
+from emosym.evaluation.runner import evaluate_reading
 from emosym.evaluation.understanding import log_losses
 from emosym.metrics.intervals import Interval, paired_bootstrap
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
 LOWER_IS_BETTER = ("brier", "brier_raw", "nll", "nll_raw", "votes_brier", "votes_brier_raw")
-LEAST_PROBABILITY = 1e-9
 
 
 def compare_models(
@@ -35,9 +34,10 @@ def compare_models(
 ) -> dict[str, Any]:
     """Read a split with both models; return a result with every value of both and the difference.
 
-    Per measure: `<name>_first`, `<name>_second`, `<name>_difference` (second - first) with the
-    bounds `_low` and `_high` of its paired bootstrap 95 % interval. Raw means before temperature
-    scaling.
+    Measures: `accuracy`, `brier`, `nll` (and `_raw`, before temperature scaling), and where
+    annotators voted `votes_brier`, the squared error against their shares. NLL counts a p of 0 as
+    1e-12. Per measure: `<name>_first`, `<name>_second`, `<name>_difference` (second - first) with
+    the bounds `_low` and `_high` of its paired bootstrap 95 % interval.
 
     Raises:
         UsageError: when the models have different label spaces, or a picture cannot be used.
@@ -57,37 +57,40 @@ def compare_models(
             workers=workers,
             progress=progress,
         )
-        each.append(per_sample(read, pipeline.model.temperature))
+        each.append(sample_scores(read.probabilities, read.raw, read.labels, read.votes))
     return make_result("compare", paired_values(each[0], each[1], seed), len(dataset), seed)
 
 
 def compare_predictions(first: Predictions, second: Predictions, seed: int = 0) -> dict[str, Any]:
     """Return the result of `compare_models` for two predictions files of the same samples.
 
-    Besides its measures: `nll` (calibrated), and where annotators voted `votes_brier` and
-    `votes_brier_raw`, the squared error against their shares. NLL counts a p of 0 as 1e-12.
-
     Raises:
         UsageError: when the files are not of the same samples (`check_same_samples`).
     """
     check_same_samples(first, second)
-    values = paired_values(sample_scores(first), sample_scores(second), seed)
+    one, other = (
+        sample_scores(read.calibrated, read.raw, read.labels, read.votes)
+        for read in (first, second)
+    )
+    values = paired_values(one, other, seed)
     return make_result("compare", values, len(first.ids), seed)
 
 
-def sample_scores(read: Predictions) -> dict[str, np.ndarray]:
-    """Return each measure of every picture, (N,) each."""
-    truth = np.eye(len(read.emotions))[read.labels]  # (N, C)
+def sample_scores(
+    calibrated: np.ndarray, raw: np.ndarray, labels: np.ndarray, votes: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Return each measure of every picture, (N,) each; probabilities and votes (N, C)."""
+    truth = np.eye(calibrated.shape[1])[labels]  # (N, C)
     scores = {
-        "accuracy": (read.calibrated.argmax(axis=1) == read.labels).astype(np.float64),
-        "brier": ((read.calibrated - truth) ** 2).sum(axis=1),
-        "brier_raw": ((read.raw - truth) ** 2).sum(axis=1),
-        "nll": log_losses(read.calibrated, read.labels),
-        "nll_raw": log_losses(read.raw, read.labels),
+        "accuracy": (calibrated.argmax(axis=1) == labels).astype(np.float64),
+        "brier": ((calibrated - truth) ** 2).sum(axis=1),
+        "brier_raw": ((raw - truth) ** 2).sum(axis=1),
+        "nll": log_losses(calibrated, labels),
+        "nll_raw": log_losses(raw, labels),
     }
-    if read.votes is not None:
-        scores["votes_brier"] = ((read.calibrated - read.votes) ** 2).sum(axis=1)
-        scores["votes_brier_raw"] = ((read.raw - read.votes) ** 2).sum(axis=1)
+    if votes is not None:
+        scores["votes_brier"] = ((calibrated - votes) ** 2).sum(axis=1)
+        scores["votes_brier_raw"] = ((raw - votes) ** 2).sum(axis=1)
     return scores
 
 
@@ -103,24 +106,6 @@ def paired_values(
         values[f"{name}_difference"] = found.value
         values[f"{name}_low"], values[f"{name}_high"] = found.low, found.high
     return values
-
-
-def per_sample(read: ReadSplit, temperature: float) -> dict[str, np.ndarray]:
-    """Return accuracy, Brier score (calibrated and raw) and raw NLL of every picture, (N,) each.
-
-    Calibrated probabilities are softmax(logits / T), so the raw ones are p^T, normalised.
-    """
-    calibrated = np.clip(read.probabilities, LEAST_PROBABILITY**2, 1.0)  # (N, C)
-    raw = np.exp(temperature * np.log(calibrated))
-    raw /= raw.sum(axis=1, keepdims=True)
-    truth = np.eye(calibrated.shape[1])[read.labels]
-    chosen = raw[np.arange(len(raw)), read.labels]
-    return {
-        "accuracy": (read.probabilities.argmax(axis=1) == read.labels).astype(np.float64),
-        "brier": ((read.probabilities - truth) ** 2).sum(axis=1),
-        "brier_raw": ((raw - truth) ** 2).sum(axis=1),
-        "nll_raw": -np.log(np.clip(chosen, LEAST_PROBABILITY, 1.0)),
-    }
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:

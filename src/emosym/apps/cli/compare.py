@@ -115,9 +115,8 @@ def comparison_table(result: Mapping[str, Any]) -> Table:
     values = result["values"]
     table = Table(title=f"{result['n']:,} pictures; McNemar p {values['mcnemar_p']:.3g}")
     for column in ("measure", "first", "second", "difference (95 %)", "the second is"):
-        table.add_column(
-            column, justify="left" if column in ("measure", "the second is") else "right"
-        )
+        told = column in ("measure", "the second is")
+        table.add_column(column, justify="left" if told else "right", no_wrap=told)
     for name in MEASURES:
         if f"{name}_first" not in values:
             continue
