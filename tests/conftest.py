@@ -91,7 +91,8 @@ def tiny_checkpoint(
 
     from emosym.emotions import MIKELS8
     from emosym.models.adapters import add_adapter, lora_config, train_adapter
-    from emosym.models.checkpoint import new_model, save_checkpoint
+    from emosym.models.checkpoint import save_checkpoint
+    from emosym.models.emosym_model import new_model
     from emosym.models.gaussians import fit_domain, fit_emotion_space
     from emosym.models.reading import ADAPTER, domain_features, encode_pictures
 

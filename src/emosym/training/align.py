@@ -12,7 +12,7 @@ from torch import nn
 from emosym.annotate.attributes import describe_attributes
 from emosym.config import AlignRecipe, dump_recipe
 from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_adapter
-from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter import Painter, encode_prompts
 from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import MAX_RATIONALE_TOKENS, say_loss, think

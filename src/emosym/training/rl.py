@@ -18,9 +18,11 @@ from emosym.config import RlRecipe, dump_recipe
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.prefix import Prefix
 from emosym.models.reading import ADAPTER
-from emosym.models.reasoner import EmotionReasoner, Prefix, Thought, think
+from emosym.models.reasoner import EmotionReasoner, Thought, think
 from emosym.rewards.labels import LABEL_REWARDS, LabelReward, parity_beta
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import (
