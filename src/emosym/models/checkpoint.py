@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "emosym": __version__,
         "base": base.name,
         **_sources(base),
+        "max_pixels": base.max_pixels,
         "reader_fingerprint": base.reader_fingerprint(),
         "four_bit": model.four_bit,
         "label_spaces": list(model.reader.reasoner.heads),
@@ -202,6 +204,7 @@ def base_of(described: Mapping[str, Any], folder: Path) -> Base:
             and tokens would read nonsense on other weights.
     """
     base = resolve_base(described["base"], described.get("reader"), described.get("painter"))
+    base = replace(base, max_pixels=described.get("max_pixels", base.max_pixels))
     wanted = described.get("reader_fingerprint")
     if wanted is not None and wanted != base.reader_fingerprint():
         raise EmoSymError(

@@ -25,7 +25,9 @@ from emosym.memory.policies import mixing_plan
 from emosym.memory.schema import BankEntry, Provenance, make_entry
 from emosym.models.adapters import has_adapter, train_adapter
 from emosym.models.checkpoint import DESCRIPTION, load_checkpoint
+from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel
+from emosym.models.gaussians import require_two_of_each
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, think
 from emosym.pipelines.painting import paint_stream
@@ -68,6 +70,8 @@ def run_feedback(
 ) -> StageResult:
     """Run stage 4 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
+    if recipe.scope == "lora" and recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
     model, _ = train_feedback(model, train, val, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
@@ -86,6 +90,7 @@ def train_feedback(
     The bank is recipe.out/bank, the rounds are recipe.out/rounds.json. Round 0 is the model as it
     comes in: it is kept when no round reads held-out pictures better.
     """
+    require_two_of_each(label_space(model.reader.space).labels, train.truth)
     reasoner = model.reader.reasoner
     bank = Bank.open(recipe.out / "bank", create=True, space=label_space(model.reader.space))
     store = val_store = None

@@ -27,7 +27,7 @@ from emosym.models.adapters import (
 from emosym.models.autoencoder import downscale_factor, to_pixels
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.gaussians import EmotionSpace, fit_emotion_space
+from emosym.models.gaussians import EmotionSpace, fit_emotion_space, require_two_of_each
 from emosym.models.painter import Painter, PromptEmbeds, encode_images, encode_prompts
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
@@ -78,6 +78,7 @@ def train_joint(
 
     Returns the model with its emotion space.
     """
+    require_two_of_each(label_space(model.reader.space).labels, train.truth)
     reader, reasoner, painter = model.reader, model.reader.reasoner, model.painter
     canvas = prepare_canvas(painter, train)
     spill = recipe.out / "prefixes" / "train"

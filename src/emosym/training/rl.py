@@ -19,6 +19,7 @@ from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
 from emosym.models.adapters import has_adapter, train_adapter
 from emosym.models.checkpoint import load_checkpoint
+from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.prefix import Prefix
 from emosym.models.reading import ADAPTER
@@ -45,6 +46,8 @@ Objective = Callable[
 def run_rl(recipe: RlRecipe, progress: bool = True, deadline: float | None = None) -> StageResult:
     """Train stage 2 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
+    if recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
     train_rl(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
