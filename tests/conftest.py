@@ -118,3 +118,14 @@ def tiny_checkpoint(
     folder = tmp_path_factory.mktemp("tiny-checkpoint") / "checkpoint"
     save_checkpoint(model, folder, card="# A tiny model\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for EMOSYM_MODELS: every preset's reader and painter, tiny, with random weights."""
+    from scripts.make_random_snapshot import make_snapshot
+
+    folder = tmp_path_factory.mktemp("tiny-models")
+    for preset in ("emosym-2b", "qwen2.5-vl-3b", "qwen3-vl-2b", "internvl3-1b", "emosym-2b-xl"):
+        make_snapshot(preset, folder, tiny=True)
+    return folder
