@@ -31,7 +31,7 @@ def locate(source: str, what: str) -> Path:
     Raises:
         UsageError: when it is not on this machine; names the command that fetches it.
     """
-    if Path(source).is_dir():
+    if source and Path(source).is_dir():
         return Path(source)
     if not HUB_ID.fullmatch(source):
         raise UsageError(
