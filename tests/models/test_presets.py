@@ -32,9 +32,31 @@ def test_a_local_folder(folder: Path) -> None:
     assert described["seed"] == 5 and len(described["files"]) == 2
 
 
-def test_hub_presets_name_their_weights() -> None:
+def test_hub_presets_name_their_weights_or_others() -> None:
     base = resolve_base("emosym-2b")
     assert base.reader == PRESETS["emosym-2b"].reader and base.image_size is None
+    assert base.dtype == "bfloat16" and base.max_pixels == 256 * 28 * 28
+    other = resolve_base("emosym-2b", reader="me/reader", painter="/my/painter")
+    assert (other.reader, other.painter) == ("me/reader", "/my/painter")
+
+
+def test_a_folder_of_official_folders_needs_no_base_file(tmp_path: Path) -> None:
+    for part in ("reader", "painter"):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+    base = resolve_base(str(tmp_path / "mine"))
+    assert base.reader == str(tmp_path / "mine" / "reader") and base.dtype == "bfloat16"
+    assert base.image_size is None and base.judges is None
+
+
+def test_a_readers_fingerprint_is_of_its_own_files(folder: Path) -> None:
+    before = resolve_base(str(folder)).reader_fingerprint()
+    (folder / "judges").mkdir()
+    (folder / "judges" / "a.json").write_text("{}")
+    write_base(folder, 64, {"seed": 6})
+    assert resolve_base(str(folder)).reader_fingerprint() == before
+    (folder / "reader" / "config.json").write_text("{  }")
+    write_base(folder, 64, {"seed": 6})
+    assert resolve_base(str(folder)).reader_fingerprint() != before
 
 
 def test_a_changed_a_missing_and_an_unknown_file(folder: Path) -> None:

@@ -92,10 +92,13 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
     _prepare(model, name)
     weights = load_file(folder / "adapter_model.safetensors")
     stripped = {key.removeprefix("base_model.model."): value for key, value in weights.items()}
-    expected = set(get_peft_model_state_dict(model, adapter_name=name))
-    if expected != set(stripped):
-        odd = sorted(expected ^ set(stripped))[:3]
-        raise EmoSymError(f"The adapter in {folder} does not fit this backbone: {odd}.")
+    wanted = get_peft_model_state_dict(model, adapter_name=name)
+    odd = sorted(set(wanted) ^ set(stripped))
+    odd += [key for key in wanted if key in stripped and wanted[key].shape != stripped[key].shape]
+    if odd:
+        raise EmoSymError(
+            f"The adapter in {folder} does not fit this backbone, it is of another: {odd[:3]}."
+        )
     set_peft_model_state_dict(model, stripped, adapter_name=name)
 
 

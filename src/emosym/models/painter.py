@@ -34,7 +34,7 @@ from emosym.models import text_encoder as text
 from emosym.models.autoencoder import Autoencoder, decode_with, encode_with, unshuffle_factor
 from emosym.models.quiet import KEY_OF_TINY, quiet_loading
 from emosym.models.safety import POSITIONS, Safety, load_safety
-from emosym.models.snapshots import bytes_needed, require_memory, weight_files
+from emosym.models.snapshots import bytes_needed, found_variant, require_memory, weight_files
 from emosym.models.speed import attention_kind, prepare_for_cpu
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
@@ -262,12 +262,6 @@ def load_painter(
         prepare_for_cpu(unet)
         prepare_for_cpu(vae)
     return painter
-
-
-def found_variant(folder: Path) -> str | None:
-    """Return "fp16" where a folder has only the weights of that name, else None."""
-    names = [path.name for path in folder.glob("*.safetensors*")]
-    return "fp16" if names and all(".fp16" in name for name in names) else None
 
 
 def _whole(folder: Path, module: nn.Module, report: dict[str, Any]) -> nn.Module:

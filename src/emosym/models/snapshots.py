@@ -91,6 +91,12 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     return sorted(files)
 
 
+def found_variant(folder: Path) -> str | None:
+    """Return "fp16" where a folder has only the weights of that name, else None."""
+    names = [path.name for path in folder.glob("*.safetensors*")]
+    return "fp16" if names and all(".fp16" in name for name in names) else None
+
+
 def bytes_needed(files: Iterable[Path], dtype: str) -> int:
     """Return the bytes that the tensors of weight files take in memory, floats in `dtype`.
 

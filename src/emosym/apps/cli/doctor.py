@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
@@ -18,6 +19,7 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.extras import EXTRAS, install_command, is_available
 from emosym.files import read_json
 from emosym.models.presets import PRESETS, Preset, resolve_base
+from emosym.models.snapshots import MODELS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,40 +140,32 @@ def check_model(name: str) -> Check:
     return Check("preset", name, True, f"trained, shipped, {size / 1e6:.1f} MB, checksums match")
 
 
-def find_weights(hub_id: str, models: Path | None) -> Path | None:
-    """Return the folder of a hub model: `models`/its last name, or the newest cached snapshot."""
-    from huggingface_hub import constants
-
-    if models is not None and (models / hub_id.split("/")[-1]).is_dir():
-        return models / hub_id.split("/")[-1]
-    cached = Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "snapshots"
-    snapshots = sorted(cached.glob("*"), key=lambda path: path.stat().st_mtime)
-    return snapshots[-1] if snapshots else None
-
-
 def is_complete(folder: Path) -> bool:
     """Tell whether a folder has safetensors, and every shard that its index names."""
-    indexes = list(folder.glob("*.safetensors.index.json"))
-    for index in indexes:
-        try:
-            shards = read_json(index, "weight index").get("weight_map", {}).values()
-        except (UsageError, AttributeError):
-            return False
-        if not all((folder / shard).exists() for shard in set(shards)):
-            return False
-    return any(folder.glob("*.safetensors"))
+    from emosym.models.snapshots import found_variant, weight_files
+
+    try:
+        weight_files(folder, found_variant(folder))
+    except EmoSymError:
+        return False
+    return True
 
 
-def check_hub(preset: Preset, models: Path | None) -> Check:
-    """Return whether a preset's hub weights are here and fit, and what to do if not."""
+def check_hub(preset: Preset) -> Check:
+    """Return whether a preset's weights are here, whole, and fit, and what to do if not."""
     import psutil
 
     from emosym.device import best_device
+    from emosym.models.snapshots import locate
 
     absent = []
     for hub_id, parts in ((preset.reader, READER_PARTS), (preset.painter, PAINTER_PARTS)):
-        folder = find_weights(hub_id, models)
-        if folder is None or not all(is_complete(folder / part) for part in parts):
+        try:
+            folder = locate(hub_id, preset.name)
+        except EmoSymError:
+            absent.append(hub_id)
+            continue
+        if not all(is_complete(folder / part) for part in parts):
             absent.append(hub_id)
     device = best_device()
     free = psutil.virtual_memory().available / 1e9
@@ -190,7 +184,7 @@ def check_hub(preset: Preset, models: Path | None) -> Check:
     return Check("preset", preset.name, not fixes, found, "; ".join(fixes))
 
 
-def all_checks(models: Path | None) -> list[Check]:
+def all_checks() -> list[Check]:
     """Return every check; what needs torch is left out where torch is missing."""
     checks = [*check_libraries(), *check_extras()]
     if all(is_available(name) for name in ("torch", "psutil")):
@@ -201,7 +195,7 @@ def all_checks(models: Path | None) -> list[Check]:
         if preset.shipped:
             checks.append(check_shipped(preset))
         elif ready:
-            checks.append(check_hub(preset, models))
+            checks.append(check_hub(preset))
     return checks
 
 
@@ -223,14 +217,17 @@ def table_of(topic: str, checks: list[Check]) -> Table:
 
 def doctor(
     models: Annotated[
-        Path | None, typer.Option(help="A folder that holds hub models by their last name.")
+        Path | None,
+        typer.Option(help="A folder that holds hub models by their last name; as EMOSYM_MODELS."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say what is installed, what this machine computes with, and which presets can run."""
     if models is not None and not models.is_dir():
         raise UsageError(f"--models {models} is not a folder.")
-    checks = all_checks(models)
+    if models is not None:
+        os.environ[MODELS] = str(models)
+    checks = all_checks()
     shipped = [TRAINED, *(preset.name for preset in PRESETS.values() if preset.shipped)]
     needed = [check for check in checks if check.topic == "library" or check.name in shipped]
     if as_json:
