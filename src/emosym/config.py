@@ -5,6 +5,7 @@ Config objects stop at constructors: what lies below takes plain arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,15 +29,20 @@ class DataSection(Section):
     """Where the labelled pictures are.
 
     `part` keeps a stretch of the training split, so that two stages can see different pictures;
-    `label_fraction` keeps a share of that. Both are seeded and stratified.
+    `label_fraction` keeps a share of that. Both are seeded and stratified. The columns, `config`
+    and `download` (may fetch what is not here) are for the source `hub`.
     """
 
-    source: Literal["storybook", "emoset", "folder"] = "storybook"
+    source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
     root: Path = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    image_column: str | None = None
+    label_column: str | None = None
+    config: str | None = None
+    download: bool = False
     workers: int = Field(2, ge=1)
 
 
@@ -240,6 +246,9 @@ def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
         if first["type"] == "extra_forbidden":
             valid = _keys_at(model, first["loc"][:-1])
             raise unknown_name(f"recipe key in {origin}", str(first["loc"][-1]), valid) from None
+        if first["type"] == "literal_error" and isinstance(first.get("input"), str):
+            valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+            raise unknown_name(f"{where} in {origin}", first["input"], valid) from None
         raise UsageError(
             f"Recipe {origin}: {where} = {first.get('input')!r}: {first['msg']}."
         ) from None
