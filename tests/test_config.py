@@ -65,6 +65,7 @@ def test_overrides_are_typed(recipe: Path) -> None:
         ("optim.lr=nan", r"optim\.lr"),
         ("optim.steps=lots", r"optim\.steps = 'lots'"),
         ("rationale=blind", "rationale = 'blind'.*'label_blind'"),
+        ("data.source=oassis", r"data\.source = 'oassis'.*Did you mean 'oasis'"),
         ("lora.dropout=1", r"lora\.dropout = 1"),
         ("stage=algn", "stage 'algn'. Did you mean 'align'"),
         ("seed.x=1", "'x'|not a section|valid"),

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from emosym.errors import UsageError, unknown_name
+from emosym.errors import UsageError, nearest, unknown_name
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -248,7 +248,12 @@ def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
             raise unknown_name(f"recipe key in {origin}", str(first["loc"][-1]), valid) from None
         if first["type"] == "literal_error" and isinstance(first.get("input"), str):
             valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-            raise unknown_name(f"{where} in {origin}", first["input"], valid) from None
+            close = nearest(first["input"], valid)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise UsageError(
+                f"Recipe {origin}: {where} = {first['input']!r} is not one of "
+                f"{', '.join(map(repr, valid))}.{hint}"
+            ) from None
         raise UsageError(
             f"Recipe {origin}: {where} = {first.get('input')!r}: {first['msg']}."
         ) from None

@@ -16,7 +16,7 @@ import numpy as np
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.detect import splits_to_check
 from emosym.data.duplicates import exact_groups, near_groups
-from emosym.data.fingerprints import TINY, Fingerprint, Task, fingerprints
+from emosym.data.fingerprints import TINY, Fingerprint, Picture, Task, fingerprints
 from emosym.data.hub import NO_OPTIONS, HubOptions
 from emosym.data.images import find_images
 from emosym.data.notes import Note
@@ -155,7 +155,12 @@ def _rows_and_tasks(opened: list[Dataset]) -> tuple[list[Row], Iterator[Task], l
 
 def _task(data: Dataset, index: int) -> Task:
     picture, annotation = data.image(index), data.annotations[index]
-    source = (picture.read(), picture.name) if isinstance(picture, StoredImage) else str(picture)
+    source: Picture = str(picture)
+    if isinstance(picture, StoredImage):
+        try:
+            source = (picture.read(), picture.name)
+        except UsageError as error:
+            source = (None, str(error))
     path = None if annotation is None else str(inside(data.root, annotation, "annotation"))
     return source, path, data.space.name
 

@@ -30,7 +30,7 @@ class Dataset(Sequence[Sample]):
     `codes` is int16 (N,), the class index of each sample in `space` or -1 where it has no label.
     `images` and `annotations` are paths relative to `root`; where pictures are not files, `stored`
     turns an entry of `images` into a picture that can be read. Sources that know them in advance
-    also fill: `votes` float32 (N, C), a row of zeros where nobody voted; `affect` float32 (N, 2),
+    also fill: `votes` float32 (N, C), a row of zeros where nobody voted; `affect` float64 (N, 2),
     mean valence and arousal on 1..7 or NaN; `about`, N mappings of attributes.
     """
 
@@ -44,7 +44,7 @@ class Dataset(Sequence[Sample]):
     votes: np.ndarray | None = None
     affect: np.ndarray | None = None
     about: tuple[Mapping[str, Any], ...] | None = None
-    stored: Callable[[str], Path | StoredImage] | None = None
+    stored: Callable[[str], StoredImage] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples N."""

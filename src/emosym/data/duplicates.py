@@ -13,7 +13,7 @@ from emosym.errors import UsageError
 BLOCKS = 4
 BLOCK_BITS = BITS // BLOCKS
 MAX_DISTANCE = 11  # blocks are probed up to distance // BLOCKS bits around their value
-CHUNK_PAIRS = 1 << 21
+CHUNK_PAIRS = 1 << 18
 TINY_DIFFERENCE = 12.0
 
 
@@ -34,37 +34,30 @@ def near_groups(hashes: np.ndarray, tiny: np.ndarray, distance: int) -> list[lis
     differ by at most TINY_DIFFERENCE of 255 on average. A group is what such links connect, so its
     ends may differ more.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(hashes)
-    links = np.empty((0, 2), dtype=np.int64)
+    owner = np.arange(len(hashes))
     for pairs in hash_pairs(hashes, distance):
-        links = np.concatenate([links, pairs[alike(tiny[pairs[:, 0]], tiny[pairs[:, 1]])]])
-        if len(links) > CHUNK_PAIRS:  # keep what connects only: memory stays bounded
-            links = _forest(links, count)
-    ones = np.ones(len(links), dtype=np.int8)
-    graph = coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count))
-    _, owner = connected_components(graph, directed=False)
+        # what is connected already need not be compared: thousands of equal hashes cost little
+        new = pairs[owner[pairs[:, 0]] != owner[pairs[:, 1]]]
+        links = new[alike(tiny[new[:, 0]], tiny[new[:, 1]])]
+        if len(links):
+            owner = _merged(owner, links)
     order = np.argsort(owner, kind="stable")
     edges = np.flatnonzero(np.diff(owner[order])) + 1
     groups = [part.tolist() for part in np.split(order, edges) if len(part) > 1]
     return sorted(groups)
 
 
-def _forest(links: np.ndarray, count: int) -> np.ndarray:
-    """Return links with the same connected components, fewer than `count`."""
+def _merged(owner: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Return each row's component (N,) after links (M, 2) between rows are added."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ones = np.ones(len(links), dtype=np.int8)
-    graph = coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count))
-    _, owner = connected_components(graph, directed=False)
-    first = np.full(count, -1, dtype=np.int64)
-    rows = np.arange(count)
-    first[owner[::-1]] = rows[::-1]  # the last write, of the lowest row, stays
-    heads = first[owner]
-    return np.stack([heads, rows], 1)[heads != rows]
+    size = len(owner)
+    ends = owner[links]
+    ones = np.ones(len(links), dtype=np.int32)
+    graph = coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    return component[owner]
 
 
 def hash_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:

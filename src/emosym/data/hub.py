@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from emosym.data.dataset import NO_LABEL, Dataset, code_of
+from emosym.data.images import read_encoded
 from emosym.data.notes import Notes, complain
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
@@ -67,15 +68,13 @@ def load_hub(
     codes = _codes(table, label, labels, f"{root}, {split}", notes)
     kept = [name for name in table.column_names if name not in (image, label)]
     pictures = table.select_columns([image])
-
-    def stored(entry: str) -> Path | StoredImage:
-        cell = pictures[int(entry)][image] or {}
-        name = f"{root}, {split}, row {entry}"
-        if cell.get("bytes") is None and cell.get("path"):
-            return Path(cell["path"])
-        return StoredImage(name, lambda: pictures[int(entry)][image]["bytes"] or b"")
-
     rows = tuple(map(str, range(len(table))))
+
+    def stored(entry: str) -> StoredImage:
+        return StoredImage(
+            f"{root}, {split}, row {entry}", lambda: _bytes_of(pictures[int(entry)][image])
+        )
+
     return Dataset(
         root=Path(root),
         split=split,
@@ -86,6 +85,15 @@ def load_hub(
         annotations=(None,) * len(rows),
         stored=stored,
     )
+
+
+def _bytes_of(cell: Mapping[str, Any] | None) -> bytes:
+    """Return the encoded bytes of an undecoded picture, from beside the table where it says so."""
+    if not cell:
+        return b""
+    if cell.get("bytes") is None and cell.get("path"):
+        return read_encoded(Path(cell["path"]))
+    return cell.get("bytes") or b""
 
 
 def hub_splits(root: str | Path, options: HubOptions = NO_OPTIONS) -> list[str]:
@@ -150,9 +158,9 @@ def _builder(library: ModuleType, root: str, options: HubOptions) -> Any:
 
 
 @contextmanager
-def _network(library: ModuleType, allowed: bool) -> Iterator[None]:
+def _network(library: Any, allowed: bool) -> Iterator[None]:
     """Keep the library from the network for a while, and quiet; an offline environment stays so."""
-    hub = require("huggingface_hub.constants", "hub")
+    hub: Any = require("huggingface_hub.constants", "hub")
     before = hub.HF_HUB_OFFLINE, library.config.HF_HUB_OFFLINE
     bars = library.are_progress_bars_disabled()
     level = library.logging.get_verbosity()

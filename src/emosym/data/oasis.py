@@ -80,7 +80,7 @@ def load_oasis(
         about.append(_about(table, row))
     if not images:
         raise UsageError(f"{table.path} has no row that can be read.")
-    values = np.array(affect, dtype=np.float32)  # (N, 2)
+    values = np.array(affect, dtype=np.float64)  # (N, 2)
     whole = Dataset(
         root=base,
         split=ALL,

@@ -26,7 +26,7 @@ from emosym.models.text_encoder import PLACE
 from emosym.pipelines.painting import paint_stream, require_space
 from emosym.pipelines.reading import read_pictures
 from emosym.pipelines.requests import PaintRequest, paint_request
-from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 SHIPPED = ("storybook",)
 CARD = "README.md"
@@ -126,7 +126,7 @@ class EmoSymPipeline:
             UsageError: when a picture cannot be read; `understand_many` goes on instead.
         """
         _check_batch_size(batch_size)
-        if isinstance(images, str | bytes | Path | Image.Image):
+        if isinstance(images, str | bytes | Path | StoredImage | Image.Image):
             return read_pictures(self.model, [load_image(images)], explain)[0]
         readings: list[UnderstandingOutput] = []
         for start in range(0, len(images), batch_size):

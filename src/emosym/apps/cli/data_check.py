@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -49,12 +51,10 @@ def check(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read; unset: one per core.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option(help="hub: column of pictures.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="hub: column of emotions.")] = None,
-    config: Annotated[str | None, typer.Option(help="hub: configuration.")] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="hub: may fetch what is not here yet.")
-    ] = False,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    config: Config = None,
+    download: Download = False,
 ) -> None:
     """Read every picture and annotation once; report counts, damage, unknown labels, duplicates.
 
@@ -103,6 +103,7 @@ def check(
 
 def show(console: Console, report: Mapping[str, Any], examples: int, seconds: float) -> None:
     """Print a report for people: counts, findings with examples, and a verdict."""
+    console.print(f"{report['root']} ({report['source']})", soft_wrap=True, markup=False)
     console.print(counts_table(report))
     for kind, found in report["findings"].items():
         if kind == "near_duplicates":
@@ -130,7 +131,7 @@ def counts_table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     splits = report["splits"]
-    table = Table(title=f"{report['root']} ({report['source']})", box=None, title_justify="left")
+    table = Table(box=None)
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")
@@ -177,8 +178,12 @@ def told_of(kind: str, entry: Any) -> str:
     if isinstance(entry, str):
         return entry
     if kind == "unknown_labels":
+        from emosym.apps.cli.terminal import counted
+
         close = f", nearest {entry['nearest']!r}" if entry["nearest"] else ""
-        return f"{entry['label']!r}: {entry['count']:,} rows{close}, first {entry['rows'][0]}"
+        return (
+            f"{entry['label']!r}: {counted(entry['count'], 'row')}{close}, first {entry['rows'][0]}"
+        )
     if "members" in entry:
         shown = [f"{row['split']}: {row['picture']}" for row in entry["members"][:3]]
         rest = len(entry["members"]) - len(shown)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
 from emosym.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder of the data set, or an id.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Result file (JSON).")],
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
-    source: Annotated[
-        str, typer.Option(help="emoset, storybook, folder, fi, oasis, ldl or hub.")
-    ] = "emoset",
+    source: SourceName = "emoset",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
     paint: Annotated[
         int, typer.Option(min=0, help="Also paint so many per emotion and judge them.")
@@ -75,12 +74,10 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures read at once.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
-    image_column: Annotated[str | None, typer.Option(help="hub: column of pictures.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="hub: column of emotions.")] = None,
-    config: Annotated[str | None, typer.Option(help="hub: configuration.")] = None,
-    download: Annotated[
-        bool, typer.Option("--download", help="hub: may fetch what is not here yet.")
-    ] = False,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    config: Config = None,
+    download: Download = False,
 ) -> None:
     """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json.
 
@@ -94,8 +91,9 @@ def evaluate(
     from emosym.data.sources import open_dataset
 
     check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
-    hub = HubOptions(image_column, label_column, config, download)
-    dataset = open_dataset(source, data, split, hub=hub)
+    dataset = open_dataset(
+        source, data, split, hub=HubOptions(image_column, label_column, config, download)
+    )
     pipeline = open_pipeline(model, device)
 
     from emosym.evaluation.ratings import rated_only
@@ -103,9 +101,7 @@ def evaluate(
     from emosym.evaluation.runner import choose
 
     if rated_only(dataset) and (paint or control or predictions):
-        raise UsageError(
-            f"{data} has ratings and no emotions: --paint, --control and --predictions need those."
-        )
+        raise UsageError(f"{data} has no emotions: no --paint, --control or --predictions for it.")
     if paint or control:
         require_judged_paintings(pipeline)
     make_parent(out)
