@@ -14,7 +14,9 @@ BLOCKS = 4
 BLOCK_BITS = BITS // BLOCKS
 MAX_DISTANCE = 11  # blocks are probed up to distance // BLOCKS bits around their value
 CHUNK_PAIRS = 1 << 18
-TINY_DIFFERENCE = 12.0
+# Copies saved again, scaled, brightened or with more contrast stay above it; other pictures of one
+# scene do not.
+ALIKE = 0.95
 
 
 def exact_groups(digests: Sequence[str]) -> list[list[int]]:
@@ -30,9 +32,8 @@ def near_groups(hashes: np.ndarray, tiny: np.ndarray, distance: int) -> list[lis
     """Return groups of rows linked by near duplicates, ascending, each of at least two.
 
     `hashes` is uint64 (N,), `tiny` uint8 (N, 8, 8, 3). Two pictures are near when at most
-    `distance` bits of their hashes differ and their tiny copies, each freed of its mean colour,
-    differ by at most TINY_DIFFERENCE of 255 on average. A group is what such links connect, so its
-    ends may differ more.
+    `distance` bits of their hashes differ and their tiny copies are `alike`. A group is what such
+    links connect, so its ends may differ more.
     """
     owner = np.arange(len(hashes))
     for pairs in hash_pairs(hashes, distance):
@@ -115,13 +116,19 @@ def _pieces(counts: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Tell for each of M pairs of tiny copies, uint8 (M, 8, 8, 3), whether they look alike."""
+    """Tell for each of M pairs of tiny copies, uint8 (M, 8, 8, 3), whether they look alike.
+
+    They do when their colours, each channel freed of its mean, correlate by at least ALIKE:
+    brightness and contrast do not count, where what is does.
+    """
     kept = []
     for start in range(0, len(one), 4096):
         a, b = (
             part[start : start + 4096].reshape(-1, TINY * TINY, 3).astype(np.float32)
             for part in (one, other)
         )
-        gap = (a - a.mean(1, keepdims=True)) - (b - b.mean(1, keepdims=True))  # (m, 64, 3)
-        kept.append(np.abs(gap).mean((1, 2)) <= TINY_DIFFERENCE)
+        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)  # (m, 64, 3)
+        products = ((a * b).sum((1, 2)), (a * a).sum((1, 2)), (b * b).sum((1, 2)))
+        both, first, second = products  # each (m,)
+        kept.append(both >= ALIKE * np.sqrt(first * second))
     return np.concatenate(kept) if kept else np.zeros(0, dtype=bool)
