@@ -57,6 +57,7 @@ def test_json_alone_is_on_stdout(tmp_path: Path) -> None:
         ([".", "--source", "emoset"], "no split files"),
         ([".", "--labels", "mikels"], "Did you mean 'mikels8'"),
         ([".", "--json", "."], "is a folder"),
+        (["nobody/nothing", "--source", "hub"], "nothing is fetched unasked"),
     ],
 )
 def test_usage_errors_are_sentences(

@@ -32,7 +32,7 @@ def test_a_clean_data_set(tmp_path: Path) -> None:
 def test_every_fault_is_found_and_none_stops(tmp_path: Path) -> None:
     report = check_dataset(broken_emoset(tmp_path), "emoset")
     found = report["findings"]
-    assert [row["where"] for row in found["bad_rows"]] == ["test, ../secret", "test.json, row 11"]
+    assert [row["where"] for row in found["bad_rows"]] == ["test.json, row 11", "test, ../secret"]
     assert found["unknown_labels"] == [
         {"label": "Joy", "count": 1, "nearest": None, "rows": ["test.json, row 9"]},
         {

@@ -50,28 +50,28 @@ def test_half_of_the_bits_are_set_and_flat_pictures_have_none() -> None:
 
 
 def test_reading_tells_what_is_wrong(tmp_path: Path) -> None:
-    good, gone, broken, wrong = (
-        str(tmp_path / name) for name in ("good.png", "gone.png", "broken.jpg", "wrong.jpg")
-    )
-    scene(1).save(good)
-    scene(1).save(wrong, "PNG")
+    root = str(tmp_path)
+    scene(1).save(tmp_path / "good.png")
+    scene(1).save(tmp_path / "wrong.jpg", "PNG")
     whole = io.BytesIO()
     scene(1).save(whole, "JPEG")
-    Path(broken).write_bytes(whole.getvalue()[:2000])
-    note, bad_note = tmp_path / "a.json", tmp_path / "b.json"
-    note.write_text('{"caption": "x"}')
-    bad_note.write_text('{"caption": 3}')
+    (tmp_path / "broken.jpg").write_bytes(whole.getvalue()[:2000])
+    (tmp_path / "a.json").write_text('{"caption": "x"}')
+    (tmp_path / "b.json").write_text('{"caption": 3}')
     found = fingerprints(
         [
-            (good, str(note), "mikels8"),
-            (gone, str(tmp_path / "gone.json"), "mikels8"),
-            (broken, str(bad_note), "mikels8"),
-            (wrong, None, "mikels8"),
-            ((b"", "row 7"), None, "mikels8"),
+            ("good.png", root, "a.json", "mikels8"),
+            ("gone.png", root, "gone.json", "mikels8"),
+            ("broken.jpg", root, "b.json", "mikels8"),
+            ("wrong.jpg", root, None, "mikels8"),
+            ((b"", "row 7"), root, None, "mikels8"),
+            ((None, "It is gone."), root, None, "mikels8"),
+            ("../good.png", root, None, "mikels8"),
+            ("good.png", root, "/a.json", "mikels8"),
         ]
     )
-    first, absent, damaged, other, empty = found
-    assert first.sha256 == hashlib.sha256(Path(good).read_bytes()).hexdigest()
+    first, absent, damaged, other, empty, lost, *outside = found
+    assert first.sha256 == hashlib.sha256((tmp_path / "good.png").read_bytes()).hexdigest()
     assert (first.size, first.error, first.misnamed) == ((300, 200), None, None)
     assert not first.annotation_missing and first.annotation_error is None
     assert absent.missing and absent.annotation_missing and absent.sha256 == ""
@@ -80,11 +80,14 @@ def test_reading_tells_what_is_wrong(tmp_path: Path) -> None:
     assert damaged.annotation_error is not None and "must be text" in damaged.annotation_error
     assert other.misnamed == "PNG" and other.phash == first.phash
     assert empty.error == "'row 7' cannot be read as a picture: it is empty (0 bytes)."
+    assert lost.error == "It is gone."
+    assert [print_.outside is not None and print_.sha256 == "" for print_ in outside] == [True] * 2
+    assert outside[0].outside is not None and "leaves its folder" in outside[0].outside
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
 def test_every_mode_is_read(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     scene(2).convert(mode).save(path)
-    (found,) = fingerprints([(str(path), None, "mikels8")])
+    (found,) = fingerprints([(path.name, str(tmp_path), None, "mikels8")])
     assert found.error is None and found.phash is not None

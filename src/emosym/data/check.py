@@ -16,15 +16,13 @@ import numpy as np
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.detect import splits_to_check
 from emosym.data.duplicates import exact_groups, near_groups
-from emosym.data.fingerprints import TINY, Fingerprint, Picture, Task, fingerprints
+from emosym.data.fingerprints import TINY, Fingerprint, Task, fingerprints
 from emosym.data.hub import NO_OPTIONS, HubOptions
 from emosym.data.images import find_images
 from emosym.data.notes import Note
 from emosym.data.sources import open_dataset
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, nearest
-from emosym.files import inside
-from emosym.types import StoredImage
 
 SCHEMA = "emosym.data-check/1"
 PIECE = 64  # pictures that a worker reads at a time
@@ -71,14 +69,13 @@ def check_dataset(
             broken.append({"split": split, "sentence": str(error)})
     if not opened:
         raise UsageError(broken[0]["sentence"])
-    rows, tasks, outside = _rows_and_tasks(opened)
+    rows = _rows(opened)
     if started is not None:
         started(len(rows))
-    seen = list(_read_all(tasks, workers, progress))
+    seen = list(_read_all(_tasks(opened), workers, progress))
     findings: dict[str, Any] = {
         "broken_splits": broken,
-        "bad_rows": outside
-        + [{"where": n.where, "sentence": n.sentence} for n in notes if n.kind == "bad_row"],
+        "bad_rows": bad_rows(notes, rows, seen),
         "unknown_labels": unknown_labels(notes, labels),
         **_file_findings(rows, seen),
         **_duplicates(rows, seen, distance),
@@ -118,6 +115,16 @@ def split_counts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def bad_rows(notes: Sequence[Note], rows: list[Row], seen: list[Fingerprint]) -> list[Row]:
+    """Return the rows that cannot be read, and those whose paths leave the folder."""
+    found = [{"where": n.where, "sentence": n.sentence} for n in notes if n.kind == "bad_row"]
+    for row, print_ in zip(rows, seen, strict=True):
+        if print_.outside is not None:
+            where = f"{row['split']}, {row['id']}"
+            found.append({"where": where, "sentence": f"{where}: {print_.outside}"})
+    return found
+
+
 def unknown_labels(notes: Sequence[Note], space: LabelSpace) -> list[dict[str, Any]]:
     """Return each label that is not in the space: how often, where, and the nearest that is."""
     found: dict[str, list[str]] = {}
@@ -130,39 +137,29 @@ def unknown_labels(notes: Sequence[Note], space: LabelSpace) -> list[dict[str, A
     ]
 
 
-def _rows_and_tasks(opened: list[Dataset]) -> tuple[list[Row], Iterator[Task], list[Row]]:
-    """Return what identifies every row, what is to be read, and rows that leave the folder."""
-    rows: list[Row] = []
-    entries: list[tuple[Dataset, int]] = []
-    outside: list[Row] = []
+def _rows(opened: list[Dataset]) -> list[Row]:
+    """Return what identifies every row."""
+    rows = []
     for data in opened:
-        codes = data.labels()
-        for index, name in enumerate(data.names):
-            try:
-                picture = str(data.image(index))
-                for_annotation = data.annotations[index]
-                if for_annotation is not None:
-                    inside(data.root, for_annotation, "annotation")
-            except UsageError as error:
-                outside.append({"where": f"{data.split}, {name}", "sentence": str(error)})
+        known = [*data.space.labels, None]  # NO_LABEL, -1, is the last
+        for name, image, code in zip(data.names, data.images, data.codes.tolist(), strict=True):
+            rows.append({"split": data.split, "id": name, "picture": image, "label": known[code]})
+    return rows
+
+
+def _tasks(opened: list[Dataset]) -> Iterator[Task]:
+    """Yield what is to be read of every row, in order; stored pictures are read as they come."""
+    for data in opened:
+        root, space = str(data.root), data.space.name
+        for image, annotation in zip(data.images, data.annotations, strict=True):
+            if data.stored is None:
+                yield image, root, annotation, space
                 continue
-            label = None if codes[index] == NO_LABEL else data.space.labels[codes[index]]
-            shown = data.images[index] if data.stored is None else picture
-            rows.append({"split": data.split, "id": name, "picture": shown, "label": label})
-            entries.append((data, index))
-    return rows, (_task(data, index) for data, index in entries), outside
-
-
-def _task(data: Dataset, index: int) -> Task:
-    picture, annotation = data.image(index), data.annotations[index]
-    source: Picture = str(picture)
-    if isinstance(picture, StoredImage):
-        try:
-            source = (picture.read(), picture.name)
-        except UsageError as error:
-            source = (None, str(error))
-    path = None if annotation is None else str(inside(data.root, annotation, "annotation"))
-    return source, path, data.space.name
+            picture = data.stored(image)
+            try:
+                yield (picture.read(), picture.name), root, annotation, space
+            except UsageError as error:
+                yield (None, str(error)), root, annotation, space
 
 
 def _read_all(
@@ -277,9 +274,14 @@ def _unlisted(opened: list[Dataset]) -> list[str]:
     """Return the picture files in the data set's folder that no row names, by path."""
     roots = sorted({data.root for data in opened})
     root = Path(os.path.commonpath(roots))
-    listed = {(data.root / name).resolve() for data in opened for name in data.images}
+    # by name, not resolved: for a hundred thousand files that would take as long as reading them
+    listed = {
+        os.path.normpath(os.path.join(data.root, name))  # noqa: PTH118
+        for data in opened
+        for name in data.images
+    }
     try:
         files = list(find_images([root]))
     except UsageError:  # no picture at all: the rows' pictures are reported as missing
         return []
-    return [p.relative_to(root).as_posix() for p in files if p.resolve() not in listed]
+    return [p.relative_to(root).as_posix() for p in files if os.path.normpath(p) not in listed]

@@ -16,6 +16,7 @@ from emosym.data.dataset import read_sample
 from emosym.data.images import decode, read_encoded
 from emosym.emotions import label_space
 from emosym.errors import UsageError
+from emosym.files import inside
 
 SIDE = 32  # pixels of the copy that the perceptual hash sees
 BITS = 64
@@ -41,10 +42,10 @@ COSINES = np.rint(
     4096.0 * np.cos(np.pi * np.arange(12)[:, None] * (2 * np.arange(SIDE)[None] + 1) / (2 * SIDE))
 ).astype(np.int64)  # (12, SIDE)
 
-# A picture's path, or its bytes and name, or None and why there are none; the annotation's path;
-# the label space.
+# A picture's path inside a root, or its bytes and name, or None and why there are none; the root;
+# the annotation's path inside it; the label space.
 Picture: TypeAlias = str | tuple[bytes, str] | tuple[None, str]
-Task: TypeAlias = tuple[Picture, str | None, str]
+Task: TypeAlias = tuple[Picture, str, str | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Fingerprint:
 
     `sha256` is of the encoded bytes; `phash` has 64 bits, None for a flat or unreadable picture;
     `tiny` is the picture in 8 x 8 RGB bytes; `error` and `annotation_error` are sentences;
-    `misnamed` is the true format where the file's suffix says another.
+    `misnamed` is the true format where the file's suffix says another; `outside` says that a path
+    leaves the data set's folder (nothing is read then).
     """
 
     sha256: str = ""
@@ -63,6 +65,7 @@ class Fingerprint:
     misnamed: str | None = None
     missing: bool = False
     error: str | None = None
+    outside: str | None = None
     annotation_missing: bool = False
     annotation_error: str | None = None
 
@@ -75,14 +78,24 @@ def fingerprints(tasks: Sequence[Task]) -> list[Fingerprint]:
         return pool.submit(lambda: [_fingerprint(*task) for task in tasks]).result()
 
 
-def _fingerprint(picture: Picture, annotation: str | None, space: str) -> Fingerprint:
-    absent, complaint = _annotation(annotation, space)
-    told = {"annotation_missing": absent, "annotation_error": complaint}
+def _fingerprint(picture: Picture, root: str, annotation: str | None, space: str) -> Fingerprint:
     try:
-        data, name = (read_encoded(picture), picture) if isinstance(picture, str) else picture
+        path = inside(Path(root), picture, "picture") if isinstance(picture, str) else None
+        note = inside(Path(root), annotation, "annotation") if annotation is not None else None
     except UsageError as error:
-        gone = isinstance(picture, str) and not Path(picture).exists()
-        return Fingerprint(missing=gone, error=str(error), **told)  # type: ignore[arg-type]
+        return Fingerprint(outside=str(error))
+    absent, complaint = _annotation(note, space)
+    told = {"annotation_missing": absent, "annotation_error": complaint}
+    if isinstance(picture, str):
+        file = Path(root) / picture
+        name = str(file)
+        try:
+            data: bytes | None = read_encoded(file)
+        except UsageError as error:
+            gone = not file.exists()
+            return Fingerprint(missing=gone, error=str(error), **told)  # type: ignore[arg-type]
+    else:
+        data, name = picture
     if data is None:
         return Fingerprint(error=name, **told)  # type: ignore[arg-type]
     sha256 = hashlib.sha256(data).hexdigest()
@@ -91,15 +104,14 @@ def _fingerprint(picture: Picture, annotation: str | None, space: str) -> Finger
     except UsageError as error:
         return Fingerprint(sha256, error=str(error), **told)  # type: ignore[arg-type]
     phash, tiny = perceptual(image)
-    other = misnamed(data, name) if isinstance(picture, str) else None
+    other = misnamed(data, name) if path is not None else None
     return Fingerprint(sha256, phash, tiny, image.size, other, **told)  # type: ignore[arg-type]
 
 
-def _annotation(annotation: str | None, space: str) -> tuple[bool, str | None]:
+def _annotation(path: Path | None, space: str) -> tuple[bool, str | None]:
     """Return (missing, complaint) of an annotation file."""
-    if annotation is None:
+    if path is None:
         return False, None
-    path = Path(annotation)
     try:
         read_sample("", path, None, path, label_space(space))
     except UsageError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn
+from emosym.errors import EmoSymError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,16 +77,19 @@ def check(
     began = time.perf_counter()
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)
-        report = check_dataset(
-            root,
-            chosen,
-            labels,
-            distance=distance,
-            workers=workers or usable_cores(),
-            hub=HubOptions(image_column, label_column, config, download),
-            started=lambda count: bar.update(task, total=count),
-            progress=lambda count: bar.advance(task, count),
-        )
+        try:
+            report = check_dataset(
+                root,
+                chosen,
+                labels,
+                distance=distance,
+                workers=workers or usable_cores(),
+                hub=HubOptions(image_column, label_column, config, download),
+                started=lambda count: bar.update(task, total=count),
+                progress=lambda count: bar.advance(task, count),
+            )
+        except EmoSymError as error:  # 1 would say that there is a report
+            raise UsageError(str(error)) from error
     seconds = time.perf_counter() - began
     console = Console(highlight=False, stderr=json_out == STDOUT)
     show(console, report, examples, seconds)
@@ -190,7 +194,8 @@ def told_of(kind: str, entry: Any) -> str:
         other = (
             f" [labels differ: {', '.join(entry['labels'])}]" if len(entry["labels"]) > 1 else ""
         )
-        return "  =  ".join(shown) + (f"  and {rest} more" if rest else "") + other
+        mark = "  =  " if kind == "exact_duplicates" else "  ~  "
+        return mark.join(shown) + (f"  and {rest} more" if rest else "") + other
     where = entry.get("where") or entry.get("split", "")
     picture = f"{where}: {entry['picture']}" if "picture" in entry else where
     if "format" in entry:
