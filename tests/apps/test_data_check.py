@@ -24,7 +24,7 @@ def test_clean_data_exit_with_0(tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[0] == f"{tmp_path} (emoset)"
     assert "awe 3 3" in lines and "rows 6 6" in lines and "annotated 6 6" in lines
-    assert lines[-1] == "Clean." and lines[-2].startswith("12 pictures read in ")
+    assert lines[-1] == "Clean." and lines[-2].startswith("12 of 12 pictures read in ")
 
 
 def test_problems_exit_with_1_and_are_told(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_every_fault_is_found_and_none_stops(tmp_path: Path) -> None:
     assert all(row["distance"] <= 6 for g in found["near_duplicates"] for row in g["members"])
     # 2 rows, 3 labels, 4 files, 2 exact groups, and of the near ones only that between splits
     assert report["problems"] == 12 and not report["clean"]
+    assert (report["rows"], report["pictures"]) == (18, 15)
     assert report["remarks"]["unlisted_pictures"] == ["image/unlisted.jpg"]
     assert [row["picture"] for row in report["remarks"]["flat_pictures"]] == ["image/black.png"]
 

@@ -122,7 +122,10 @@ def show(console: Console, report: Mapping[str, Any], examples: int, seconds: fl
             show_finding(console, kind, found, examples, "yellow")
     sides = report["remarks"]["short_sides"]
     told = f", short sides {sides[0]} to {sides[2]} px (median {sides[1]})" if sides else ""
-    console.print(f"{report['pictures']:,} pictures read in {seconds:.1f} s{told}.", soft_wrap=True)
+    console.print(
+        f"{report['pictures']:,} of {report['rows']:,} pictures read in {seconds:.1f} s{told}.",
+        soft_wrap=True,
+    )
     if report["clean"]:
         console.print("[green]Clean.[/green]")
     else:
