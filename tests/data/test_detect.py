@@ -27,10 +27,18 @@ def test_sources_are_told_apart(tmp_path: Path) -> None:
     assert detect_source(tmp_path) == "ldl"
     (tmp_path / "ratings.csv").write_text("file,valence,arousal")
     assert detect_source(tmp_path) == "oasis"
-    (tmp_path / "x.parquet").write_bytes(b"")
-    assert detect_source(tmp_path) == detect_source(tmp_path / "x.parquet") == "hub"
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    assert detect_source(tmp_path) == "hub"
     with pytest.raises(UsageError, match="add --source hub"):
         detect_source(tmp_path / "none")
+
+
+def test_parquet_is_a_data_set_only_without_pictures_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.parquet").write_bytes(b"")
+    assert detect_source(tmp_path) == detect_source(tmp_path / "data/train.parquet") == "hub"
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    assert detect_source(tmp_path) == "folder"
 
 
 def test_a_folder_with_drawn_splits_stays_a_folder(tmp_path: Path) -> None:

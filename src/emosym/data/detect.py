@@ -9,6 +9,7 @@ from emosym.data.emoset import splits_of
 from emosym.data.fi import fi_root
 from emosym.data.folder import split_folders
 from emosym.data.hub import SAVED, HubOptions, hub_splits
+from emosym.data.images import find_images
 from emosym.data.ldl import split_named, vote_tables
 from emosym.data.oasis import TABLES
 from emosym.emotions import LabelSpace, label_space
@@ -29,14 +30,25 @@ def detect_source(root: Path, space: str = "mikels8") -> str:
             f"There is no data set at {str(root)!r}: no such folder. (For an id of the hub, add "
             "--source hub.)"
         )
-    if any((root / name).is_file() for name in SAVED) or any(root.rglob("*.parquet")):
+    if any((root / name).is_file() for name in SAVED):
         return "hub"
     if any((root / name).is_file() for name in TABLES):
         return "oasis"
     if vote_tables(root, label_space(space)):
         return "ldl"
-    drawn = [name for name in splits_of(root) if not _from_folders(root, name)]
-    return "emoset" if drawn else "folder"
+    found = splits_of(root)
+    if found:
+        return "folder" if all(_from_folders(root, name) for name in found) else "emoset"
+    # Parquet beside pictures may be anything, such as annotations of them
+    tables = [*root.glob("*.parquet"), *(root / "data").glob("*.parquet")]
+    return "hub" if tables and not _has_pictures(root) else "folder"
+
+
+def _has_pictures(root: Path) -> bool:
+    try:
+        return next(find_images([root]), None) is not None
+    except UsageError:
+        return False
 
 
 def _from_folders(root: Path, split: str) -> bool:
