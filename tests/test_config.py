@@ -65,6 +65,7 @@ def test_overrides_are_typed(recipe: Path) -> None:
         ("optim.lr=nan", r"optim\.lr"),
         ("optim.steps=lots", r"optim\.steps = 'lots'"),
         ("rationale=blind", "rationale = 'blind'.*'label_blind'"),
+        ("data.source=oassis", r"data\.source = 'oassis'.*Did you mean 'oasis'"),
         ("lora.dropout=1", r"lora\.dropout = 1"),
         ("stage=algn", "stage 'algn'. Did you mean 'align'"),
         ("seed.x=1", "'x'|not a section|valid"),
@@ -132,3 +133,12 @@ def test_the_base_recipe_lists_its_parts() -> None:
     assert isinstance(found, BaseRecipe) and found.parts == ("judges",)
     with pytest.raises(UsageError, match=r"parts\.0 = 'painters'"):
         resolve_recipe({"stage": "base", "out": "x", "parts": ["painters"]}, "test")
+
+
+def test_a_recipe_may_name_every_source() -> None:
+    from typing import get_args
+
+    from emosym.config import DataSection
+    from emosym.data.sources import SOURCES
+
+    assert set(get_args(DataSection.model_fields["source"].annotation)) == set(SOURCES)

@@ -5,6 +5,7 @@ Config objects stop at constructors: what lies below takes plain arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from emosym.errors import UsageError, unknown_name
+from emosym.errors import UsageError, nearest, unknown_name
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -28,15 +29,20 @@ class DataSection(Section):
     """Where the labelled pictures are.
 
     `part` keeps a stretch of the training split, so that two stages can see different pictures;
-    `label_fraction` keeps a share of that. Both are seeded and stratified.
+    `label_fraction` keeps a share of that. Both are seeded and stratified. The columns, `config`
+    and `download` (may fetch what is not here) are for the source `hub`.
     """
 
-    source: Literal["storybook", "emoset", "folder"] = "storybook"
+    source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
     root: Path = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    image_column: str | None = None
+    label_column: str | None = None
+    config: str | None = None
+    download: bool = False
     workers: int = Field(2, ge=1)
 
 
@@ -253,6 +259,14 @@ def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
         if first["type"] == "extra_forbidden":
             valid = _keys_at(model, first["loc"][:-1])
             raise unknown_name(f"recipe key in {origin}", str(first["loc"][-1]), valid) from None
+        if first["type"] == "literal_error" and isinstance(first.get("input"), str):
+            valid = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+            close = nearest(first["input"], valid)
+            hint = f" Did you mean {close!r}?" if close else ""
+            raise UsageError(
+                f"Recipe {origin}: {where} = {first['input']!r} is not one of "
+                f"{', '.join(map(repr, valid))}.{hint}"
+            ) from None
         raise UsageError(
             f"Recipe {origin}: {where} = {first.get('input')!r}: {first['msg']}."
         ) from None

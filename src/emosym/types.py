@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,29 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture inside another file (a table of a data set): `read` gives its encoded bytes."""
+
+    name: str
+    read: Callable[[], bytes]
+
+    def __str__(self) -> str:
+        """Return the name, which stands for the path in messages and results."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One thing to read: n images or frames, optional text, speakers and context, and its truth.
 
-    `images` are paths, encoded bytes or decoded pictures; nothing is decoded before it is needed.
-    `votes` maps labels to weights (any positive sum). `attributes` holds EmoSet's fields
-    (brightness, colorfulness, scene, object, facial_expression, human_action).
+    `images` are paths, encoded bytes, stored or decoded pictures; nothing is decoded before it is
+    needed. `valence` and `arousal` are raters' means on 1..7 (unpleasant to pleasant, calm to
+    stirred up). `votes` maps labels to weights (any positive sum). `attributes` holds EmoSet's
+    fields (brightness, colorfulness, scene, object, facial_expression, human_action) or others.
     """
 
     id: str
-    images: tuple[Path | bytes | Image.Image, ...] = ()
+    images: tuple[Path | bytes | StoredImage | Image.Image, ...] = ()
     text: str | None = None
     speakers: tuple[str, ...] = ()
     context: tuple[Utterance, ...] = ()
@@ -41,6 +54,8 @@ class Sample:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     caption: str | None = None
     rationale: str | None = None
+    valence: float | None = None
+    arousal: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tests.training.makers import count_calls, recipe_of, tiny_feed
 
+from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
@@ -132,3 +133,35 @@ def test_a_recipes_splits(model: EmoSymModel, tiny_storybook: Path, tmp_path: Pa
     assert train.targets.shape == (len(train), 8)
     torch.testing.assert_close(train.targets.sum(1), torch.ones(len(train)))
     assert all(s.rationale and s.caption for s in train.samples)
+
+
+def test_votes_and_pictures_from_a_hub_table_train_like_files(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    names = [f"{index}.png" for index in range(4)]
+    for name, picture in zip(names, tiny_pictures.pictures, strict=False):
+        Image.fromarray(picture).save(tmp_path / name)
+    header = "image amusement awe contentment excitement anger disgust fear sadness"
+    table = [header, *(f"{name} 0 {index} 1 0 0 0 0 0" for index, name in enumerate(names))]
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text("\n".join(table))
+    data = {"source": "ldl", "root": str(tmp_path), "workers": 1}
+    votes, _ = open_feeds(model.reader, recipe_of("align", tmp_path, data=data))
+    shares = torch.tensor([[0, 1], [1 / 2, 1 / 2], [2 / 3, 1 / 3], [3 / 4, 1 / 4]])
+    torch.testing.assert_close(votes.targets[:, 1:3], shares)
+    assert votes.truth.tolist() == [2, 1, 1, 1]
+    stored = datasets.Dataset.from_dict(
+        {
+            "image": [{"bytes": (tmp_path / name).read_bytes(), "path": None} for name in names],
+            "label": [2, 1, 1, 1],
+        },
+        datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(MIKELS8.labels))}
+        ),
+    )
+    datasets.DatasetDict({"train": stored, "val": stored}).save_to_disk(tmp_path / "hub")
+    data = {"source": "hub", "root": str(tmp_path / "hub"), "workers": 1}
+    hub, _ = open_feeds(model.reader, recipe_of("align", tmp_path, data=data))
+    assert hub.pictures is not None and votes.pictures is not None
+    assert np.array_equal(hub.pictures, votes.pictures) and np.array_equal(hub.truth, votes.truth)

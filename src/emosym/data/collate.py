@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emosym.data.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.data.images import ImageSource, load_image, square
 from emosym.errors import UsageError
 from emosym.files import write_atomic
-from emosym.types import Sample
+from emosym.types import Sample, StoredImage
 
 logger = logging.getLogger(__name__)
 KEY_VERSION = "images_array/1"
@@ -99,6 +99,7 @@ def _key(names: list[str], sources: list[ImageSource], size: int) -> str:
 
 
 def _identity(source: ImageSource) -> tuple[str, ...]:
+    source = source.read() if isinstance(source, StoredImage) else source
     if isinstance(source, bytes):
         return (hashlib.sha256(source).hexdigest(),)
     if isinstance(source, Image.Image):

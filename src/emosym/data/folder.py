@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emosym.data.emoset import INFO, Dataset, from_rows, load_emoset
+from emosym.data.dataset import NO_LABEL, Dataset
+from emosym.data.drawn import ALL, DEFAULT_FRACTIONS, check_drawn, draw_parts
+from emosym.data.emoset import INFO, from_rows, load_emoset
 from emosym.data.images import find_images
-from emosym.data.splits import stratified_split
+from emosym.data.notes import Notes, complain
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
 from emosym.files import read_json, write_json
-
-ALL = "all"
-DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def load_folder(
     root: str | Path,
     split: str = ALL,
     space: str = "mikels8",
+    notes: Notes | None = None,
     fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
     seed: int = 0,
 ) -> Dataset:
@@ -34,28 +33,34 @@ def load_folder(
 
     Raises:
         UsageError: for a folder without pictures, an unknown split, subfolders of which only some
-            are emotions, or a split on disk that was drawn with another seed or other fractions.
+            are emotions (with `notes` the pictures in the others have no label, and the list tells
+            of each), or a split on disk that was drawn with another seed or other fractions.
     """
     base, labels = Path(root), label_space(space)
-    divided = [name for name in fractions if (base / name).is_dir()]
+    divided = split_folders(base, fractions)
     if divided:
         if split not in divided:
             raise unknown_name(
                 f"split of {str(root)!r}, which has folders of splits,", split, divided
             )
-        return scan(base / split, labels, split)
+        return scan(base / split, labels, split, notes)
     if split == ALL:
-        return scan(base, labels)
+        return scan(base, labels, notes=notes)
     if (base / f"{split}.json").is_file():
-        _check_drawn(base, fractions, seed)
+        check_drawn(_described(base).get("split"), fractions, seed, str(base))
     elif split in fractions:
         write_splits(base, labels, fractions, seed)
     else:
         raise unknown_name("split", split, [*fractions, ALL])
-    return load_emoset(base, split, space)
+    return load_emoset(base, split, space, notes)
 
 
-def scan(root: Path, space: LabelSpace, split: str = ALL) -> Dataset:
+def split_folders(root: Path, names: Mapping[str, float] = DEFAULT_FRACTIONS) -> list[str]:
+    """Return the splits that a folder has as subfolders."""
+    return [name for name in names if (root / name).is_dir()]
+
+
+def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = None) -> Dataset:
     """Return every picture under `root` in path order; ids are relative paths.
 
     Raises:
@@ -66,20 +71,31 @@ def scan(root: Path, space: LabelSpace, split: str = ALL) -> Dataset:
     relative = [path.relative_to(root) for path in find_images([root])]
     tops = {path.parts[0] if len(path.parts) > 1 else None for path in relative}
     named = {top for top in tops if top is not None and top.lower() in space.labels}
-    rest = tops - named
-    if named and rest:
-        other = next((top for top in sorted(filter(None, rest))), None)
-        if other is None:
-            raise UsageError(
-                f"{str(root)!r} holds emotion folders and also loose pictures; move those into "
-                "the folder of their emotion."
-            )
-        raise unknown_name(f"emotion folder in {str(root)!r}", other, space.labels)
+    strange: dict[str | None, UsageError] = {}
+    if named:
+        strange = {top: _stranger(root, top, space) for top in tops - named}
+    for path in relative:
+        top = path.parts[0] if len(path.parts) > 1 else None
+        if top in strange:
+            complain(notes, "unknown_label", path.as_posix(), strange[top], top or "(no folder)")
     rows = [
-        [path.parts[0].lower() if named else None, path.as_posix(), path.as_posix(), None]
+        [
+            path.parts[0].lower() if path.parts[0] in named else None,
+            *(path.as_posix(), path.as_posix(), None),
+        ]
         for path in relative
     ]
     return from_rows(rows, root, split, space, root)
+
+
+def _stranger(root: Path, top: str | None, space: LabelSpace) -> UsageError:
+    """Return what is wrong with pictures beside emotion folders."""
+    if top is not None:
+        return unknown_name(f"emotion folder in {str(root)!r}", top, space.labels)
+    return UsageError(
+        f"{str(root)!r} holds emotion folders and also loose pictures; move those into "
+        "the folder of their emotion."
+    )
 
 
 def write_splits(
@@ -92,13 +108,7 @@ def write_splits(
         EmoSymError: when the folder cannot be written.
     """
     whole = scan(root, space)
-    parts = stratified_split(whole.labels(), fractions, seed)
-    empty = [name for name, indices in parts.items() if len(indices) == 0]
-    if empty:
-        raise UsageError(
-            f"{str(root)!r} has {len(whole)} pictures, too few for a split {empty[0]!r}; "
-            f"use split {ALL!r} or larger fractions."
-        )
+    parts = draw_parts(whole.labels(), fractions, seed, str(root))
     for name, indices in parts.items():
         rows = [
             [_label(whole, index), whole.names[index], whole.images[index], None]
@@ -112,7 +122,7 @@ def write_splits(
 
 def _label(dataset: Dataset, index: int) -> str | None:
     code = int(dataset.codes[index])
-    return dataset.space.labels[code] if code >= 0 else None
+    return dataset.space.labels[code] if code != NO_LABEL else None
 
 
 def _info(
@@ -130,22 +140,3 @@ def _info(
 def _described(root: Path) -> dict[str, Any]:
     info = read_json(root / INFO, "data set description") if (root / INFO).is_file() else {}
     return info if isinstance(info, dict) else {}
-
-
-def _check_drawn(root: Path, fractions: Mapping[str, float], seed: int) -> None:
-    """Refuse splits on disk that were drawn in another way than asked; hand-made ones pass."""
-    drawn = _described(root).get("split")
-    if not isinstance(drawn, dict):
-        return
-    before = drawn.get("fractions")
-    same = (
-        drawn.get("seed") == seed
-        and isinstance(before, dict)
-        and list(before) == list(fractions)
-        and all(math.isclose(before[name], fractions[name]) for name in fractions)
-    )
-    if not same:
-        raise UsageError(
-            f"The splits in {str(root)!r} were drawn with seed {drawn.get('seed')} and fractions "
-            f"{before}; ask for those, or delete its split files to draw anew."
-        )

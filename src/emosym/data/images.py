@@ -17,34 +17,20 @@ from PIL import Image, UnidentifiedImageError
 
 from emosym.data.pixels import to_rgb
 from emosym.errors import UsageError
-from emosym.types import BadInput
+from emosym.types import BadInput, StoredImage
 
-ImageSource: TypeAlias = Path | str | bytes | Image.Image
+ImageSource: TypeAlias = Path | str | bytes | StoredImage | Image.Image
+Named: TypeAlias = Path | str | StoredImage
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 1024 * 1024
 # No format that runs another program (EPS) or reads other files is on this list.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PSD", "AVIF")
 SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".apng",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".psd",
-        ".avif",
-    }
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif"),
+        *(".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".avif"),
+    )
 )
 # What Pillow's decoders raise on malformed bytes, found by fuzzing them.
 DECODE_ERRORS = (
@@ -92,11 +78,17 @@ def load_image(
     if isinstance(source, Image.Image):
         return _decode(source, "The given picture", max_pixels)
     if isinstance(source, bytes):
-        name, data = f"The picture given as {len(source)} bytes", source
-        if len(data) > max_bytes:
-            raise _refused(name, f"the limit is {max_bytes} bytes")
-    else:
-        name, data = repr(str(source)), _read(source, max_bytes)
+        return decode(source, f"The picture given as {len(source)} bytes", max_pixels, max_bytes)
+    data = read_encoded(source, max_bytes)
+    return decode(data, repr(str(source)), max_pixels, max_bytes)
+
+
+def decode(
+    data: bytes, name: str, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> Image.Image:
+    """Decode one encoded picture as `load_image` does; `name` stands for it in errors."""
+    if len(data) > max_bytes:
+        raise _refused(name, f"it has {len(data)} bytes and the limit is {max_bytes}")
     if not data:
         raise _refused(name, "it is empty (0 bytes)")
     try:
@@ -111,8 +103,14 @@ def load_image(
         return _decode(image, name, max_pixels)
 
 
-def _read(source: Path | str, max_bytes: int) -> bytes:
-    """Return the bytes of a regular file of at most `max_bytes`."""
+def read_encoded(source: Named, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a stored picture or a regular file of at most `max_bytes`.
+
+    Raises:
+        UsageError: for a URL, a missing or too large file, a folder.
+    """
+    if isinstance(source, StoredImage):
+        return source.read()
     name, path = repr(str(source)), Path(source)
     if isinstance(source, str) and URL.match(source):
         short = source if len(source) <= 80 else source[:77] + "..."
@@ -248,7 +246,7 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def decode_batches(
-    paths: Iterable[str | Path], batch_size: int, size: int | None = None, workers: int = 4
+    paths: Iterable[Named], batch_size: int, size: int | None = None, workers: int = 4
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     """Yield batches of (path, picture) in order, decoding the next one while this one is used.
 
@@ -266,7 +264,7 @@ def decode_batches(
 
 
 def _decode_ahead(
-    paths: Iterator[str | Path], batch_size: int, size: int | None, workers: int
+    paths: Iterator[Named], batch_size: int, size: int | None, workers: int
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     ahead: deque[Future[tuple[str, Image.Image | BadInput]]] = deque()
@@ -289,7 +287,7 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(path: str | Path, size: int | None) -> tuple[str, Image.Image | BadInput]:
+def _decode_one(path: Named, size: int | None) -> tuple[str, Image.Image | BadInput]:
     try:
         image = load_image(path)
     except UsageError as error:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from emosym.data.emoset import Dataset, load_emoset
+from emosym.data.dataset import Dataset
+from emosym.data.emoset import load_emoset
+from emosym.data.fi import load_fi
 from emosym.data.folder import load_folder
+from emosym.data.hub import NO_OPTIONS, HubOptions, load_hub
+from emosym.data.ldl import load_ldl
+from emosym.data.notes import Notes
+from emosym.data.oasis import load_oasis
 from emosym.data.splits import label_fraction, stretch
 from emosym.errors import UsageError, unknown_name
 
-SOURCES: dict[str, Callable[[str | Path, str, str], Dataset]] = {
+SOURCES: dict[str, Callable[[str | Path, str, str, Notes | None], Dataset]] = {
+    "storybook": load_emoset,
     "emoset": load_emoset,
     "folder": load_folder,
-    "storybook": load_emoset,
+    "fi": load_fi,
+    "oasis": load_oasis,
+    "ldl": load_ldl,
+    "hub": load_hub,
 }
 
 
@@ -25,10 +35,13 @@ def open_dataset(
     fraction: float = 1.0,
     seed: int = 0,
     part: tuple[float, float] = (0.0, 1.0),
+    hub: HubOptions = NO_OPTIONS,
+    notes: Notes | None = None,
 ) -> Dataset:
     """Open a split of a named source; of it the stretch `part`, and of that a share `fraction`.
 
-    Both are stratified and seeded, see `data.splits`.
+    Both are stratified and seeded, see `data.splits`. `hub` counts for that source only. With
+    `notes` what is wrong with single rows is noted there and does not stop.
 
     Raises:
         UsageError: for an unknown source, root, split or label space, or a malformed data set.
@@ -39,7 +52,10 @@ def open_dataset(
         raise UsageError(
             f"There is no storybook at {str(root)!r}; draw it with `emosym data storybook {root}`."
         )
-    dataset = SOURCES[source](root, split, space)
+    if source == "hub":
+        dataset = load_hub(root, split, space, notes, hub)
+    else:
+        dataset = SOURCES[source](root, split, space, notes)
     if part != (0.0, 1.0):
         dataset = dataset.subset(stretch(dataset.labels(), *part, seed))
     if fraction != 1.0:

@@ -9,6 +9,7 @@ created.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 from emosym.errors import UsageError
 from emosym.evaluation.runner import ReadSplit
 from emosym.files import sha256_of, write_atomic
+from emosym.types import StoredImage
 
 PREDICTIONS_SCHEMA = "emosym.predictions/1"
 KEY = b"emosym"
@@ -57,7 +59,7 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
 
     columns: dict[str, Any] = {
         "id": pa.array([_text(name) for name in read.names], pa.string()),
-        "picture": pa.array([sha256_of(picture) for picture in read.paths], pa.string()),
+        "picture": pa.array([_digest(picture) for picture in read.paths], pa.string()),
         "label": pa.array([emotions[code] for code in read.labels], pa.string()),
     }
     groups = {"p": read.probabilities, "raw": read.raw, "vote": read.votes}
@@ -73,6 +75,12 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
     }
     table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about).encode()})
     write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
+
+
+def _digest(picture: Path | StoredImage) -> str:
+    if isinstance(picture, StoredImage):
+        return hashlib.sha256(picture.read()).hexdigest()
+    return sha256_of(picture)
 
 
 def _text(name: str) -> str:

@@ -20,7 +20,7 @@ from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
 from emosym.pipelines.painting import require_space
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
-from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
@@ -39,7 +39,7 @@ class ReadSplit:
 
     result: dict[str, Any]
     names: tuple[str, ...]
-    paths: tuple[Path, ...]
+    paths: tuple[Path | StoredImage, ...]
     readings: tuple[UnderstandingOutput, ...]
     labels: np.ndarray
     probabilities: np.ndarray

@@ -10,7 +10,7 @@ from typing import overload
 
 from PIL import Image
 
-from emosym.data.images import ImageSource, decode_batches, load_image
+from emosym.data.images import ImageSource, Named, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
@@ -21,7 +21,7 @@ from emosym.models.text_encoder import PLACE
 from emosym.pipelines.painting import paint_stream, require_space
 from emosym.pipelines.reading import read_pictures
 from emosym.pipelines.requests import PaintRequest, paint_request
-from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 SHIPPED = ("storybook",)
 CARD = "README.md"
@@ -121,7 +121,7 @@ class EmoSymPipeline:
             UsageError: when a picture cannot be read; `understand_many` goes on instead.
         """
         _check_batch_size(batch_size)
-        if isinstance(images, str | bytes | Path | Image.Image):
+        if isinstance(images, str | bytes | Path | StoredImage | Image.Image):
             return read_pictures(self.model, [load_image(images)], explain)[0]
         readings: list[UnderstandingOutput] = []
         for start in range(0, len(images), batch_size):
@@ -131,7 +131,7 @@ class EmoSymPipeline:
 
     def understand_many(
         self,
-        paths: Iterable[str | Path],
+        paths: Iterable[Named],
         batch_size: int = 32,
         workers: int = 2,
         explain: bool = False,

@@ -13,6 +13,7 @@ from PIL import Image
 from emosym.config import Recipe
 from emosym.data.collate import images_array
 from emosym.data.emoset import Dataset
+from emosym.data.hub import HubOptions
 from emosym.data.images import load_image
 from emosym.data.sources import open_dataset
 from emosym.emotions import label_space
@@ -118,11 +119,17 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
         (data.train_split, data.label_fraction, data.part),
         (data.val_split, 1.0, (0.0, 1.0)),
     )
+    hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
+    # an id of the hub is no folder to keep anything in
+    cache = (data.root if data.root.is_dir() else recipe.out) / ".cache"
     train, val = (
         open_feed(
             reader,
-            open_dataset(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
-            data.root / ".cache",
+            open_dataset(
+                *(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
+                hub=hub,
+            ),
+            cache,
             data.workers,
         )
         for split, fraction, part in splits

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emosym.apps.cli.data_options import SourceName
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,7 +28,7 @@ def compare(
         Path | None, typer.Option("--data", help="Data set both read; not for predictions.")
     ] = None,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
-    source: Annotated[str, typer.Option(help="emoset, storybook or folder.")] = "emoset",
+    source: SourceName = "emoset",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Result file (JSON).")] = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the bootstrap.")] = 0,

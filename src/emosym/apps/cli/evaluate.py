@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from emosym.data.emoset import Dataset
     from emosym.evaluation.control import ControlSettings
+    from emosym.evaluation.runner import ReadSplit
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
 SHOWN: dict[str, tuple[str, ...]] = {
@@ -49,10 +53,10 @@ def evaluate(
     model: Annotated[
         str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
     ],
-    data: Annotated[Path, typer.Option("--data", help="Folder of a data set in EmoSet's layout.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the data set, or an id.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Result file (JSON).")],
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
-    source: Annotated[str, typer.Option(help="emoset, storybook or folder.")] = "emoset",
+    source: SourceName = "emoset",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
     paint: Annotated[
         int, typer.Option(min=0, help="Also paint so many per emotion and judge them.")
@@ -70,6 +74,10 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures read at once.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    config: Config = None,
+    download: Download = False,
 ) -> None:
     """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json.
 
@@ -78,34 +86,30 @@ def evaluate(
     from rich.console import Console
 
     from emosym.apps.cli.outputs import check_outputs, make_parent
-    from emosym.apps.cli.terminal import open_pipeline, progress_bar
+    from emosym.apps.cli.terminal import open_pipeline
+    from emosym.data.hub import HubOptions
     from emosym.data.sources import open_dataset
 
     check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
-    dataset = open_dataset(source, data, split)
+    dataset = open_dataset(
+        source, data, split, hub=HubOptions(image_column, label_column, config, download)
+    )
     pipeline = open_pipeline(model, device)
 
+    from emosym.evaluation.ratings import rated_only
     from emosym.evaluation.results import subject_of
-    from emosym.evaluation.runner import choose, evaluate_reading
+    from emosym.evaluation.runner import choose
 
+    if rated_only(dataset) and (paint or control or predictions):
+        raise UsageError(f"{data} has no emotions: no --paint, --control or --predictions for it.")
     if paint or control:
         require_judged_paintings(pipeline)
     make_parent(out)
     console = Console(highlight=False)
     chosen, checksum = choose(dataset, limit, seed), checksum_of(model)
-    with progress_bar() as bar:
-        task = bar.add_task("reading", total=len(chosen))
-        read = evaluate_reading(
-            pipeline,
-            chosen,
-            seed=seed,
-            batch_size=batch_size,
-            workers=workers,
-            progress=lambda n: bar.advance(task, n),
-            model_sha256=checksum,
-        )
-    keep(console, out, read.result)
-    if predictions is not None:
+    read = measure_reading(pipeline, chosen, seed, batch_size, workers, checksum)
+    keep(console, out, read if isinstance(read, dict) else read.result)
+    if predictions is not None and not isinstance(read, dict):
         from emosym.evaluation.predictions import write_predictions
 
         write_predictions(predictions, read, pipeline.space.labels)
@@ -124,6 +128,35 @@ def evaluate(
         subject = subject_of(checksum, dataset.split, dataset.ids())
         found = {**measure_control(pipeline, dataset, settings), "subject": subject}
         keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), found)
+
+
+def measure_reading(
+    pipeline: EmoSymPipeline,
+    dataset: Dataset,
+    seed: int,
+    batch_size: int,
+    workers: int,
+    checksum: str,
+) -> ReadSplit | dict[str, Any]:
+    """Read with a progress bar; only the result of `evaluate_ratings` where there are no labels."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.ratings import evaluate_ratings, rated_only
+    from emosym.evaluation.runner import evaluate_reading
+
+    measure: Callable[..., ReadSplit | dict[str, Any]] = (
+        evaluate_ratings if rated_only(dataset) else evaluate_reading
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=len(dataset))
+        return measure(
+            pipeline,
+            dataset,
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+            model_sha256=checksum,
+        )
 
 
 def checksum_of(model: str) -> str:

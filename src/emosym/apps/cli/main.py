@@ -13,6 +13,7 @@ import typer
 from emosym import __version__
 from emosym.apps.cli import bank
 from emosym.apps.cli.compare import compare
+from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
@@ -45,6 +46,7 @@ app.command("evaluate-base")(evaluate_base)
 app.command()(report)
 app.command()(doctor)
 data.command()(storybook)
+data.command()(check)
 app.add_typer(data, name="data")
 app.add_typer(bank.app, name="bank")
 

@@ -1,0 +1,206 @@
+"""`emosym data check`: read a whole data set once, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn
+from emosym.errors import EmoSymError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+TITLES: dict[str, tuple[str, str]] = {
+    "broken_splits": ("split that cannot be opened", "splits that cannot be opened"),
+    "bad_rows": ("row that cannot be read", "rows that cannot be read"),
+    "unknown_labels": ("row with an unknown label", "rows with an unknown label"),
+    "missing_pictures": ("missing picture", "missing pictures"),
+    "unreadable_pictures": ("unreadable picture", "unreadable pictures"),
+    "missing_annotations": ("missing annotation", "missing annotations"),
+    "bad_annotations": ("malformed annotation", "malformed annotations"),
+    "exact_duplicates": ("group of exact duplicates", "groups of exact duplicates"),
+    "near_duplicates": ("group of near duplicates", "groups of near duplicates"),
+    "misnamed_pictures": ("picture of another format than its name says",) * 2,
+    "flat_pictures": ("picture of one colour", "pictures of one colour"),
+    "unlisted_pictures": ("picture file that no row names", "picture files that no row names"),
+}
+
+
+def check(
+    root: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of the data set (or an id of the hub).")
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(help="storybook, emoset, folder, fi, oasis, ldl or hub; unset: found out."),
+    ] = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="Everything, as JSON; - prints it."),
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Label space.")] = "mikels8",
+    distance: Annotated[
+        int, typer.Option(min=0, max=11, help="Bits of 64 in which near duplicates may differ.")
+    ] = 6,
+    examples: Annotated[int, typer.Option(min=0, help="Examples shown of each finding.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read; unset: one per core.")
+    ] = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    config: Config = None,
+    download: Download = False,
+) -> None:
+    """Read every picture and annotation once; report counts, damage, unknown labels, duplicates.
+
+    Exit code 0: clean; 1: problems were found; 2: it could not be checked.
+    """
+    from rich.console import Console
+
+    from emosym.apps.cli.outputs import STDOUT, check_outputs, make_parent
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.data.check import check_dataset
+    from emosym.data.detect import detect_source
+    from emosym.data.hub import HubOptions
+    from emosym.device import usable_cores
+    from emosym.files import write_json
+
+    if json_out is not None:
+        check_outputs({"json": json_out})
+    chosen = source or detect_source(root, labels)
+    began = time.perf_counter()
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        try:
+            report = check_dataset(
+                root,
+                chosen,
+                labels,
+                distance=distance,
+                workers=workers or usable_cores(),
+                hub=HubOptions(image_column, label_column, config, download),
+                started=lambda count: bar.update(task, total=count),
+                progress=lambda count: bar.advance(task, count),
+            )
+        except EmoSymError as error:  # 1 would say that there is a report
+            raise UsageError(str(error)) from error
+    seconds = time.perf_counter() - began
+    console = Console(highlight=False, stderr=json_out == STDOUT)
+    show(console, report, examples, seconds)
+    if json_out == STDOUT:
+        import json
+
+        typer.echo(json.dumps(report, indent=2))
+    elif json_out is not None:
+        make_parent(json_out)
+        write_json(json_out, report)
+        console.print(f"Wrote {json_out}.", soft_wrap=True, markup=False)
+    if not report["clean"]:
+        raise typer.Exit(1)
+
+
+def show(console: Console, report: Mapping[str, Any], examples: int, seconds: float) -> None:
+    """Print a report for people: counts, findings with examples, and a verdict."""
+    console.print(f"{report['root']} ({report['source']})", soft_wrap=True, markup=False)
+    console.print(counts_table(report))
+    for kind, found in report["findings"].items():
+        if kind == "near_duplicates":
+            across = [group for group in found if len(group["splits"]) > 1]
+            within = [group for group in found if len(group["splits"]) == 1]
+            show_finding(console, kind, across, examples, "red", " between splits")
+            show_finding(console, kind, within, examples, "yellow", " within a split (no problem)")
+        else:
+            show_finding(console, kind, found, examples, "red")
+    for kind, found in report["remarks"].items():
+        if isinstance(found, list) and kind in TITLES:
+            show_finding(console, kind, found, examples, "yellow")
+    sides = report["remarks"]["short_sides"]
+    told = f", short sides {sides[0]} to {sides[2]} px (median {sides[1]})" if sides else ""
+    console.print(
+        f"{report['pictures']:,} of {report['rows']:,} pictures read in {seconds:.1f} s{told}.",
+        soft_wrap=True,
+    )
+    if report["clean"]:
+        console.print("[green]Clean.[/green]")
+    else:
+        count = report["problems"]
+        console.print(f"[red]{count:,} problem{'' if count == 1 else 's'}.[/red]")
+
+
+def counts_table(report: Mapping[str, Any]) -> Table:
+    """Return emotions by splits, and what rows have beside their label."""
+    from rich.table import Table
+
+    splits = report["splits"]
+    table = Table(box=None)
+    table.add_column("")
+    for split in splits:
+        table.add_column(split, justify="right")
+    emotions = next(iter(splits.values()))["emotions"]
+    if any(sum(counts["emotions"].values()) for counts in splits.values()):
+        for emotion in emotions:
+            table.add_row(
+                emotion, *(f"{counts['emotions'][emotion]:,}" for counts in splits.values())
+            )
+        table.add_section()
+    for key in ("unlabelled", "annotated", "with_votes", "rated", "rows"):
+        if key == "rows" or any(counts[key] for counts in splits.values()):
+            table.add_row(
+                key.replace("_", " "), *(f"{counts[key]:,}" for counts in splits.values())
+            )
+    return table
+
+
+def show_finding(
+    console: Console,
+    kind: str,
+    found: list[Any],
+    examples: int,
+    colour: str,
+    more: str = "",
+) -> None:
+    """Print one finding's count and its first examples; nothing where nothing was found."""
+    from rich.markup import escape
+
+    if not found:
+        return
+    count = sum(x["count"] for x in found) if kind == "unknown_labels" else len(found)
+    console.print(
+        f"[{colour}]{count:,} {TITLES[kind][count != 1]}{more}[/{colour}]", soft_wrap=True
+    )
+    for entry in found[:examples]:
+        console.print(f"  {escape(told_of(kind, entry))}", soft_wrap=True)
+    if len(found) > examples > 0:
+        console.print(f"  and {len(found) - examples:,} more (all of them: --json)")
+
+
+def told_of(kind: str, entry: Any) -> str:
+    """Return one line about one entry of a finding."""
+    if isinstance(entry, str):
+        return entry
+    if kind == "unknown_labels":
+        from emosym.apps.cli.terminal import counted
+
+        close = f", nearest {entry['nearest']!r}" if entry["nearest"] else ""
+        return (
+            f"{entry['label']!r}: {counted(entry['count'], 'row')}{close}, first {entry['rows'][0]}"
+        )
+    if "members" in entry:
+        shown = [f"{row['split']}: {row['picture']}" for row in entry["members"][:3]]
+        rest = len(entry["members"]) - len(shown)
+        other = (
+            f" [labels differ: {', '.join(entry['labels'])}]" if len(entry["labels"]) > 1 else ""
+        )
+        mark = "  =  " if kind == "exact_duplicates" else "  ~  "
+        return mark.join(shown) + (f"  and {rest} more" if rest else "") + other
+    where = entry.get("where") or entry.get("split", "")
+    picture = f"{where}: {entry['picture']}" if "picture" in entry else where
+    if "format" in entry:
+        return f"{picture} is {entry['format']}"
+    return entry.get("sentence") or picture
