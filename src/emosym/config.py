@@ -28,7 +28,8 @@ class DataSection(Section):
     """Where the labelled pictures are.
 
     `part` keeps a stretch of the training split, so that two stages can see different pictures;
-    `label_fraction` keeps a share of that. Both are seeded and stratified.
+    `label_fraction` keeps a share of that. Both are seeded and stratified. `knowledge` is a file of
+    `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is.
     """
 
     source: Literal["storybook", "emoset", "folder"] = "storybook"
@@ -37,6 +38,7 @@ class DataSection(Section):
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    knowledge: Path | None = None
     workers: int = Field(2, ge=1)
 
 

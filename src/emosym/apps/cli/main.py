@@ -12,6 +12,7 @@ import typer
 
 from emosym import __version__
 from emosym.apps.cli import bank
+from emosym.apps.cli.annotate import annotate
 from emosym.apps.cli.compare import compare
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
@@ -45,6 +46,7 @@ app.command("evaluate-base")(evaluate_base)
 app.command()(report)
 app.command()(doctor)
 data.command()(storybook)
+data.command()(annotate)
 app.add_typer(data, name="data")
 app.add_typer(bank.app, name="bank")
 
