@@ -39,8 +39,9 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
-    r"\bas an? (?:ai|(?:large )?language model)\b|^\W*(?:sure|certainly|of course|absolutely|great)\b"
-    r"[,!. ]|\bhere(?:'s| is| are)\b[^.]{0,60}:|\b(?:let me know|i hope this|feel free to|"
+    r"\bas an? (?:ai|(?:large )?language model)\b|"
+    r"^\W*(?:sure|certainly|of course|absolutely|great)[,!.:]|"
+    r"\bhere(?:'s| is| are)\b[^.]{0,60}:|\b(?:let me know|i hope this|feel free to|"
     r"would you like me|is there anything else)\b|<\|?[a-z_]+\|?>",
     re.IGNORECASE,
 )

@@ -83,9 +83,9 @@ _ANY = re.compile(
 
 
 def emotion_words(text: str, labels: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the emotion words of a text, lower-case, in order, each once; also `labels` as they are.
+    """Return the emotion words of a text, lower-case, in order, each once.
 
-    The labels of a label space count too, since one may be no feeling ("neutral").
+    `labels` of a label space count too, as they are: one may be no feeling ("neutral").
     """
     plain = text.replace("_", " ")
     found = [(match.start(), match[0].lower()) for match in _ANY.finditer(plain)]

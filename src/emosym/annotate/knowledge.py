@@ -213,8 +213,8 @@ def read_knowledge(path: Path) -> Knowledge:
     names = [f.name for f in fields(Row)]
     if not isinstance(told, dict) or not set(names) <= set(table.column_names):
         raise UsageError(
-            f"{str(path)!r} is a Parquet file but not a knowledge base: write one with `emosym data "
-            "annotate`."
+            f"{str(path)!r} is a Parquet file but not a knowledge base: write one with "
+            "`emosym data annotate`."
         )
     if told.get("format") != FORMAT:
         raise UsageError(

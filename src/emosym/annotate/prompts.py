@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 
 BLIND = (
-    "Say in one or two sentences, at most 45 words, what in this picture can move a viewer: what "
-    "is shown, faces and gestures, light and colour, and how these act together. Describe only what "
-    "can be seen. Name no emotion and no mood: no word such as joy, sad, scary, calm or exciting."
+    "Say in one or two sentences, at most 45 words, what in this picture can move a viewer: "
+    "what is shown, faces and gestures, light and colour, and how these act together. "
+    "Describe only what can be seen. Name no emotion and no mood: no word such as joy, sad, "
+    "scary, calm or exciting."
 )
 AWARE = (
     "People said that this picture evokes {label}. Say in one or two sentences, at most 45 words, "
