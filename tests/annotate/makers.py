@@ -43,10 +43,12 @@ def server_plan(
 ) -> Plan:
     """A plan for a server, with short waits."""
     stop = threading.Event()
-    told: dict[str, Any] = {"back_off": QUICK, "timeout": 5.0, "retries": 3, **service}
-    ask = open_asker(Service(f"{url}/v1", "toy", **told), pace or Pace(None, None), say, stop)
+    told: dict[str, Any] = {"model": "toy", "back_off": QUICK, "timeout": 5.0, **service}
+    ask = open_asker(
+        Service(f"{url}/v1", **{"retries": 3, **told}), pace or Pace(None, None), say, stop
+    )
     writer = server_writer(ask, concurrency, stop)
-    return Plan("server", "toy", writer, lambda sample: prompt, **(plan or {}))
+    return Plan("server", told["model"], writer, lambda sample: prompt, **(plan or {}))
 
 
 def annotate(out: Path, samples: Sequence[Sample], url: str, **options: Any) -> Tally:

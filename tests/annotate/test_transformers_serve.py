@@ -1,7 +1,8 @@
 """`transformers serve` with the shipped toy base on loopback: a real model behind a real server.
 
-It takes minutes of nobody's time but half of one to start, so it is marked slow. The toy base was
-taught one question about pictures; what it answers must be what it answers in this process.
+The toy base was taught one question about pictures, and greedy decoding is the same everywhere: what
+the served model says must be, word for word, what the same weights say in this process. Marked slow:
+the server imports torch and loads the model in a process of its own, ten seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from tests.annotate.loopback import free_port
@@ -109,22 +109,26 @@ def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 @pytest.mark.slow
 def test_a_served_model_says_what_it_says_here(served: str, folder: Path, tmp_path: Path) -> None:
-    stories, pixels = storybook.draw_many(11, "test", 0, 4, 64, 1)
+    _, pixels = storybook.draw_many(11, "test", 0, 4, 64, 1)
     samples = []
     for number, array in enumerate(pixels):
         path = tmp_path / f"{number}.png"
         Image.fromarray(array).save(path)
-        samples.append(Sample(str(number), (path,), label=stories[number].label and None))
-    out = tmp_path / "kb.parquet"
-    plan = server_plan(served, prompt=STANDS_OUT, model=str(folder), structured=False, timeout=60.0)
-    tally = fill(out, samples, plan)
-    assert tally.statuses == {"ok": 4}, tally.reasons
-    assert tally.tokens_in > 4 * 16 and tally.tokens_out > 4 * 10
-    said = {row.id: row.rationale for row in read_knowledge(out).rows.values()}
+        samples.append(Sample(str(number), (path,)))
     speak, _, question = open_speaker("storybook-base", "cpu")
     here = speak([Image.fromarray(array) for array in pixels], str(question))
-    assert [said[str(number)] for number in range(4)] == here
-    assert len(set(here)) == 4 and not np.array_equal(pixels[0], pixels[1])
+    assert len(set(here)) == 4
+    for structured in (True, False):
+        out = tmp_path / f"{structured}.parquet"
+        plan = server_plan(
+            served, prompt=STANDS_OUT, model=str(folder), timeout=60.0, structured=structured
+        )
+        tally = fill(out, samples, plan)
+        assert tally.statuses == {"ok": 4}, tally.reasons
+        assert tally.tokens_in > 4 * 16 and tally.tokens_out > 4 * 10
+        said = {row.id: row.rationale for row in read_knowledge(out).rows.values()}
+        if not structured:  # the note on JSON is not there to change its words
+            assert [said[str(number)] for number in range(4)] == here
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_attributes_first_and_again(tmp_path: Path) -> None:
         (("--price-in", "1"), "--price-in and --price-out together"),
         (("--prompt", "What?"), "--prompt needs a model"),
         (("--label-aware",), "--label-aware needs a model"),
-        (("--annotator", "vlm", "--prompt", "Why {label}?"), "--label-aware and {label} go together"),
+        (("--annotator", "vlm", "--prompt", "Why {label}?"), "{label} go together"),
         (("--annotator", "vlm", "--prompt", "@absent.txt"), "there is no such file"),
         (("--annotator", "vlm", "--base", "storybok-base"), "Did you mean 'storybook-base'"),
         (("--split", "trian"), "trian"),
@@ -101,6 +101,7 @@ def test_a_missing_folder_and_a_dead_server(tmp_path: Path) -> None:
     assert not (tmp_path / "kb.parquet").exists()
 
 
+@pytest.mark.slow  # three processes that import the client, one after another
 def test_killed_twice_asks_only_for_the_rest(tmp_path: Path) -> None:
     """Kill -9 loses what is in flight and nothing else; the server counts."""
     pytest.importorskip("openai")
@@ -175,6 +176,7 @@ def test_another_variable_may_hold_the_key(tmp_path: Path) -> None:
     assert server.asked[0].headers["authorization"] == "Bearer other"
 
 
+@pytest.mark.slow  # loads torch and the shipped base in a process of its own
 def test_the_toy_base_describes_its_world(tmp_path: Path) -> None:
     from emosym.data.storybook import write_storybook
 

@@ -34,8 +34,10 @@ _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 _REFUSAL = re.compile(
     r"^\W*(?:(?:i'?m|i am) (?:really |so |very )?(?:sorry|afraid|unable|not able)|sorry\b|"
     r"i (?:can'?t|cannot|can not|won'?t|will not|do not feel comfortable)|unfortunately,? i\b|"
-    r"i apologi[sz]e|as an? (?:ai|(?:large )?language model)\b.*\b(?:cannot|can'?t|unable|not able)|"
-    r"(?:there is )?no (?:image|picture|photo) (?:was |is |has been )?(?:provided|attached|visible))",
+    r"i apologi[sz]e|"
+    r"as an? (?:ai|(?:large )?language model)\b.*\b(?:cannot|can'?t|unable|not able)|"
+    r"(?:there is )?no (?:image|picture|photo) (?:was |is |has been )?"
+    r"(?:provided|attached|visible))",
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(

@@ -127,7 +127,7 @@ def open_knowledge(path: Path) -> Iterator[Journal]:
 
 def _merge(path: Path, beside: Path, handle: int, knowledge: Knowledge) -> None:
     """Write everything into the Parquet, and only then forget the journal."""
-    if os.fstat(handle).st_size:
+    if os.fstat(handle).st_size and knowledge.rows:
         write_knowledge(path, knowledge)
     beside.unlink(missing_ok=True)
 

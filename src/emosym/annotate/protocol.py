@@ -23,7 +23,10 @@ LOSSLESS_SIDE = 256
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Which server, and how it is asked. `key` is never shown; `back_off` is in seconds."""
+    """Which server, and how it is asked. `key` is never shown; `back_off` is in seconds.
+
+    `structured` asks for JSON by a schema, until a server is found not to take one.
+    """
 
     url: str
     model: str
@@ -34,6 +37,7 @@ class Service:
     max_tokens: int = 200
     max_side: int = 768
     temperature: float | None = None
+    structured: bool = True
     seed: int = 0
 
 

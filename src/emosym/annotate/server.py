@@ -1,8 +1,8 @@
 """Rationales from any server that speaks OpenAI's chat protocol, over images as data URLs.
 
-The client is OpenAI's own (extra `annotate`): it knows the protocol, its timeouts and its error
-kinds, on either of the HTTP libraries that come with different Pythons. Its retries are off, since
-they know neither our limits nor a seed: retries, pace and the reading of answers are here.
+The client is OpenAI's own (extra `annotate`): servers of this protocol are made to work with it,
+and it knows timeouts and kinds of error. Its retries are off, since they know neither our limits
+nor a seed: retries, pace and the reading of answers are here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Conversation:
     pace: Pace
     say: Callable[[str], None]
     stop: threading.Event
-    structured: bool = True
+    structured: bool
     limit: str = "max_tokens"
     plain_because: str | None = None
     answered: int = 0
@@ -87,7 +87,7 @@ def open_asker(
     client = openai.OpenAI(
         base_url=url, api_key=service.key or NO_KEY, timeout=service.timeout, max_retries=0
     )
-    talk = Conversation(openai, client, service, pace, say, stop)
+    talk = Conversation(openai, client, service, pace, say, stop, service.structured)
 
     def ask(index: int, picture: Image.Image, prompt: str) -> Outcome:
         shown = picture_url(picture, service.max_side)

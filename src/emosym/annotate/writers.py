@@ -19,6 +19,7 @@ from emosym.annotate.prompts import reminder
 from emosym.data.images import ImageSource, load_image
 from emosym.errors import EmoSymError, UsageError
 
+GRACE_SECONDS = 5.0
 Speak = Callable[[Sequence[Image.Image], str], list[str]]
 
 
@@ -113,14 +114,15 @@ def server_writer(
 ) -> Writer:
     """Return a writer that asks about `concurrency` pictures at once, in no fixed order.
 
-    At most that many are open at any time. An error of `ask` ends the run: `stop` is set, and the
-    error raised here. The threads do not keep a process alive.
+    At most that many are open at any time. An error of `ask` ends the run: `stop` is set, answers
+    that are on their way are waited for a few seconds, and the error is raised here. The threads
+    do not keep a process alive.
     """
 
     def serve(
         todo: queue.Queue[Job | None], done: queue.Queue[Result | EmoSymError | None]
     ) -> None:
-        while (job := todo.get()) is not None and not stop.is_set():
+        while (job := todo.get()) is not None:
             found: Result | EmoSymError | None = None  # stays None only for a bug of ours
             try:
                 picture = _open(job)
@@ -141,6 +143,7 @@ def server_writer(
             for i in range(concurrency)
         ]
         left, open_jobs = iter(jobs), 0
+        trouble: EmoSymError | None = None
         for thread in threads:
             thread.start()
         try:
@@ -148,19 +151,27 @@ def server_writer(
                 todo.put(job)
                 open_jobs += 1
             while open_jobs:
-                result = done.get()
+                try:
+                    result = done.get(timeout=GRACE_SECONDS if trouble else None)
+                except queue.Empty:
+                    break
+                open_jobs -= 1
                 if result is None:
                     raise RuntimeError("a thread of the annotator died; its traceback is above")
                 if isinstance(result, EmoSymError):
-                    raise result
-                open_jobs -= 1
-                for job in islice(left, 1):
-                    todo.put(job)
-                    open_jobs += 1
+                    trouble = trouble or result
+                    stop.set()
+                    continue
+                if trouble is None:
+                    for job in islice(left, 1):
+                        todo.put(job)
+                        open_jobs += 1
                 yield result
         finally:
             stop.set()
             for _ in threads:
                 todo.put(None)
+        if trouble is not None:
+            raise trouble
 
     return write

@@ -63,6 +63,7 @@ def annotate(
     max_tokens: Annotated[int, typer.Option(min=16, help="server: of one answer.")] = 200,
     max_side: Annotated[int, typer.Option(min=32, help="server: longest side sent.")] = 768,
     temperature: Annotated[float | None, typer.Option(help="server: else its own.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="server: ask for text, no JSON.")] = False,
     price_in: Annotated[float | None, typer.Option(min=0, help="Per million tokens in.")] = None,
     price_out: Annotated[float | None, typer.Option(min=0, help="Per million tokens out.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the waiting times after an error.")] = 0,
@@ -101,6 +102,7 @@ def annotate(
             max_tokens=max_tokens,
             max_side=max_side,
             temperature=temperature,
+            structured=not plain,
             seed=seed,
         )
         plan = plans.plan_server(service, concurrency, rpm, tpm, template, blind, label_space, say)
