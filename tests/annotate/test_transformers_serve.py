@@ -1,8 +1,8 @@
 """`transformers serve` with the shipped toy base on loopback: a real model behind a real server.
 
-The toy base was taught one question about pictures, and greedy decoding is the same everywhere: what
-the served model says must be, word for word, what the same weights say in this process. Marked slow:
-the server imports torch and loads the model in a process of its own, ten seconds.
+The toy base was taught one question about pictures, and greedy decoding is the same everywhere:
+what the served model says must be, word for word, what the same weights say in this process.
+Marked slow: the server imports torch and loads the model in a process of its own, ten seconds.
 """
 
 from __future__ import annotations
