@@ -95,7 +95,9 @@ def test_emotion_words_and_nonsense_get_one_more_chance(tmp_path: Path) -> None:
         assert "sad" in reasons(out)
         assert annotate(out, samples, server.url).todo == 0
         tally = annotate(out, samples, server.url, plan={"retry_failed": True})
-        assert (tally.todo, tally.failed_before) == (2, 2)
+        assert (tally.todo, tally.failed_before, tally.tokens_in) == (2, 2, 400)
+    spent = {row.id: row.tokens_in for row in read_knowledge(out).rows.values()}
+    assert spent == {"p000": 200, "p001": 200, "p002": 400, "p003": 400}
 
 
 def test_refusals_are_kept_and_not_repeated(tmp_path: Path) -> None:

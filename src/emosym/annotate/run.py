@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -86,6 +86,7 @@ def fill(
         _check_same_author(out, journal.knowledge, plan)
         jobs = list(islice(_missing(samples, journal.knowledge, plan, tally, progress), plan.limit))
         tally.todo = len(jobs)
+        progress(tally)
         if plan.keep_prompts:
             for prompt in dict.fromkeys(job.prompt for job in jobs):
                 journal.name_prompt(prompt_version(prompt), prompt)
@@ -94,7 +95,7 @@ def fill(
             row = _row(job, outcome, plan)
             _count(tally, row, outcome)
             if row.status != "failed":
-                kept.append(row)
+                kept.append(_with_earlier(row, journal.knowledge.rows.get(row.key)))
             if len(kept) >= plan.kept_at_once:
                 _keep(journal, kept)
             progress(tally)
@@ -166,6 +167,24 @@ def _row(job: Job, outcome: Outcome, plan: Plan) -> Row:
         cost=cost,
         created=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
     )
+
+
+def _with_earlier(row: Row, earlier: Row | None) -> Row:
+    """Add what was spent on the same picture before: the file's sums are what it has cost."""
+    if earlier is None:
+        return row
+
+    cost = row.cost if earlier.cost is None else earlier.cost + (row.cost or 0.0)
+    return replace(
+        row,
+        tokens_in=_sum(earlier.tokens_in, row.tokens_in),
+        tokens_out=_sum(earlier.tokens_out, row.tokens_out),
+        cost=cost,
+    )
+
+
+def _sum(before: int | None, now: int | None) -> int | None:
+    return now if before is None else before + (now or 0)
 
 
 def _count(tally: Tally, row: Row, outcome: Outcome) -> None:

@@ -12,6 +12,30 @@ import typer
 from emosym.errors import UsageError
 
 KEY_ENV = "EMOSYM_API_KEY"
+Source = Annotated[
+    str | None, typer.Option(help="emoset, folder or storybook; else by what is there.")
+]
+Split = Annotated[
+    list[str] | None, typer.Option(help="Only this split; may be given several times.")
+]
+Prompt = Annotated[
+    str | None, typer.Option(help="Ask this; {label} is the label, @FILE reads a file.")
+]
+Url = Annotated[str | None, typer.Option(help="server: such as http://host:8000/v1.")]
+ModelName = Annotated[str | None, typer.Option(help="server: the model to ask.")]
+KeyEnv = Annotated[str, typer.Option(help="server: the environment variable that holds the key.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=256, help="server: at once.")]
+Rpm = Annotated[float | None, typer.Option(min=0.1, help="server: requests a minute.")]
+Tpm = Annotated[float | None, typer.Option(min=1, help="server: tokens a minute.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="server: seconds a request.")]
+Retries = Annotated[int, typer.Option(min=0, max=20, help="server: of one request.")]
+MaxTokens = Annotated[int, typer.Option(min=16, help="server: of one answer.")]
+MaxSide = Annotated[int, typer.Option(min=32, help="server: longest side sent.")]
+Temperature = Annotated[float | None, typer.Option(help="server: else its own.")]
+Plain = Annotated[bool, typer.Option("--plain", help="server: ask for text, no JSON.")]
+PriceIn = Annotated[float | None, typer.Option(min=0, help="Per million tokens in.")]
+PriceOut = Annotated[float | None, typer.Option(min=0, help="Per million tokens out.")]
+Seed = Annotated[int, typer.Option(help="Decides the waiting times after an error.")]
 
 
 class Annotator(str, Enum):
@@ -30,19 +54,13 @@ def annotate(
     out: Annotated[Path, typer.Option("--out", "-o", help="The knowledge base.")] = Path(
         "knowledge.parquet"
     ),
-    source: Annotated[
-        str | None, typer.Option(help="emoset, folder or storybook; else by what is there.")
-    ] = None,
-    split: Annotated[
-        list[str] | None, typer.Option(help="Only this split; may be given several times.")
-    ] = None,
+    source: Source = None,
+    split: Split = None,
     label_space: Annotated[str, typer.Option(help="The data set's labels.")] = "mikels8",
     label_aware: Annotated[
         bool, typer.Option("--label-aware", help="Tell the model the label (an ablation).")
     ] = False,
-    prompt: Annotated[
-        str | None, typer.Option(help="Ask this; {label} is the label, @FILE reads a file.")
-    ] = None,
+    prompt: Prompt = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again where no rationale came.")
     ] = False,
@@ -50,23 +68,21 @@ def annotate(
     base: Annotated[str, typer.Option(help="vlm: a preset or a base folder.")] = "storybook-base",
     device: Annotated[str, typer.Option(help="vlm: auto, cuda, mps or cpu.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="vlm: pictures at once.")] = 32,
-    url: Annotated[str | None, typer.Option(help="server: such as http://host:8000/v1.")] = None,
-    model_name: Annotated[str | None, typer.Option(help="server: the model to ask.")] = None,
-    key_env: Annotated[
-        str, typer.Option(help="server: the environment variable that holds the key.")
-    ] = KEY_ENV,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="server: at once.")] = 8,
-    rpm: Annotated[float | None, typer.Option(min=0.1, help="server: requests a minute.")] = None,
-    tpm: Annotated[float | None, typer.Option(min=1, help="server: tokens a minute.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="server: seconds a request.")] = 120.0,
-    retries: Annotated[int, typer.Option(min=0, max=20, help="server: of one request.")] = 5,
-    max_tokens: Annotated[int, typer.Option(min=16, help="server: of one answer.")] = 200,
-    max_side: Annotated[int, typer.Option(min=32, help="server: longest side sent.")] = 768,
-    temperature: Annotated[float | None, typer.Option(help="server: else its own.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="server: ask for text, no JSON.")] = False,
-    price_in: Annotated[float | None, typer.Option(min=0, help="Per million tokens in.")] = None,
-    price_out: Annotated[float | None, typer.Option(min=0, help="Per million tokens out.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the waiting times after an error.")] = 0,
+    url: Url = None,
+    model_name: ModelName = None,
+    key_env: KeyEnv = KEY_ENV,
+    concurrency: Concurrency = 8,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    timeout: Timeout = 120.0,
+    retries: Retries = 5,
+    max_tokens: MaxTokens = 200,
+    max_side: MaxSide = 768,
+    temperature: Temperature = None,
+    plain: Plain = False,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    seed: Seed = 0,
 ) -> None:
     """Write down for every picture what in it moves a viewer, once, for `train` to learn from.
 
