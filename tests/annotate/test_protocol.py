@@ -41,7 +41,17 @@ def test_addresses(given: str, base: str) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["host:8000", "ftp://host/v1", "http://", "http://me:secret@host/v1", "http://h/v1?k=1"],
+    [
+        "host:8000",
+        "ftp://host/v1",
+        "http://",
+        "http://me:secret@host/v1",
+        "http://h/v1?k=1",
+        "http://host:99999999",
+        "http://host:x",
+        "http://[::1/v1",
+        "http://host:0",
+    ],
 )
 def test_addresses_that_are_none(given: str) -> None:
     with pytest.raises(UsageError, match="--url") as caught:

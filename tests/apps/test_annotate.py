@@ -17,6 +17,7 @@ from tests.annotate.makers import pictures
 from emosym.annotate.knowledge import journal_path, read_knowledge
 from emosym.annotate.run import Tally
 from emosym.apps.cli.annotate_show import open_splits, progress_words
+from emosym.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-very-secret"
@@ -55,7 +56,7 @@ def test_attributes_first_and_again(tmp_path: Path) -> None:
     [
         (("--annotator", "server"), "--annotator server needs --url"),
         (("--annotator", "server", "--url", "http://127.0.0.1:1"), "needs --model-name"),
-        (("--annotator", "server", "--url", "host", "--model-name", "m"), "must begin with http"),
+        (("--annotator", "server", "--url", "host", "--model-name", "m"), "must look like http://"),
         (("--annotator", "server", "--url", "http://127.0.0.1:1", "--model-name", "m",
           "--key-env", "sk-123"), "takes the name of an environment variable"),
         (("--out", "kb.csv"), "must end in .parquet"),
@@ -160,6 +161,53 @@ def test_the_key_is_never_shown(tmp_path: Path) -> None:
     assert "key is missing or wrong" in done.stderr and "***" in done.stderr
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes()
+
+
+def test_an_interrupt_keeps_what_was_answered(tmp_path: Path) -> None:
+    """Ctrl-C ends at once, though a request is still open, and merges."""
+    pytest.importorskip("openai")
+    pictures(tmp_path / "in", 8)
+    out = tmp_path / "kb.parquet"
+    words = (tmp_path / "in", "--annotator", "server", "--model-name", "toy", "--out", out)
+
+    def script(asked: Asked) -> Answer:
+        if asked.number >= 4:
+            time.sleep(20)
+        return rationale(asked)
+
+    with (
+        loopback(script) as server,
+        subprocess.Popen(
+            command(*words, "--url", server.url, "--concurrency", "1"),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        for _ in range(3000):
+            if len(server.asked) >= 5 or process.poll() is not None:
+                break
+            time.sleep(0.01)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        told, errors = process.communicate(timeout=15)
+        assert time.monotonic() - began < 10
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert re.search(r"written\s+4\b", told)
+    assert len(read_knowledge(out).rows) == 4 and not journal_path(out).exists()
+
+
+def test_odd_keys_are_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from emosym.apps.cli.annotate_plans import read_key
+
+    monkeypatch.setenv("MY_KEY", " sk-1 ")
+    assert read_key("MY_KEY") == "sk-1" and read_key("NOT_SET_AT_ALL") is None
+    for odd in ("sk-1\nsk-2", "sk 1", "sk-é"):
+        monkeypatch.setenv("MY_KEY", odd)
+        with pytest.raises(UsageError, match="MY_KEY holds is no key") as caught:
+            read_key("MY_KEY")
+        assert "sk" not in str(caught.value)
 
 
 def test_another_variable_may_hold_the_key(tmp_path: Path) -> None:

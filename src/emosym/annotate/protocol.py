@@ -57,9 +57,13 @@ def base_url(url: str) -> str:
     Raises:
         UsageError: when it is no http(s) address, or carries a password.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--url must begin with http:// or https://, got {url!r}.")
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        whole = False
+    if not whole:
+        raise UsageError("--url must look like http://host:8000 or https://host/v1.")
     if parts.username or parts.password or parts.query:
         raise UsageError("--url must hold no user, password or query: give the key by --key-env.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"

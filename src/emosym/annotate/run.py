@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import islice
@@ -65,7 +65,7 @@ class Tally:
 
 def fill(
     out: Path,
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     plan: Plan,
     progress: Callable[[Tally], None] = lambda tally: None,
     tally: Tally | None = None,
@@ -123,7 +123,7 @@ def _check_same_author(out: Path, knowledge: Knowledge, plan: Plan) -> None:
 
 
 def _missing(
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     knowledge: Knowledge,
     plan: Plan,
     tally: Tally,

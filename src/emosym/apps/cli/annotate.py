@@ -99,7 +99,7 @@ def annotate(
     check_output(out)
     template = plans.read_template(prompt, label_aware, annotator is Annotator.attributes)
     prices = read_prices(price_in, price_out)
-    samples = open_splits(source, root, split or [], label_space)
+    parts = open_splits(source, root, split or [], label_space)
     blind = not label_aware
     if annotator is Annotator.attributes:
         plan = plans.plan_attributes()
@@ -123,7 +123,7 @@ def annotate(
         )
         plan = plans.plan_server(service, concurrency, rpm, tpm, template, blind, label_space, say)
     plan = replace(plan, prices=prices, retry_failed=retry_failed, limit=limit)
-    run_shown(out, samples, plan)
+    run_shown(out, parts, plan)
 
 
 def read_prices(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:

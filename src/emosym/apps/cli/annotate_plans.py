@@ -175,4 +175,7 @@ def read_key(variable: str) -> str | None:
             "--key-env takes the name of an environment variable, such as EMOSYM_API_KEY, and not "
             "a key: what is on a command line can be read by others."
         )
-    return os.environ.get(variable, "").strip() or None
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise UsageError(f"What {variable} holds is no key: it has spaces or odd characters in it.")
+    return key or None

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from emosym.annotate.run import Plan, Tally
-    from emosym.types import Sample
+    from emosym.data.emoset import Dataset
 
 log = logging.getLogger(__name__)
 LOG_SECONDS = 15.0
@@ -36,10 +37,8 @@ def say(sentence: str) -> None:
     log.warning(sentence)
 
 
-def open_splits(
-    source: str | None, root: Path, splits: Sequence[str], space: str
-) -> Sequence[Sample]:
-    """Open the splits of a data set, all of them where none is named, as one sequence.
+def open_splits(source: str | None, root: Path, splits: Sequence[str], space: str) -> list[Dataset]:
+    """Open the splits of a data set, all of them where none is named.
 
     Without a source it is EmoSet's layout where the folder holds split files, else a folder.
 
@@ -55,29 +54,10 @@ def open_splits(
     if kind == "folder":
         divided = [name for name in DEFAULT_FRACTIONS if (root / name).is_dir()]
         found = divided or [ALL]
-    return Joined([open_dataset(kind, root, name, space) for name in splits or found or ["train"]])
+    return [open_dataset(kind, root, name, space) for name in splits or found or ["train"]]
 
 
-class Joined(Sequence["Sample"]):
-    """Several data sets, one after another; nothing is read before it is asked for."""
-
-    def __init__(self, parts: Sequence[Sequence[Sample]]) -> None:
-        self.parts = parts
-
-    def __len__(self) -> int:
-        """Return the number of samples of all parts."""
-        return sum(len(part) for part in self.parts)
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        """Return one sample."""
-        for part in self.parts:
-            if index < len(part):
-                return part[index]
-            index -= len(part)
-        raise IndexError(index)
-
-
-def run_shown(out: Path, samples: Sequence[Sample], plan: Plan) -> None:
+def run_shown(out: Path, parts: Sequence[Dataset], plan: Plan) -> None:
     """Fill a knowledge base under a progress bar, then print what came of it.
 
     Exits with 1 when pictures were asked about and not one rationale came.
@@ -89,16 +69,15 @@ def run_shown(out: Path, samples: Sequence[Sample], plan: Plan) -> None:
     tally, began = Tally(), time.monotonic()
     console = Console(highlight=False)
     try:
-        with annotating_bar(len(samples)) as progress:
-            fill(out, samples, plan, progress, tally)
+        with annotating_bar(sum(map(len, parts))) as progress:
+            fill(out, chain.from_iterable(parts), plan, progress, tally)
     except (EmoSymError, KeyboardInterrupt):
         if tally.done:
             console.print(result_table(tally, plan, time.monotonic() - began))
         raise
     console.print(result_table(tally, plan, time.monotonic() - began))
-    failed = tally.failed_before + sum(tally.statuses.values()) - tally.statuses["ok"]
-    if tally.failed_before and plan.retry_failed:
-        failed -= tally.failed_before
+    failed = tally.done - tally.statuses["ok"] - tally.statuses["failed"]
+    failed += 0 if plan.retry_failed else tally.failed_before
     if failed:
         console.print(f"{failed:,} without a rationale; --retry-failed asks about them again.")
     console.print(f"Wrote {out}." if tally.done else f"Nothing to do: {out}.", soft_wrap=True)
