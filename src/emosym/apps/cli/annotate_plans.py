@@ -62,24 +62,26 @@ def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
 
     The name holds eight digits of the base's checksums: other weights are another model.
     """
+    from emosym.models.presets import BASE_FILE, resolve_base
+
+    base = resolve_base(base_name)  # before the libraries that take seconds to import
+    size = base.image_size
+    if size is None:
+        raise UsageError(
+            f"--base {base_name} keeps its pictures' shapes, and is not spoken to yet."
+        )
+
     import numpy as np
 
     from emosym.data.images import square
     from emosym.device import best_device
     from emosym.files import sha256_of
     from emosym.models.checkpoint import load_backbone
-    from emosym.models.presets import BASE_FILE, resolve_base
     from emosym.models.tokenizer import load_tokenizer
     from emosym.training.base_reader import STANDS_OUT, describe
 
-    base = resolve_base(base_name)
     model: Any = load_backbone(base).to(best_device(device))
     tokenizer = load_tokenizer(Path(base.reader))
-    size = base.image_size
-    if size is None:
-        raise UsageError(
-            f"--base {base_name} keeps its pictures' shapes, and is not spoken to yet."
-        )
 
     def speak(images: Sequence[Image.Image], prompt: str) -> list[str]:
         pictures = np.stack([np.asarray(square(image, size)) for image in images])
