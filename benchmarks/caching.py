@@ -22,11 +22,13 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
 from emosym.models.adapters import train_adapter
+from emosym.models.prefix import Prefix, prefill, vision_features
 from emosym.models.reading import ADAPTER, Reader, prepare_inputs
-from emosym.models.reasoner import Prefix, prefill, think, vision_features
+from emosym.models.reasoner import think
 from emosym.models.vision import BatchedVisionAttention
-from emosym.training.feed import label_targets, picture_feed, store_prefixes
+from emosym.training.feed import label_targets, picture_feed
 from emosym.training.losses import label_loss
+from emosym.training.prefix_store import store_prefixes
 from emosym.types import Sample
 
 RECOMPUTED = "from pictures each step"
@@ -63,7 +65,7 @@ def measure_steps(reader: Reader, batch: int, repeats: int, bf16: bool) -> None:
     kind = "bf16" if bf16 else "fp32"
 
     def from_pixels() -> Prefix:
-        return prefill(reasoner, prepare_inputs(reader, images))
+        return prefill(reasoner.backbone, prepare_inputs(reader, images))
 
     reasoner.requires_grad_(False)
     train_adapter(reasoner.backbone, ADAPTER, True)
@@ -116,7 +118,7 @@ def measure_vision(reader: Reader, batch: int, repeats: int) -> None:
 
     def features(which: nn.Module) -> torch.Tensor:
         with torch.no_grad():
-            return vision_features(which, inputs)  # type: ignore[arg-type]
+            return vision_features(which.backbone, inputs)  # type: ignore[arg-type]
 
     gap = float((features(reader.reasoner) - features(looped.reasoner)).abs().max())
     seconds = interleaved(

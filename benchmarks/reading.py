@@ -14,8 +14,9 @@ from transformers import DynamicCache
 
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
+from emosym.models.prefix import Prefix, prefill
 from emosym.models.reading import Reader, prepare_inputs
-from emosym.models.reasoner import Prefix, Thought, prefill, say, think
+from emosym.models.reasoner import Thought, say, think
 
 CHAIN = 64
 NEVER = -1  # as an end token: nothing stops a spoken answer before its length
@@ -45,16 +46,16 @@ def measure(reader: Reader, batch: int, repeats: int, chain: int) -> None:
     word = round(sum(len(ids) for ids in words) / len(words)) + 1  # and the end of the turn
 
     def understand() -> torch.Tensor:
-        thought = think(reasoner, prefill(reasoner, inputs))
+        thought = think(reasoner, prefill(reasoner.backbone, inputs))
         return reasoner.logits(thought.emotion_latent, reader.space).softmax(-1)
 
     def speak(tokens: int) -> list[list[int]]:
-        state = speaker(prefill(reasoner, inputs))
+        state = speaker(prefill(reasoner.backbone, inputs))
         return say(reasoner, state, reader.start_token, NEVER, max_new_tokens=tokens)
 
     seconds = interleaved(
         {
-            PREFILL: lambda: prefill(reasoner, inputs),
+            PREFILL: lambda: prefill(reasoner.backbone, inputs),
             UNDERSTANDING: understand,
             f"writing the label word ({word} tokens)": lambda: speak(word),
             f"a chain of {chain} tokens, then the word": lambda: speak(chain + word),

@@ -91,7 +91,8 @@ def tiny_checkpoint(
 
     from emosym.emotions import MIKELS8
     from emosym.models.adapters import add_adapter, lora_config, train_adapter
-    from emosym.models.checkpoint import new_model, save_checkpoint
+    from emosym.models.checkpoint import save_checkpoint
+    from emosym.models.emosym_model import new_model
     from emosym.models.gaussians import fit_domain, fit_emotion_space
     from emosym.models.reading import ADAPTER, domain_features, encode_pictures
 
@@ -116,4 +117,15 @@ def tiny_checkpoint(
     )
     folder = tmp_path_factory.mktemp("tiny-checkpoint") / "checkpoint"
     save_checkpoint(model, folder, card="# A tiny model\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for EMOSYM_MODELS: every preset's reader and painter, tiny, with random weights."""
+    from scripts.make_random_snapshot import make_snapshot
+
+    folder = tmp_path_factory.mktemp("tiny-models")
+    for preset in ("emosym-2b", "qwen2.5-vl-3b", "qwen3-vl-2b", "internvl3-1b", "emosym-2b-xl"):
+        make_snapshot(preset, folder, tiny=True)
     return folder

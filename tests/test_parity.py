@@ -14,12 +14,14 @@ import torch
 from emosym.config import AlignRecipe, RlRecipe, load_recipe
 from emosym.data import storybook
 from emosym.emotions import MIKELS8
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reasoner import think
 from emosym.rewards.labels import LABEL_REWARDS
 from emosym.training import align, rl
-from emosym.training.feed import Feed, label_targets, picture_feed, read_all, store_prefixes
+from emosym.training.feed import Feed, label_targets, picture_feed, read_all
 from emosym.training.joint import refresh_space
+from emosym.training.prefix_store import store_prefixes
 from emosym.types import Sample
 
 SOURCE = Path(__file__).parent.parent / "src" / "emosym"

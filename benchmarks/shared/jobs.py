@@ -24,8 +24,8 @@ from emosym.config import AlignRecipe, JointRecipe, Recipe, load_recipe
 from emosym.data import storybook
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
-from emosym.models import reasoner as reasoning
-from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models import prefix as prefixes
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import resolve_base
 from emosym.models.speed import LEAVE_OUT, MEASURES
 from emosym.models.tokenizer import load_tokenizer
@@ -241,17 +241,17 @@ JOBS: dict[str, Callable[[Corpus, Collection[str]], None]] = {
 def library_positions() -> Iterator[None]:
     """Within the block rotary positions are computed as the libraries do: for every row, always."""
     with (
-        patch.object(reasoning, "rotary_positions", positions_of_every_row),
+        patch.object(prefixes, "rotary_positions", positions_of_every_row),
         patch.object(base_reader, "reader_loss", library_reader_loss),
     ):
         yield
 
 
 def positions_of_every_row(
-    reasoner: reasoning.EmotionReasoner, inputs: Mapping[str, torch.Tensor]
+    backbone: torch.nn.Module, inputs: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
     """Return position ids (3, B, P) from the library's loop over rows."""
-    model: Any = reasoner.backbone.model
+    model: Any = backbone.model
     names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "attention_mask")
     positions: torch.Tensor = model.get_rope_index(**{name: inputs[name] for name in names})[0]
     return positions

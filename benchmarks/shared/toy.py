@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import WEIGHTS
 
 BASE = "storybook-base"

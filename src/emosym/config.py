@@ -46,7 +46,8 @@ class OptimSection(Section):
     """How long and how fast.
 
     `muon_lr` switches Muon on for matrices (toy sizes); `bf16` unset means: measured on a CPU, on
-    elsewhere.
+    elsewhere. `gradient_checkpointing` computes each decoder layer again in the backward pass,
+    which takes a third more time and little memory.
     """
 
     steps: int = Field(300, ge=0)
@@ -60,14 +61,19 @@ class OptimSection(Section):
     checkpoint_every: int = Field(100, ge=1)
     log_every: int = Field(10, ge=1)
     bf16: bool | None = None
+    gradient_checkpointing: bool = False
 
 
 class LoraSection(Section):
-    """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only."""
+    """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only.
+
+    `four_bit` keeps the frozen weights below it in 4 bits (QLoRA; needs the extra `4bit`).
+    """
 
     r: int = Field(8, ge=0)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
+    four_bit: bool = False
 
 
 class LatentSection(Section):
@@ -129,9 +135,16 @@ class BaseRecipe(Section):
 
 
 class AlignRecipe(Recipe):
-    """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1)."""
+    """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1).
+
+    `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
+    `max_pixels` bounds what a picture may cost.
+    """
 
     stage: Literal["align"]
+    reader: str | None = None
+    painter: str | None = None
+    max_pixels: int | None = Field(None, ge=28 * 28)
     latents: LatentSection = LatentSection()
     lora: LoraSection = LoraSection()
     rationale: Literal["label_blind", "label_aware", "shuffled", "none"] = "label_blind"

@@ -72,12 +72,16 @@ class UnderstandingOutput:
 
 @dataclass(frozen=True, slots=True)
 class GenerationOutput:
-    """One painting with the reading of itself by the same model, and how it was asked for."""
+    """One painting with the reading of itself by the same model, and how it was asked for.
+
+    `withheld` says that the painter's safety checker flagged it: then the image is black.
+    """
 
     image: Image.Image
     reading: UnderstandingOutput
     request: Mapping[str, Any]
     seed: int
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)

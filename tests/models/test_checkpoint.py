@@ -15,16 +15,15 @@ import torch
 from emosym.errors import EmoSymError, UsageError
 from emosym.models import checkpoint as module
 from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
+from emosym.models.backbone import load_backbone
 from emosym.models.checkpoint import (
-    EmoSymModel,
     describe_checkpoint,
     is_checkpoint,
-    load_backbone,
     load_checkpoint,
-    new_model,
     save_checkpoint,
     trained_parts,
 )
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter import encode_prompts
 from emosym.models.presets import resolve_base
 from emosym.models.reading import ADAPTER, encode_pictures, prefill_features

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from emosym.models.checkpoint import load_checkpoint
+from emosym.models.prefix import prefill, vision_features
 from emosym.models.reading import (
     TEMPLATES,
     Reader,
@@ -21,7 +22,6 @@ from emosym.models.reading import (
     prepare_inputs,
     prompt_tokens,
 )
-from emosym.models.reasoner import prefill, vision_features
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +75,12 @@ def test_features_kept_equal_features_now(reader: Reader, tiny_pictures) -> None
     kept = encode_pictures(reader, tiny_pictures.pictures[:5], batch_size=2)
     assert kept.shape == (5, 16, 96) and kept.dtype == torch.float32
     inputs = prepare_inputs(reader, pictures(tiny_pictures, 5))
-    now = vision_features(reader.reasoner, inputs)
+    now = vision_features(reader.reasoner.backbone, inputs)
     torch.testing.assert_close(kept, now, atol=1e-5, rtol=1e-4)
     text = feature_inputs(reader, kept)
     for name, value in text.items():
         assert torch.equal(value, inputs[name]), name
-    one, other = prefill_features(reader, kept), prefill(reader.reasoner, inputs)
+    one, other = prefill_features(reader, kept), prefill(reader.reasoner.backbone, inputs)
     for a, b in zip(one.keys + one.values, other.keys + other.values, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 

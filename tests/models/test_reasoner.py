@@ -12,17 +12,9 @@ from torch import nn
 from transformers import Qwen2VLImageProcessorPil
 
 from emosym.models.adapters import add_adapter, lora_config, train_adapter
+from emosym.models.prefix import Prefix, prefill, rotary_positions, vision_features
 from emosym.models.reading import ADAPTER, TEMPLATES, Reader, prepare_inputs
-from emosym.models.reasoner import (
-    EmotionReasoner,
-    Prefix,
-    prefill,
-    rotary_positions,
-    say,
-    say_loss,
-    think,
-    vision_features,
-)
+from emosym.models.reasoner import EmotionReasoner, say, say_loss, think
 from emosym.models.tokenizer import train_tokenizer
 from emosym.models.toy import TOY_PATCH, build_toy_reader
 from emosym.models.vision import batch_vision_attention
@@ -67,11 +59,11 @@ def whole_forward(
 ) -> torch.Tensor:
     """Hidden states of embeddings `rest` (T, H) after a picture: one call, no cache."""
     inputs = prepare_inputs(reader, [image])
-    features = vision_features(reasoner, inputs)[0]  # (T, H)
+    features = vision_features(reasoner.backbone, inputs)[0]  # (T, H)
     ids = inputs["input_ids"]
     embeds = reasoner.backbone.get_input_embeddings()(ids).clone()
     embeds[inputs["mm_token_type_ids"].bool()] = features
-    positions = rotary_positions(reasoner, inputs)  # (3, 1, P)
+    positions = rotary_positions(reasoner.backbone, inputs)  # (3, 1, P)
     following = positions.max() + 1 + torch.arange(len(rest))
     positions = torch.cat([positions, following.expand(3, 1, -1)], dim=2)
     hidden = reasoner.language_model(
@@ -86,7 +78,7 @@ def whole_forward(
 def test_two_calls_equal_one_forward(plain: EmotionReasoner, reader: Reader) -> None:
     tokens = plain.latent_tokens
     for image in images(*MIXED):
-        thought = think(plain, prefill(plain, prepare_inputs(reader, [image])))
+        thought = think(plain, prefill(plain.backbone, prepare_inputs(reader, [image])))
         rest = torch.cat([tokens.context_embeds, tokens.emotion_embed])
         whole = whole_forward(plain, reader, image, rest)
         torch.testing.assert_close(thought.context_latents[0], whole[:K], atol=2e-5, rtol=1e-4)
@@ -97,7 +89,7 @@ def test_two_calls_equal_one_forward(plain: EmotionReasoner, reader: Reader) -> 
 def test_recurrent_steps_equal_one_forward_with_the_fed_embeddings(reader: Reader) -> None:
     reasoner, tokens = reader.reasoner, reader.tokens
     image = images((64, 96))[0]
-    thought = think(reasoner, prefill(reasoner, prepare_inputs(reader, [image])))
+    thought = think(reasoner, prefill(reasoner.backbone, prepare_inputs(reader, [image])))
     z = thought.context_latents[0]
     assert torch.equal(thought.context_latents, thought.context_means)
     fed = tokens.context_embeds.clone()
@@ -115,7 +107,7 @@ def test_say_loss_equals_the_library_loss_of_the_whole_sequence(
     image = images((64, 64))[0]
     said = torch.tensor([[40, 50, 60, 70]])
     labels = torch.tensor([[40, 50, 60, -100]])
-    thought = think(plain, prefill(plain, prepare_inputs(reader, [image])))
+    thought = think(plain, prefill(plain.backbone, prepare_inputs(reader, [image])))
     start = reader.start_token
     loss = say_loss(plain, thought, said, labels, torch.tensor([False]), start)
     tokens = plain.latent_tokens
@@ -137,12 +129,12 @@ def test_a_batch_reads_and_says_like_its_single_pictures(
     if sides is MIXED:
         assert len(set(lengths.tolist())) == 3
         assert inputs["attention_mask"][0, 0] == 0  # the padding is on the left
-    together = think(reasoner, prefill(reasoner, inputs))
+    together = think(reasoner, prefill(reasoner.backbone, inputs))
     gists = torch.tensor([True, False, True])
     said = say(reasoner, together, reader.start_token, reader.end_token, 6)
     words = torch.tensor([[40, 41, 42], [43, 44, 45], [46, 47, 48]])
     for i, picture in enumerate(pictures):
-        single = prefill(reasoner, prepare_inputs(reader, [picture]))
+        single = prefill(reasoner.backbone, prepare_inputs(reader, [picture]))
         thought = think(reasoner, single)
         assert single.next_position[0] == together.next_position[i] - K - 1
         for name in ("context_latents", "emotion_latent"):
@@ -153,8 +145,8 @@ def test_a_batch_reads_and_says_like_its_single_pictures(
         # the loss of row i alone, from the batch and from the single picture
         labels = torch.full((3, 3), -100)
         labels[i] = words[i]
-        batch = think(reasoner, prefill(reasoner, inputs))
-        one = think(reasoner, prefill(reasoner, prepare_inputs(reader, [picture])))
+        batch = think(reasoner, prefill(reasoner.backbone, inputs))
+        one = think(reasoner, prefill(reasoner.backbone, prepare_inputs(reader, [picture])))
         args = (gists[i : i + 1], reader.start_token)
         torch.testing.assert_close(
             say_loss(reasoner, batch, words, labels, gists, reader.start_token),
@@ -170,14 +162,14 @@ def test_features_computed_before_give_the_same_prefix_without_the_vision_tower(
 ) -> None:
     reasoner = reader.reasoner
     inputs = prepare_inputs(reader, images(*ALIKE))
-    direct = prefill(reasoner, inputs)
-    features = vision_features(reasoner, inputs)
+    direct = prefill(reasoner.backbone, inputs)
+    features = vision_features(reasoner.backbone, inputs)
     calls: list[int] = []
     tower = reasoner.backbone.model.visual
     handle = tower.register_forward_hook(lambda *_: calls.append(1))
-    cached = prefill(reasoner, inputs, features)
+    cached = prefill(reasoner.backbone, inputs, features)
     assert calls == []
-    prefill(reasoner, inputs)
+    prefill(reasoner.backbone, inputs)
     handle.remove()
     assert calls == [1]
     for one, other in zip(direct.keys + direct.values, cached.keys + cached.values, strict=True):
@@ -186,7 +178,7 @@ def test_features_computed_before_give_the_same_prefix_without_the_vision_tower(
 
 
 def thought_prefix(reader: Reader) -> Prefix:
-    return prefill(reader.reasoner, prepare_inputs(reader, images(*ALIKE)[:2]))
+    return prefill(reader.reasoner.backbone, prepare_inputs(reader, images(*ALIKE)[:2]))
 
 
 @torch.no_grad()
@@ -300,7 +292,7 @@ def test_gradients_reach_every_new_part(reader: Reader) -> None:
     inputs = prepare_inputs(replace(reader, reasoner=reasoner), images(*ALIKE)[:2])
 
     def backward() -> None:
-        thought = think(reasoner, prefill(reasoner, inputs))
+        thought = think(reasoner, prefill(reasoner.backbone, inputs))
         loss = reasoner.logits(thought.emotion_latent).logsumexp(-1).sum()
         loss = loss + reasoner.context_projector(thought.context_latents)[:, 0].sum()
         loss.backward()

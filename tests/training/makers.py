@@ -14,7 +14,7 @@ from torch import nn
 
 from emosym.config import AlignRecipe, JointRecipe, RlRecipe, resolve_recipe
 from emosym.emotions import MIKELS8
-from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reading import Reader
 from emosym.training import align
 from emosym.training.feed import Feed, label_targets, picture_feed

@@ -32,7 +32,8 @@ from emosym.apps.cli.annotate_plans import plan_attributes
 from emosym.data.sources import open_dataset
 from emosym.emotions import WORD_NORMS
 from emosym.errors import UsageError
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint, new_model, trained_parts
+from emosym.models.checkpoint import load_checkpoint, trained_parts
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter import encode_prompts
 from emosym.models.reasoner import MAX_RATIONALE_TOKENS
 from emosym.training import align

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from emosym.config import BaseRecipe, resolve_recipe
 from emosym.errors import StoppedEarly
-from emosym.models.checkpoint import load_backbone
+from emosym.models.backbone import load_backbone
 from emosym.models.presets import resolve_base
 from emosym.training import judges
 from emosym.training.base import run_base

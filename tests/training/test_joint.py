@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.training.makers import (
     HEAD,
     MAPPERS,
@@ -21,16 +22,17 @@ from tests.training.makers import (
     tiny_feed,
 )
 
+from emosym.data.images import square
 from emosym.emotions import MIKELS8
-from emosym.errors import UsageError
 from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
 from emosym.models.autoencoder import to_pixels
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.painter import PromptEmbeds, encode_images, encode_prompts
 from emosym.models.reading import ADAPTER
 from emosym.training import joint
 from emosym.training.feed import Feed, read_all
-from emosym.training.joint import drop, prepare_canvas, run_joint, train_joint
+from emosym.training.joint import canvas_latents, drop, prepare_canvas, run_joint, train_joint
 
 
 @pytest.fixture
@@ -172,8 +174,19 @@ def test_the_canvas(model: EmoSymModel, feed: Feed) -> None:
     captions = [s.caption for s in feed.samples]
     same = [[a == b for b in captions] for a in captions]
     assert (canvas.groups[:, None] == canvas.groups[None]).tolist() == same
-    with pytest.raises(UsageError, match="pictures of one size"):
-        prepare_canvas(model.painter, replace(feed, pictures=None))
+
+
+def test_pictures_of_many_sizes_are_encoded_per_batch(model: EmoSymModel, feed: Feed) -> None:
+    assert feed.pictures is not None
+    wide = [Image.fromarray(p).resize((128, 64)) for p in feed.pictures[:4]]
+    samples = tuple(replace(s, images=(w,)) for s, w in zip(feed.samples[:4], wide, strict=True))
+    loose = replace(feed, samples=samples, pictures=None, features=None)
+    canvas = prepare_canvas(model.painter, loose)
+    assert canvas.latents is None and len(canvas.attributes) == 4
+    found = canvas_latents(model.painter, loose, canvas, np.array([2, 0]))
+    squares = [np.asarray(square(wide[i], 64)) for i in (2, 0)]
+    wanted = encode_images(model.painter, to_pixels(torch.from_numpy(np.stack(squares))))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_dropped_conditions_are_the_empty_prompt() -> None:

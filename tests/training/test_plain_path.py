@@ -14,18 +14,21 @@ from PIL import Image
 from tests.training.makers import tiny_feed
 
 from emosym.device import cpu_plan
-from emosym.models import reasoner as reasoning
+from emosym.models import prefix as prefixes
 from emosym.models.adapters import train_adapter
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.prefix import Prefix, rotary_positions
 from emosym.models.reading import ADAPTER, prepare_inputs
-from emosym.models.reasoner import Prefix, rotary_positions, say_loss, think
+from emosym.models.reasoner import say_loss, think
 from emosym.models.speed import LEAVE_OUT
 from emosym.models.tokenizer import train_tokenizer
 from emosym.models.toy import build_toy_reader
 from emosym.models.vision import BatchedVisionAttention, MatmulPatchEmbed, patchify, prepare_vision
 from emosym.training.base_reader import collate_dialogues, reader_loss
-from emosym.training.feed import Feed, store_prefixes
+from emosym.training.feed import Feed
 from emosym.training.losses import label_loss
+from emosym.training.prefix_store import store_prefixes
 
 ROWS = np.array([3, 0, 2])
 
@@ -57,9 +60,9 @@ def plain_model(folder: Path, patch: pytest.MonkeyPatch) -> EmoSymModel:
     return model
 
 
-def positions_of_every_row(reasoner: Any, inputs: Any) -> torch.Tensor:
+def positions_of_every_row(backbone: Any, inputs: Any) -> torch.Tensor:
     names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "attention_mask")
-    return reasoner.backbone.model.get_rope_index(**{name: inputs[name] for name in names})[0]
+    return backbone.model.get_rope_index(**{name: inputs[name] for name in names})[0]
 
 
 def learn(
@@ -94,7 +97,7 @@ def test_a_stage_reads_and_learns_as_from_the_libraries(
     plain = plain_model(tiny_checkpoint, monkeypatch)
     with_adapter = kept != "prefixes"  # these are kept only where the adapter is frozen
     with monkeypatch.context() as inside:
-        inside.setattr(reasoning, "rotary_positions", positions_of_every_row)
+        inside.setattr(prefixes, "rotary_positions", positions_of_every_row)
         decoded = replace(feed_of(plain, tiny_pictures), features=None)
         wanted = learn(plain, decoded, decoded.prefix, with_adapter)
     ours = load_checkpoint(tiny_checkpoint)
@@ -121,8 +124,8 @@ def test_one_rows_positions_are_every_rows(
     inputs = prepare_inputs(reader, images)
     alike = len(set(sizes)) == 1
     assert bool((inputs["image_grid_thw"] == inputs["image_grid_thw"][:1]).all()) is alike
-    found = rotary_positions(reader.reasoner, inputs)
-    assert torch.equal(found, positions_of_every_row(reader.reasoner, inputs))
+    found = rotary_positions(reader.reasoner.backbone, inputs)
+    assert torch.equal(found, positions_of_every_row(reader.reasoner.backbone, inputs))
 
 
 def test_the_base_reader_learns_as_with_the_librarys_positions(tiny_pictures: Any) -> None:

@@ -22,7 +22,8 @@ from tests.training.makers import (
 
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint, new_model
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reasoner import EmotionReasoner, think
 from emosym.rewards.labels import LABEL_REWARDS
 from emosym.training import rl

@@ -16,7 +16,7 @@ from emosym.evaluation.paintings import evaluate_captioned
 from emosym.evaluation.results import make_result
 from emosym.files import write_atomic
 from emosym.metrics.generation import emo_accuracy
-from emosym.models.checkpoint import load_backbone
+from emosym.models.backbone import load_backbone
 from emosym.models.judge import JUDGE_NAMES, load_judge
 from emosym.models.painter import Painter, encode_prompts, load_painter
 from emosym.models.presets import Base, resolve_base

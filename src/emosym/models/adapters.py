@@ -48,8 +48,7 @@ def add_adapter(model: nn.Module, config: LoraConfig, name: str, seed: int) -> i
                 f"No layer matches the adapter's pattern {config.target_modules!r}: this backbone "
                 "names its projections differently."
             ) from error
-    for layer in _adapted(model):
-        swap_dropouts(layer)
+    _prepare(model, name)
     return sum(name in getattr(layer, "lora_A", {}) for layer in _adapted(model))
 
 
@@ -90,8 +89,7 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
     if not isinstance(config, LoraConfig):
         raise EmoSymError(f"{folder} does not hold a LoRA adapter.")
     inject_adapter_in_model(config, model, adapter_name=name)
-    for layer in _adapted(model):
-        swap_dropouts(layer)
+    _prepare(model, name)
     weights = load_file(folder / "adapter_model.safetensors")
     stripped = {key.removeprefix("base_model.model."): value for key, value in weights.items()}
     expected = set(get_peft_model_state_dict(model, adapter_name=name))
@@ -104,6 +102,15 @@ def load_adapter(model: nn.Module, name: str, folder: Path) -> None:
 def has_adapter(model: nn.Module, name: str) -> bool:
     """Return whether an adapter of this name is injected."""
     return name in _configs(model)
+
+
+def _prepare(model: nn.Module, name: str) -> None:
+    """Give adapters the cheap dropout, and fp32 weights on any base: bf16 ones would stall."""
+    for layer in _adapted(model):
+        swap_dropouts(layer)
+    for key, parameter in model.named_parameters():
+        if f".lora_A.{name}." in key or f".lora_B.{name}." in key:
+            parameter.data = parameter.data.float()
 
 
 def _adapted(model: nn.Module) -> Iterator[BaseTunerLayer]:

@@ -5,22 +5,21 @@ The base weights are not copied: the checkpoint names the base it stands on.
 
 from __future__ import annotations
 
-import functools
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import AutoModelForImageTextToText, Qwen2VLImageProcessorPil
 
 from emosym import __version__
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
+from emosym.models.backbone import open_chat
+from emosym.models.emosym_model import EmoSymModel, PainterSource, make_reader
 from emosym.models.gaussians import (
     Domain,
     EmotionSpace,
@@ -30,16 +29,9 @@ from emosym.models.gaussians import (
 )
 from emosym.models.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
-from emosym.models.quiet import quiet_loading
-from emosym.models.reading import ADAPTER, Reader
+from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner
-from emosym.models.speed import attention_kind
-from emosym.models.tokenizer import load_tokenizer
-from emosym.models.vision import prepare_vision
 from emosym.provenance import git_hash, package_versions
-
-if TYPE_CHECKING:
-    from emosym.models.painter import Painter
 
 FORMAT = 1
 COMPACT_RANK = 24
@@ -59,124 +51,6 @@ FIELDS = (
     "stages",
     "files",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EmoSymModel:
-    """A reader, a painter and what joins them; parts that a stage has not made yet are None.
-
-    `open_painter` loads the painter at its first call and returns the same one ever after: who
-    only reads pays nothing for it.
-    """
-
-    base: Base
-    reader: Reader
-    open_painter: Callable[[], Painter]
-    mappers: ConditionMappers
-    emotion_space: EmotionSpace | None
-    domain: Domain | None
-    temperature: float
-    stages: tuple[str, ...]
-    recipes: tuple[str, ...] = ()
-
-    @property
-    def painter(self) -> Painter:
-        """The painter, loaded when first asked for."""
-        return self.open_painter()
-
-
-def new_model(
-    base_name: str,
-    num_context_tokens: int,
-    recurrent: bool,
-    template: str,
-    seed: int,
-    space: str = "mikels8",
-    device: str = "cpu",
-) -> EmoSymModel:
-    """Open a base and put fresh latent tokens, heads and mappers on it."""
-    base = resolve_base(base_name)
-    open_painter = painter_opener(base, None, device)
-    painter = open_painter()
-    reasoner = EmotionReasoner(
-        load_backbone(base), num_context_tokens, recurrent, (space,), text_width(painter), seed
-    )
-    reader = _reader(base, reasoner, template, space, device)
-    hidden = reasoner.latent_tokens.emotion_embed.shape[1]
-    mappers = ConditionMappers(hidden, painter.embed_dims, embedding_rms(painter), seed).to(device)
-    return EmoSymModel(base, reader, open_painter, mappers, None, None, 1.0, ())
-
-
-def painter_opener(base: Base, adapter: Path | None, device: str) -> Callable[[], Painter]:
-    """Return a function that loads a base's painter once, with its U-Net adapter if any."""
-
-    @functools.cache
-    def open_painter() -> Painter:
-        from emosym.models.painter import load_painter
-
-        painter = load_painter(Path(base.painter), device=device)
-        if adapter is not None:
-            load_adapter(painter.unet, ADAPTER, adapter)
-            painter.unet.requires_grad_(False).eval()
-        return painter
-
-    return open_painter
-
-
-def _reader(
-    base: Base, reasoner: EmotionReasoner, template: str, space: str, device: str
-) -> Reader:
-    folder = Path(base.reader)
-    return Reader(
-        reasoner.to(device).eval(),
-        load_tokenizer(folder),
-        Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True),
-        base.image_size,
-        template,
-        space,
-    )
-
-
-def load_backbone(base: Base) -> nn.Module:
-    """Load the frozen image-text-to-text model of a base; fp32 on a CPU.
-
-    Raises:
-        EmoSymError: when weights are missing or left over: never a silently untrained model.
-    """
-    if not Path(base.reader).is_dir():
-        raise UsageError(
-            f"The reader {base.reader!r} of {base.name} is not a local folder. Download it first, "
-            "and give a base folder with reader/ and painter/."
-        )
-    with quiet_loading():
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            base.reader,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation=attention_kind(),
-            output_loading_info=True,
-        )
-    odd = {k: sorted(report[k])[:3] for k in ("missing_keys", "unexpected_keys") if report[k]}
-    if odd:
-        raise EmoSymError(f"The weights in {base.reader} do not fit their configuration: {odd}.")
-    visual = getattr(model.model, "visual", None)
-    if visual is not None:
-        prepare_vision(visual)
-    return model.requires_grad_(False).eval()
-
-
-def text_width(painter: Painter) -> int:
-    """Return the width D of the first text encoder's pooled output."""
-    return int(painter.text_encoders[0].config.hidden_size)  # type: ignore[union-attr, arg-type]
-
-
-def embedding_rms(painter: Painter) -> list[float]:
-    """Return the root mean square of each text encoder's input embeddings."""
-    return [
-        float(e.get_input_embeddings().weight.float().square().mean().sqrt())  # type: ignore[operator]
-        for e in painter.text_encoders
-    ]
 
 
 def save_checkpoint(
@@ -205,8 +79,11 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
     _save(model.mappers.state_dict(), folder / MAPPERS)
     if has_adapter(reasoner.backbone, ADAPTER):
         save_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
-    if has_adapter(model.painter.unet, ADAPTER):
-        save_adapter(model.painter.unet, ADAPTER, folder / "unet_adapter")
+    painter = model.open_painter
+    if painter.opened is not None and has_adapter(painter.opened.unet, ADAPTER):
+        save_adapter(painter.opened.unet, ADAPTER, folder / "unet_adapter")
+    elif painter.opened is None and painter.adapter is not None:
+        shutil.copytree(painter.adapter, folder / "unet_adapter")
     if model.emotion_space is not None:
         rank = COMPACT_RANK if compact else model.emotion_space.gaussians[0].mean.numel()
         kept = [truncate(gaussian, rank) for gaussian in model.emotion_space.gaussians]
@@ -232,11 +109,15 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
 
 def description_of(model: EmoSymModel) -> dict[str, Any]:
     """Return what emosym.json says of a model, but for the checksums of its files."""
-    tokens = model.reader.tokens
+    tokens, base = model.reader.tokens, model.base
     return {
         "format": FORMAT,
         "emosym": __version__,
-        "base": model.base.name,
+        "base": base.name,
+        **_sources(base),
+        "max_pixels": base.max_pixels,
+        "reader_fingerprint": base.reader_fingerprint(),
+        "four_bit": model.four_bit,
         "label_spaces": list(model.reader.reasoner.heads),
         "label_space": model.reader.space,
         "template": model.reader.template,
@@ -247,6 +128,15 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "stages": list(model.stages),
         "versions": package_versions(),
         "git": git_hash(),
+    }
+
+
+def _sources(base: Base) -> dict[str, str | None]:
+    """Return the folders or hub ids that were given instead of the base's own, else None."""
+    own = resolve_base(base.name)
+    return {
+        "reader": base.reader if base.reader != own.reader else None,
+        "painter": base.painter if base.painter != own.painter else None,
     }
 
 
@@ -264,10 +154,12 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     described = describe_checkpoint(folder)
     files = described["files"]
     verify_files(folder, files)
-    base = resolve_base(described["base"])
+    base = base_of(described, folder)
+    four_bit = bool(described.get("four_bit", False))
     saved, mapped = load_file(folder / "reader.safetensors"), load_file(folder / MAPPERS)
+    chat = open_chat(base, device, four_bit)
     reasoner = EmotionReasoner(
-        load_backbone(base),
+        chat.backbone,
         int(described["num_context_tokens"]),
         bool(described["recurrent"]),
         tuple(described["label_spaces"]),
@@ -288,8 +180,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     has_unet_adapter = "unet_adapter/adapter_config.json" in files
     return EmoSymModel(
         base,
-        _reader(base, reasoner, described["template"], described["label_space"], device),
-        painter_opener(base, folder / "unet_adapter" if has_unet_adapter else None, device),
+        make_reader(chat, reasoner, described["template"], described["label_space"], device),
+        PainterSource(base, folder / "unet_adapter" if has_unet_adapter else None, device),
         mappers.to(device),
         _load_space(folder, described),
         _load_domain(folder, described),
@@ -300,7 +192,26 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
             for i, stage in enumerate(described["stages"])
             if f"recipe-{i}-{stage}.yaml" in files
         ),
+        four_bit=four_bit,
     )
+
+
+def base_of(described: Mapping[str, Any], folder: Path) -> Base:
+    """Return the base that a checkpoint's description names.
+
+    Raises:
+        EmoSymError: when the base on this machine is not the one it was trained on: its adapter
+            and tokens would read nonsense on other weights.
+    """
+    base = resolve_base(described["base"], described.get("reader"), described.get("painter"))
+    base = replace(base, max_pixels=described.get("max_pixels", base.max_pixels))
+    wanted = described.get("reader_fingerprint")
+    if wanted is not None and wanted != base.reader_fingerprint():
+        raise EmoSymError(
+            f"The checkpoint {folder} was trained on other weights than the {base.name} on this "
+            "machine. Train it again on these, or open it with the ones it was made with."
+        )
+    return base
 
 
 def describe_checkpoint(folder: Path) -> dict[str, Any]:

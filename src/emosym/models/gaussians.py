@@ -106,6 +106,17 @@ class EmotionSpace:
         return torch.stack([g.mean for g in self.gaussians]).mean(dim=0)
 
 
+def require_two_of_each(labels: Sequence[str], truth: np.ndarray) -> None:
+    """Raise EmoSymError unless class indices (N,) hold each emotion twice: said before training."""
+    counts = np.bincount(truth, minlength=len(labels))
+    if counts.min() < 2:
+        missing = labels[int(counts.argmin())]
+        raise EmoSymError(
+            "The emotion space needs two training pictures of each emotion; there "
+            f"{'is' if counts.min() else 'are'} {counts.min() or 'none'} of {missing}."
+        )
+
+
 def fit_emotion_space(
     labels: Sequence[str], emotion: torch.Tensor, context: torch.Tensor, truth: np.ndarray
 ) -> EmotionSpace:
@@ -115,10 +126,7 @@ def fit_emotion_space(
         EmoSymError: when an emotion has fewer than two pictures.
     """
     joint = torch.cat([emotion[:, None], context], dim=1).flatten(1).float()  # (N, (1 + K) H)
-    counts = np.bincount(truth, minlength=len(labels))
-    if counts.min() < 2:
-        missing = labels[int(counts.argmin())]
-        raise EmoSymError(f"The emotion space needs two pictures of each emotion; {missing} lacks.")
+    require_two_of_each(labels, truth)
     rows = [joint[torch.from_numpy(truth == i)] for i in range(len(labels))]
     return EmotionSpace(tuple(labels), tuple(fit_gaussian(r) for r in rows), context.shape[1])
 

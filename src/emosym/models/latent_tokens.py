@@ -65,7 +65,8 @@ class ContextProjector(nn.Module):
 
     def forward(self, context_latents: torch.Tensor) -> torch.Tensor:
         """Map context latents (B, K, H) to unit vectors (B, D)."""
-        projected = self.net(context_latents.mean(dim=1))  # (B, D)
+        mean = context_latents.mean(dim=1).to(self.net.weight.dtype)
+        projected = self.net(mean)  # (B, D)
         return nn.functional.normalize(projected.float(), dim=-1)
 
 

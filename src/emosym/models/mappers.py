@@ -34,6 +34,8 @@ class ConditionMappers(nn.Module):
         self, emotion_latent: torch.Tensor, context_latents: torch.Tensor
     ) -> list[torch.Tensor]:
         """Map e (B, H) and c (B, K, H) to condition_embeds: per text encoder (B, 1 + K, D_i)."""
+        wide = self.output_scale.dtype  # a large backbone's latents come in bf16
+        emotion_latent, context_latents = emotion_latent.to(wide), context_latents.to(wide)
         embeds: list[torch.Tensor] = []
         for i, (emotion, context) in enumerate(
             zip(self.emotion_mapper, self.context_mapper, strict=True)

@@ -28,11 +28,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from emosym.errors import UsageError, unknown_name
+from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import read_json, write_json
 from emosym.models import text_encoder as text
 from emosym.models.autoencoder import Autoencoder, decode_with, encode_with, unshuffle_factor
 from emosym.models.quiet import KEY_OF_TINY, quiet_loading
+from emosym.models.safety import POSITIONS, Safety, load_safety
+from emosym.models.snapshots import bytes_needed, require_memory, weight_files
 from emosym.models.speed import attention_kind, prepare_for_cpu
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
@@ -52,6 +54,7 @@ class Painter:
     vae: Autoencoder
     unet: UNet2DConditionModel
     scheduler: SchedulerMixin
+    safety: Safety | None = None
 
     @property
     def embed_dims(self) -> tuple[int, ...]:
@@ -204,40 +207,76 @@ def load_painter(
 ) -> Painter:
     """Open a painter folder; every weight is frozen and in evaluation mode.
 
+    `variant` is the part of the files' names before `.safetensors`, such as fp16; unset, the
+    plain files are taken where they are, else fp16.
+
     Raises:
         UsageError: when the folder or a part of it is missing or of an unknown kind.
+        EmoSymError: when weights are missing, left over or damaged, or memory is too small.
     """
     index = read_json(folder / "model_index.json", "painter (model_index.json)")
-    options: dict[str, Any] = {
-        "torch_dtype": dtype,
-        "variant": variant,
-        "use_safetensors": True,
-        "local_files_only": True,
-    }
     suffixes = [suffix for suffix in SUFFIXES if index.get(f"text_encoder{suffix}")]
+    if not suffixes or not index.get("unet"):
+        raise UsageError(
+            f"{folder} is not a painter: it needs a unet and CLIP text encoders, as Stable "
+            f"Diffusion and SDXL have; model_index.json names {sorted(index)}."
+        )
     tokenizers = tuple(_load_tokenizer(folder / f"tokenizer{suffix}") for suffix in suffixes)
     kind = _part(folder / "vae")["_class_name"]
     if kind not in AUTOENCODERS:
         raise unknown_name("autoencoder", kind, AUTOENCODERS)
     _part(folder / "unet")
+    variant = variant or found_variant(folder / "unet")
+    parts = ("unet", "vae", *(f"text_encoder{suffix}" for suffix in suffixes))
+    files = [file for part in parts for file in weight_files(folder / part, variant)]
+    require_memory(
+        bytes_needed(files, str(dtype).removeprefix("torch.")), device, f"painter in {folder.name}"
+    )
+    options: dict[str, Any] = {
+        "variant": variant,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "output_loading_info": True,
+    }
     with quiet_loading():
         encoders = tuple(
-            _load_text_encoder(folder / f"text_encoder{suffix}", tokenizer, options)
+            _load_text_encoder(folder / f"text_encoder{suffix}", tokenizer, dtype, options)
             for suffix, tokenizer in zip(suffixes, tokenizers, strict=True)
         )
-        vae = AUTOENCODERS[kind].from_pretrained(str(folder / "vae"), **options)
-        unet = UNet2DConditionModel.from_pretrained(str(folder / "unet"), **options)
+        vae, unet = (
+            _whole(
+                folder / part,
+                *model.from_pretrained(str(folder / part), torch_dtype=dtype, **options),
+            )
+            for part, model in (("vae", AUTOENCODERS[kind]), ("unet", UNet2DConditionModel))
+        )
+        safety = load_safety(folder, dtype, device)
     # Every sampler setting that DPM-Solver++ shares with the stored scheduler is taken over.
     scheduler = DPMSolverMultistepScheduler.from_config(
         read_json(folder / "scheduler" / "scheduler_config.json", "scheduler")
     )
-    painter = Painter(tokenizers, encoders, vae, unet, scheduler)
+    painter = Painter(tokenizers, encoders, vae, unet, scheduler, safety)
     for module in painter.modules().values():
         module.to(device).eval().requires_grad_(False)
-    if device == "cpu":
+    if device == "cpu" and dtype == torch.float32:
         prepare_for_cpu(unet)
         prepare_for_cpu(vae)
     return painter
+
+
+def found_variant(folder: Path) -> str | None:
+    """Return "fp16" where a folder has only the weights of that name, else None."""
+    names = [path.name for path in folder.glob("*.safetensors*")]
+    return "fp16" if names and all(".fp16" in name for name in names) else None
+
+
+def _whole(folder: Path, module: nn.Module, report: dict[str, Any]) -> nn.Module:
+    """Return a loaded module, refusing one with weights missing or left over."""
+    odd = sorted(report["missing_keys"])
+    odd += sorted(k for k in report["unexpected_keys"] if not k.endswith(POSITIONS))
+    if odd:
+        raise EmoSymError(f"The weights in {folder} do not fit their configuration: {odd[:3]}.")
+    return module
 
 
 def _part(folder: Path) -> dict[str, Any]:
@@ -256,14 +295,16 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _load_text_encoder(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, options: dict[str, Any]
+    folder: Path, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, options: dict[str, Any]
 ) -> nn.Module:
     kind = _part(folder)["architectures"][0]
     if kind not in TEXT_ENCODERS:
         raise unknown_name("text encoder", kind, TEXT_ENCODERS)
-    settings = {k: v for k, v in options.items() if k != "torch_dtype"}
-    encoder: nn.Module = TEXT_ENCODERS[kind].from_pretrained(
-        str(folder), dtype=options["torch_dtype"], attn_implementation=attention_kind(), **settings
+    encoder = _whole(
+        folder,
+        *TEXT_ENCODERS[kind].from_pretrained(
+            str(folder), dtype=dtype, attn_implementation=attention_kind(), **options
+        ),
     )
     # Old configurations say end = 2 and mean "the largest id", which added tokens would break.
     for module in encoder.modules():

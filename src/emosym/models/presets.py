@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import read_json, sha256_of, write_json
+from emosym.models.snapshots import fingerprint, locate
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 BASE_FILE = "base.json"
 BASE_FORMAT = 1
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+# 256 tokens of 28 x 28 pixels: what a training step can afford; the full size reads, too.
+MAX_PIXELS = 256 * 28 * 28
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named base: a folder of this package, or hub ids of its reader and painter."""
+    """A named base: a folder of this package, or hub ids of its reader and painter.
+
+    `memory_gb` is what reading and painting take in bf16; `max_pixels` what a picture may have.
+    """
 
     name: str
     shipped: str | None
@@ -23,47 +36,69 @@ class Preset:
     painter: str
     image_size: int | None
     memory_gb: float
+    max_pixels: int | None = None
+
+
+def _hub(name: str, reader: str, painter: str, memory_gb: float) -> Preset:
+    return Preset(name, None, reader, painter, None, memory_gb, MAX_PIXELS)
 
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset("storybook-base", "storybook-base", "reader", "painter", 64, 1.0),
-        Preset(
-            "emosym-2b",
-            None,
-            "Qwen/Qwen2-VL-2B-Instruct",
-            "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            None,
-            9.0,
-        ),
-        Preset(
-            "emosym-7b",
-            None,
-            "Qwen/Qwen2-VL-7B-Instruct",
-            "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            None,
-            22.0,
-        ),
+        _hub("emosym-2b", "Qwen/Qwen2-VL-2B-Instruct", SD15, 9.0),
+        _hub("emosym-7b", "Qwen/Qwen2-VL-7B-Instruct", SD15, 22.0),
+        _hub("qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", SD15, 12.0),
+        _hub("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", SD15, 9.0),
+        _hub("internvl3-1b", "OpenGVLab/InternVL3-1B-hf", SD15, 6.0),
+        _hub("emosym-2b-xl", "Qwen/Qwen2-VL-2B-Instruct", SDXL, 16.0),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where a base's parts are: local folders or hub ids."""
+    """Where a base's parts are (local folders or hub ids), and how they are opened."""
 
     name: str
     reader: str
     painter: str
     judges: Path | None
     image_size: int | None
+    dtype: str = "float32"
+    max_pixels: int | None = None
+
+    def torch_dtype(self) -> torch.dtype:
+        """Return `dtype` as torch's object."""
+        import torch
+
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
+
+    def reader_fingerprint(self) -> str:
+        """Return what tells this reader's weights from others; errors as in `locate`."""
+        return _fingerprint(locate(self.reader, f"reader of {self.name}"))
+
+    def painter_fingerprint(self) -> str:
+        """Return what tells this painter's weights from others; errors as in `locate`."""
+        return _fingerprint(locate(self.painter, f"painter of {self.name}"))
 
 
-def resolve_base(name: str) -> Base:
+def _fingerprint(folder: Path) -> str:
+    """Return a SHA-256 over what a verified base lists of the folder, or a sampled one of it."""
+    if not (folder.parent / BASE_FILE).is_file():
+        return fingerprint(folder)
+    listed = read_json(folder.parent / BASE_FILE, "base description")["files"]
+    mine = {name: sha for name, sha in sorted(listed.items()) if name.startswith(f"{folder.name}/")}
+    return hashlib.sha256(repr(mine).encode()).hexdigest()
+
+
+def resolve_base(name: str, reader: str | None = None, painter: str | None = None) -> Base:
     """Return the base that a preset name or a local base folder stands for.
 
-    A local base folder has `reader/` and `painter/`; its checksums (base.json) are verified.
+    A local base folder has `reader/` and `painter/` in the layouts of transformers and diffusers;
+    where it has a base.json, that file's checksums are verified. `reader` and `painter` (folders or
+    hub ids) take the place of a preset's own.
 
     Raises:
         UsageError: for an unknown name or a folder that is not a base.
@@ -71,7 +106,15 @@ def resolve_base(name: str) -> Base:
     """
     preset = PRESETS.get(name)
     if preset is not None and preset.shipped is None:
-        return Base(name, preset.reader, preset.painter, None, preset.image_size)
+        return Base(
+            name,
+            reader or preset.reader,
+            painter or preset.painter,
+            None,
+            preset.image_size,
+            "bfloat16",
+            preset.max_pixels,
+        )
     folder = WEIGHTS / preset.shipped if preset and preset.shipped else Path(name)
     if not folder.is_dir():
         if preset is not None:
@@ -80,16 +123,13 @@ def resolve_base(name: str) -> Base:
                 "Train them with `emosym train storybook-base`, or install the package again."
             )
         raise unknown_name("preset", name, PRESETS, "Or give the folder of a base.")
+    parts = reader or str(folder / "reader"), painter or str(folder / "painter")
+    if not (folder / BASE_FILE).is_file() and (folder / "reader").is_dir():
+        return Base(name, *parts, None, None, "bfloat16", MAX_PIXELS)
     verify_base(folder)
     described = read_json(folder / BASE_FILE, "base description")
     judges = folder / "judges"
-    return Base(
-        name,
-        str(folder / "reader"),
-        str(folder / "painter"),
-        judges if judges.is_dir() else None,
-        described.get("image_size"),
-    )
+    return Base(name, *parts, judges if judges.is_dir() else None, described.get("image_size"))
 
 
 def write_base(folder: Path, image_size: int, provenance: dict[str, object]) -> None:

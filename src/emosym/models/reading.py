@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
-from emosym.data.images import square
+from emosym.models import chat as chats
+from emosym.models.chat import ChatModel, chat_inputs
 from emosym.models.latent_tokens import LatentTokens
-from emosym.models.reasoner import EmotionReasoner, Prefix, prefill, vision_features
-from emosym.models.tokenizer import TURN_END
+from emosym.models.prefix import Prefix, prefill, vision_features
+from emosym.models.reasoner import EmotionReasoner
 
 TEMPLATES: dict[str, str] = {
     "emosym": "What is the emotion of the image?",
@@ -28,8 +29,7 @@ ADAPTER = "emosym"
 class Reader:
     """Everything that turns pictures into a reading.
 
-    `image_size` is the side of the square that pictures are cropped to, or None where the image
-    processor keeps their shape. `end_token` ends a spoken rationale.
+    `image_size`, `processor`: see `ChatModel`.
     """
 
     reasoner: EmotionReasoner
@@ -38,6 +38,18 @@ class Reader:
     image_size: int | None
     template: str
     space: str
+    processor: Any = None
+
+    @property
+    def chat(self) -> ChatModel:
+        """The backbone with what feeds it, without the latent tokens."""
+        return ChatModel(
+            self.reasoner.backbone,
+            self.tokenizer,
+            self.image_processor,
+            self.image_size,
+            self.processor,
+        )
 
     @property
     def tokens(self) -> LatentTokens:
@@ -51,49 +63,21 @@ class Reader:
 
     @property
     def end_token(self) -> int:
-        """The token that ends a rationale."""
-        return int(self.tokenizer.convert_tokens_to_ids(TURN_END))
+        """The token that ends a spoken rationale."""
+        return self.chat.end_token
 
 
 def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
     """Turn RGB pictures into the backbone's inputs, padded on the left to one length.
 
-    Returns input_ids, attention_mask, mm_token_type_ids (B, P), pixel_values and image_grid_thw.
+    Returns input_ids, attention_mask (B, P), and the family's picture tensors.
     """
-    pictures = list(images)
-    if reader.image_size is not None:
-        pictures = [square(picture, reader.image_size) for picture in pictures]
-    encoded = reader.image_processor(images=pictures, return_tensors="pt")
-    grid = encoded["image_grid_thw"]
-    merge = int(reader.image_processor.merge_size) ** 2
-    rows = [prompt_tokens(reader, int(count)) for count in grid.prod(-1) // merge]
-    longest = max(len(row) for row in rows)
-    pad = int(reader.tokenizer.pad_token_id)
-    ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    config: Any = reader.reasoner.backbone.config
-    image_token = int(config.image_token_id)
-    inputs = {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "mm_token_type_ids": (ids == image_token).int() * mask.int(),
-        "pixel_values": encoded["pixel_values"],
-        "image_grid_thw": grid,
-    }
-    return {name: tensor.to(reader.reasoner.device) for name, tensor in inputs.items()}
+    return chat_inputs(reader.chat, images, TEMPLATES[reader.template])
 
 
 def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:
     """Return the token ids of everything before [CTX] for one picture."""
-    content = [{"type": "image"}, {"type": "text", "text": TEMPLATES[reader.template]}]
-    text = reader.tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
-    config: Any = reader.reasoner.backbone.config
-    image_pad = reader.tokenizer.convert_ids_to_tokens(config.image_token_id)
-    expanded = str(text).replace(str(image_pad), str(image_pad) * image_tokens)
-    ids: list[int] = reader.tokenizer.encode(expanded, add_special_tokens=False)
-    return ids
+    return chats.prompt_tokens(reader.chat, TEMPLATES[reader.template], image_tokens)
 
 
 @torch.no_grad()
@@ -107,7 +91,7 @@ def encode_pictures(reader: Reader, pictures: np.ndarray, batch_size: int = 256)
             "pixel_values": encoded["pixel_values"].to(reader.reasoner.device),
             "image_grid_thw": encoded["image_grid_thw"].to(reader.reasoner.device),
         }
-        parts.append(vision_features(reader.reasoner, inputs).float().cpu())
+        parts.append(vision_features(reader.reasoner.backbone, inputs).float().cpu())
     return torch.cat(parts)
 
 
@@ -116,14 +100,12 @@ def feature_inputs(reader: Reader, features: torch.Tensor) -> dict[str, torch.Te
     row = prompt_tokens(reader, features.shape[1])
     device = reader.reasoner.device
     ids = torch.tensor(row, device=device).expand(len(features), -1)
-    config: Any = reader.reasoner.backbone.config
-    image_token = int(config.image_token_id)
     merge = int(reader.image_processor.merge_size)
     side = round(features.shape[1] ** 0.5) * merge
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": (ids == image_token).int(),
+        "mm_token_type_ids": (ids == chats.image_token(reader.chat)).int(),
         "image_grid_thw": torch.tensor([[1, side, side]], device=device).expand(len(features), 3),
     }
 
@@ -131,9 +113,12 @@ def feature_inputs(reader: Reader, features: torch.Tensor) -> dict[str, torch.Te
 def prefill_features(reader: Reader, features: torch.Tensor) -> Prefix:
     """Prefill from vision features (B, T, H) computed once by `encode_pictures`."""
     features = features.to(reader.reasoner.device)
-    return prefill(reader.reasoner, feature_inputs(reader, features), features)
+    return prefill(reader.reasoner.backbone, feature_inputs(reader, features), features)
 
 
-def domain_features(features: torch.Tensor) -> torch.Tensor:
-    """Summarise vision features (N, T, H) for the domain score: means and deviations (N, 2 H)."""
-    return torch.cat([features.mean(dim=1), features.std(dim=1)], dim=1)
+def domain_features(features: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
+    """Summarise vision features, (T_i, H) a picture: means and deviations (N, 2 H)."""
+    if isinstance(features, torch.Tensor):
+        return torch.cat([features.mean(dim=1), features.std(dim=1)], dim=1)
+    rows = [f.float() for f in features]
+    return torch.stack([torch.cat([f.mean(dim=0), f.std(dim=0)]) for f in rows])

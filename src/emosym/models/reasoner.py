@@ -8,42 +8,26 @@ many samples, or hidden from the rationale (gist mask).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from transformers import DynamicCache
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from emosym.emotions import label_space
 from emosym.models.latent_tokens import ContextProjector, LatentTokens, build_heads
+from emosym.models.prefix import (
+    Prefix,
+    extend,
+    grow,
+    language_model,
+    next_logits,
+    open_cache,
+    text_config,
+)
 from emosym.seeds import torch_rng
 
 MAX_RATIONALE_TOKENS = 72  # as many are trained in stage 1 as are said
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """Keys and values of everything before [CTX].
-
-    Per layer (B, kv_heads, P, d); `mask` (B, P) is True on real tokens; `next_position` (B,).
-    """
-
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
-    mask: torch.Tensor
-    next_position: torch.Tensor
-
-    def select(self, rows: torch.Tensor) -> Prefix:
-        """Return the prefix of chosen rows (repeats allowed)."""
-        return Prefix(
-            tuple(k[rows] for k in self.keys),
-            tuple(v[rows] for v in self.values),
-            self.mask[rows],
-            self.next_position[rows],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +74,7 @@ class EmotionReasoner(nn.Module):
     @property
     def language_model(self) -> nn.Module:
         """The text decoder below the backbone."""
-        return self.backbone.model.language_model  # type: ignore[union-attr, return-value]
+        return language_model(self.backbone)
 
     @property
     def device(self) -> torch.device:
@@ -102,76 +86,6 @@ class EmotionReasoner(nn.Module):
         head = self.heads[space]
         logits: torch.Tensor = head(emotion_latent.to(next(head.parameters()).dtype))
         return logits.float()
-
-
-def text_config(backbone: nn.Module) -> Any:
-    """Return the configuration of the language model."""
-    return backbone.config.get_text_config()  # type: ignore[operator, union-attr]
-
-
-def vision_features(reasoner: EmotionReasoner, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Run the vision tower once; returns features (B, T, H) of equally sized pictures."""
-    features = reasoner.backbone.model.get_image_features(  # type: ignore[operator, union-attr]
-        inputs["pixel_values"], inputs["image_grid_thw"], return_dict=True
-    ).pooler_output
-    return torch.stack(list(features))
-
-
-def prefill(
-    reasoner: EmotionReasoner,
-    inputs: Mapping[str, torch.Tensor],
-    features: torch.Tensor | None = None,
-) -> Prefix:
-    """Run picture and question through the backbone once.
-
-    `inputs` are the processor's (input_ids (B, P), attention_mask, pixel_values, ...); with
-    `features` (B, T, H) from `vision_features` the vision tower is not run.
-    """
-    arguments = dict(inputs)
-    ids, mask = arguments["input_ids"], arguments["attention_mask"].bool()
-    positions = rotary_positions(reasoner, arguments)
-    if features is not None:
-        arguments.pop("pixel_values", None)
-        arguments.pop("image_grid_thw", None)
-        # the library's hook for vision outputs computed elsewhere
-        arguments["mm_encoder_outputs"] = {  # type: ignore[assignment]
-            "image": BaseModelOutputWithPooling(pooler_output=tuple(features))
-        }
-    arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]  # type: ignore[assignment]
-    output = reasoner.backbone.model(  # type: ignore[operator]
-        **arguments, position_ids=positions, use_cache=True
-    )
-    layers = output.past_key_values.layers
-    flat = positions if positions.ndim == 2 else positions.amax(dim=0)  # (B, P)
-    return Prefix(
-        tuple(layer.keys for layer in layers),
-        tuple(layer.values for layer in layers),
-        mask.expand(len(ids), -1),
-        flat.masked_fill(~mask, -1).amax(dim=1) + 1,
-    )
-
-
-def rotary_positions(reasoner: EmotionReasoner, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return position ids (3, B, P), or (B, P) for backbones without multimodal positions.
-
-    The library's loop runs once where all rows are alike, which is the rule in training.
-    """
-    ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    model: Any = reasoner.backbone.model
-    if not hasattr(model, "get_rope_index"):
-        return (mask.long().cumsum(-1) - 1).clamp(min=0)
-    grid = inputs["image_grid_thw"]
-    alike = bool((ids == ids[:1]).all()) and bool((mask == mask[:1]).all())
-    alike = alike and bool((grid == grid[:1]).all())
-    per_row = len(grid) // len(ids)
-    rows = slice(0, 1) if alike else slice(None)
-    positions: torch.Tensor = model.get_rope_index(
-        ids[rows],
-        mm_token_type_ids=inputs["mm_token_type_ids"][rows],
-        image_grid_thw=grid[:per_row] if alike else grid,
-        attention_mask=mask[rows],
-    )[0]
-    return positions.expand(3, len(ids), -1)
 
 
 def think(
@@ -191,7 +105,7 @@ def think(
     tokens = reasoner.latent_tokens
     count = tokens.num_context_tokens
     batch = len(prefix.next_position)
-    cache, mask, position = _open_cache(prefix), prefix.mask, prefix.next_position
+    cache, mask, position = open_cache(prefix), prefix.mask, prefix.next_position
     embeds = tokens.context_embeds.expand(batch, -1, -1)  # (B, K, H)
     emotion_embed = tokens.emotion_embed.expand(batch, -1, -1)  # (B, 1, H)
     if tokens.recurrent:
@@ -201,28 +115,40 @@ def think(
             step = embeds[:, k : k + 1]
             if k:
                 step = step + tokens.recurrent_gain * latents[-1].to(step.dtype)
-            means.append(_extend(reasoner, step, cache, mask, position + k))
-            mask = _grow(mask, 1)
+            means.append(extend(reasoner.backbone, step, cache, mask, position + k))
+            mask = grow(mask, 1)
             latents.append(_latent(means[-1], k, noise, given))
         mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
         emotion_embed = emotion_embed + tokens.recurrent_gain * latents[-1].to(emotion_embed.dtype)
-    else:
-        mean = context = _extend(reasoner, embeds, cache, mask, position)  # (B, K, H)
-        mask = _grow(mask, count)
-    seen = mask
-    if block_context:
-        seen = mask.clone()
-        seen[:, -count:] = False
-    emotion = _extend(reasoner, emotion_embed, cache, seen, position + count)
+        seen = _without_last(mask, count) if block_context else mask
+        emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
+    elif block_context:
+        mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
+        mask = grow(mask, count)
+        seen = _without_last(mask, count)
+        emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
+    else:  # nothing is fed back: all in one call
+        both = torch.cat([embeds, emotion_embed], dim=1)  # (B, K + 1, H)
+        hidden = extend(reasoner.backbone, both, cache, mask, position)
+        mean = context = hidden[:, :count]  # (B, K, H)
+        emotion = hidden[:, count:]
+        mask = grow(mask, count)
     return Thought(
         context_latents=context,
         context_means=mean,
         emotion_latent=emotion[:, 0],
         cache=cache,
-        mask=_grow(mask, 1),
+        mask=grow(mask, 1),
         next_position=position + count + 1,
         prefix_length=prefix.mask.shape[1],
     )
+
+
+def _without_last(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return a mask (B, S) whose last `count` columns are hidden."""
+    seen = mask.clone()
+    seen[:, -count:] = False
+    return seen
 
 
 def _latent(
@@ -252,9 +178,9 @@ def say_loss(
     shifted = torch.cat([torch.full_like(tokens[:, :1], start_token), tokens[:, :-1]], dim=1)
     embeds = reasoner.backbone.get_input_embeddings()(shifted)  # type: ignore[operator]
     seen = _gist_mask(thought, gist)
-    hidden = _extend(reasoner, embeds, thought.cache, seen, thought.next_position)
+    hidden = extend(reasoner.backbone, embeds, thought.cache, seen, thought.next_position)
     wanted = labels != -100
-    logits = _vocabulary(reasoner, hidden[wanted])
+    logits = next_logits(reasoner.backbone, hidden[wanted])
     return nn.functional.cross_entropy(logits.float(), labels[wanted])
 
 
@@ -276,9 +202,11 @@ def say(
     said: list[list[int]] = [[] for _ in range(batch)]
     for step in range(max_new_tokens):
         embeds = reasoner.backbone.get_input_embeddings()(current)  # type: ignore[operator]
-        hidden = _extend(reasoner, embeds, thought.cache, seen, thought.next_position + step)
-        seen = _grow(seen, 1)
-        current = _vocabulary(reasoner, hidden[:, -1:]).argmax(-1)  # (B, 1)
+        hidden = extend(
+            reasoner.backbone, embeds, thought.cache, seen, thought.next_position + step
+        )
+        seen = grow(seen, 1)
+        current = next_logits(reasoner.backbone, hidden[:, -1:]).argmax(-1)  # (B, 1)
         done |= current[:, 0] == end_token
         if bool(done.all()):
             break
@@ -293,56 +221,3 @@ def _gist_mask(thought: Thought, gist: torch.Tensor) -> torch.Tensor:
     seen = thought.mask.clone()
     seen[:, : thought.prefix_length] &= ~gist[:, None]
     return seen
-
-
-def _vocabulary(reasoner: EmotionReasoner, hidden: torch.Tensor) -> torch.Tensor:
-    """Map hidden states (..., H) to vocabulary logits (..., V)."""
-    head = reasoner.backbone.get_output_embeddings()  # type: ignore[operator]
-    logits: torch.Tensor = head(hidden)
-    return logits
-
-
-def _open_cache(prefix: Prefix) -> DynamicCache:
-    """Return a fresh cache over a prefix; the prefix's tensors are shared, never changed."""
-    cache = DynamicCache()
-    for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
-        cache.update(keys, values, layer)
-    return cache
-
-
-def _grow(mask: torch.Tensor, count: int) -> torch.Tensor:
-    """Append `count` visible columns to a mask (B, S)."""
-    return torch.cat([mask, mask.new_ones(len(mask), count)], dim=1)
-
-
-def _extend(
-    reasoner: EmotionReasoner,
-    embeds: torch.Tensor,
-    cache: DynamicCache,
-    mask: torch.Tensor,
-    position: torch.Tensor,
-) -> torch.Tensor:
-    """Run new embeddings (B, T, H) after a cache; `mask` (B, S) says which cached columns they see.
-
-    Returns their last hidden states (B, T, H).
-    """
-    batch, length, _ = embeds.shape
-    keys = cache.layers[0].keys
-    if not torch.is_autocast_enabled(embeds.device.type):
-        embeds = embeds.to(keys.dtype)
-    steps = torch.arange(length, device=embeds.device)
-    causal = steps[None, :] <= steps[:, None]  # (T, T)
-    allowed = torch.cat(
-        [mask[:, None, :].expand(-1, length, -1), causal.expand(batch, -1, -1)], dim=2
-    )  # (B, T, S + T)
-    additive = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
-    additive = additive.masked_fill(~allowed, torch.finfo(embeds.dtype).min)[:, None]
-    output = reasoner.language_model(
-        inputs_embeds=embeds,
-        attention_mask=additive,
-        position_ids=position[:, None] + steps,
-        past_key_values=cache,
-        use_cache=True,
-    )
-    hidden: torch.Tensor = output.last_hidden_state
-    return hidden

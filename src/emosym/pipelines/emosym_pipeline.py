@@ -14,13 +14,8 @@ from emosym.data.images import ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
-from emosym.models.checkpoint import (
-    DESCRIPTION,
-    EmoSymModel,
-    is_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.presets import WEIGHTS
 from emosym.models.text_encoder import PLACE
 from emosym.pipelines.painting import paint_stream, require_space

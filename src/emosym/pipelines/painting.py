@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from emosym.errors import EmoSymError
-from emosym.models.checkpoint import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
 from emosym.models.reasoner import think
 from emosym.pipelines.reading import open_pictures, read_pictures
@@ -50,16 +50,19 @@ def paint_stream(
     Raises:
         EmoSymError: when the model has no emotion space.
     """
+    from emosym.models.safety import withhold_unsafe
+
     require_space(model)
     start = None if request.like is None else latents_of(model, request.like)
     for first in range(0, request.num_images, batch_size):
         indices = range(first, min(first + batch_size, request.num_images))
         emotion, context = draw_latents(model, request, indices, start)
         pictures = paint_latents(model, request, indices, emotion, context)
+        pictures, flags = withhold_unsafe(model.painter.safety, pictures)
         images = [Image.fromarray(picture) for picture in pictures]
         readings = read_pictures(model, images, batch_size=batch_size)
-        for index, image, reading in zip(indices, images, readings, strict=True):
-            yield GenerationOutput(image, reading, request.described(index), request.seed)
+        for index, image, reading, flag in zip(indices, images, readings, flags, strict=True):
+            yield GenerationOutput(image, reading, request.described(index), request.seed, flag)
 
 
 @torch.no_grad()

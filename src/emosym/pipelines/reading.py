@@ -11,7 +11,8 @@ from PIL import Image
 
 from emosym.data.images import square
 from emosym.emotions import LabelSpace, label_space
-from emosym.models.checkpoint import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.prefix import Prefix, features_of_pictures, keeps_features, prefill, see
 from emosym.models.reading import (
     Reader,
     domain_features,
@@ -19,7 +20,7 @@ from emosym.models.reading import (
     prefill_features,
     prepare_inputs,
 )
-from emosym.models.reasoner import MAX_RATIONALE_TOKENS, Prefix, Thought, prefill, say, think
+from emosym.models.reasoner import MAX_RATIONALE_TOKENS, Thought, say, think
 from emosym.types import UnderstandingOutput
 
 
@@ -72,12 +73,16 @@ def _read_batch(
 def open_pictures(
     reader: Reader, pictures: Sequence[Image.Image]
 ) -> tuple[Prefix, torch.Tensor | None]:
-    """Prefill RGB pictures; also returns their vision features (B, T, H) where sizes are equal."""
-    if reader.image_size is None:
-        return prefill(reader.reasoner, prepare_inputs(reader, pictures)), None
-    pixels = np.stack([np.asarray(square(p, reader.image_size)) for p in pictures])  # (B, S, S, 3)
-    features = encode_pictures(reader, pixels)
-    return prefill_features(reader, features), features
+    """Prefill RGB pictures; also returns their domain features (B, 2 H), None where unknown."""
+    backbone = reader.reasoner.backbone
+    if reader.image_size is not None and keeps_features(backbone):
+        squares = [np.asarray(square(p, reader.image_size)) for p in pictures]
+        features = encode_pictures(reader, np.stack(squares))  # (B, T, H)
+        return prefill_features(reader, features), domain_features(features)
+    inputs = prepare_inputs(reader, pictures)
+    vision = see(backbone, inputs)
+    found = features_of_pictures(vision, inputs)
+    return prefill(backbone, inputs, vision), None if found is None else domain_features(found)
 
 
 def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
@@ -116,4 +121,4 @@ def speak(reader: Reader, thought: Thought) -> list[str | None]:
 def _domain_scores(model: EmoSymModel, features: torch.Tensor | None) -> list[float] | None:
     if model.domain is None or features is None:
         return None
-    return [float(score) for score in model.domain.score(domain_features(features))]
+    return [float(score) for score in model.domain.score(features.cpu())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import nn
 from emosym.annotate.lookup import rationales_of
 from emosym.config import AlignRecipe, dump_recipe
 from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_adapter
-from emosym.models.checkpoint import EmoSymModel, new_model
+from emosym.models.checkpointing import checkpoint_layers
+from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter import Painter, encode_prompts
+from emosym.models.presets import resolve_base
 from emosym.models.reading import ADAPTER, Reader
 from emosym.models.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
 from emosym.seeds import numpy_rng
@@ -45,14 +47,20 @@ def run_align(
 ) -> StageResult:
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
     latents = recipe.latents
+    base = resolve_base(recipe.init, recipe.reader, recipe.painter)
+    if recipe.max_pixels is not None:
+        base = replace(base, max_pixels=recipe.max_pixels)
     model = new_model(
-        recipe.init,
+        base,
         latents.num_context_tokens,
         latents.recurrent,
         latents.template,
         seed=recipe.seed,
         device=training_device(),
+        four_bit=recipe.lora.four_bit,
     )
+    if recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
     use_lora(model, recipe)
     train_align(model, train, recipe, progress, deadline)

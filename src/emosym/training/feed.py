@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from emosym.config import Recipe
 from emosym.data.collate import images_array
@@ -16,11 +17,12 @@ from emosym.data.images import load_image
 from emosym.data.sources import open_dataset
 from emosym.emotions import label_space
 from emosym.errors import UsageError
+from emosym.models.prefix import Prefix, keeps_features, prefill
 from emosym.models.reading import Reader, encode_pictures, prefill_features, prepare_inputs
-from emosym.models.reasoner import Prefix, prefill, think
+from emosym.models.reasoner import think
+from emosym.training.ahead import Ahead
+from emosym.training.prefix_store import PrefixStore
 from emosym.types import Sample
-
-PREFIX_LIMIT_BYTES = 3 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Feed:
     truth: np.ndarray
     pictures: np.ndarray | None
     features: torch.Tensor | None
+    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -47,8 +50,19 @@ class Feed:
         """Return the prefixes of chosen samples, computed now with the current adapter."""
         if self.features is not None:
             return prefill_features(self.reader, self.features[torch.from_numpy(indices)])
-        images = [load_image(self.samples[i].images[0]) for i in indices]
-        return prefill(self.reader.reasoner, prepare_inputs(self.reader, images))
+        inputs = self.inputs(indices)
+        return prefill(self.reader.reasoner.backbone, inputs)
+
+    def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the backbone's inputs of chosen samples, decoded ahead where they were wanted."""
+        if self.ahead is not None:
+            return self.ahead.take(indices)
+        return prepare_inputs(self.reader, [load_image(self.samples[i].images[0]) for i in indices])
+
+    def want(self, indices: np.ndarray) -> None:
+        """Begin to decode the pictures of a batch that comes soon; nothing where all are kept."""
+        if self.ahead is not None and len(indices):
+            self.ahead.want(indices)
 
 
 def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int = 2) -> Feed:
@@ -61,13 +75,24 @@ def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int
     unlabelled = next((s.id for s in samples if s.label is None), None)
     if unlabelled is not None or not samples:
         raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
-    pictures = features = None
-    if reader.image_size is not None:
-        pictures = images_array(dataset, reader.image_size, workers, cache)
-        features = encode_pictures(reader, pictures)
     targets = label_targets(samples, reader.space)
     truth = np.array([label_space(reader.space).index(str(s.label)) for s in samples])
-    return Feed(reader, samples, targets, truth, pictures, features)
+    if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
+        pictures = images_array(dataset, reader.image_size, workers, cache)
+        return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
+    return replace(loose_feed(reader, samples, targets, workers), truth=truth)
+
+
+def loose_feed(
+    reader: Reader, samples: Sequence[Sample], targets: torch.Tensor, workers: int = 2
+) -> Feed:
+    """Build a feed whose pictures are decoded when they are needed, in `workers` threads."""
+    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] = Ahead(
+        lambda index: load_image(samples[index].images[0]),
+        lambda pictures: prepare_inputs(reader, pictures),
+        workers,
+    )
+    return Feed(reader, tuple(samples), targets, targets.argmax(1).numpy(), None, None, ahead)
 
 
 def picture_feed(
@@ -75,7 +100,8 @@ def picture_feed(
 ) -> Feed:
     """Build a feed from pictures in memory (N, S, S, 3) uint8, such as paintings of the bank."""
     features = encode_pictures(reader, pictures)
-    return Feed(reader, tuple(samples), targets, targets.argmax(1).numpy(), pictures, features)
+    truth = targets.argmax(1).numpy()
+    return Feed(reader, tuple(samples), targets, truth, pictures, features)
 
 
 def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:
@@ -105,46 +131,6 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefixStore:
-    """Prefixes of a whole feed in memory, while everything before [CTX] is frozen."""
-
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
-    next_position: torch.Tensor
-
-    def prefix(self, indices: np.ndarray) -> Prefix:
-        """Return the stored prefixes of chosen samples."""
-        rows = torch.from_numpy(np.ascontiguousarray(indices))
-        position = self.next_position[rows]
-        keys = tuple(k[rows] for k in self.keys)
-        mask = torch.ones(len(rows), keys[0].shape[2], dtype=torch.bool, device=position.device)
-        return Prefix(keys, tuple(v[rows] for v in self.values), mask, position)
-
-
-@torch.no_grad()
-def store_prefixes(
-    feed: Feed, batch_size: int = 128, limit_bytes: int = PREFIX_LIMIT_BYTES
-) -> PrefixStore | None:
-    """Prefill a whole feed once; None where prefixes differ in length or would not fit."""
-    if feed.features is None:
-        return None
-    probe = feed.prefix(np.arange(1))
-    each = sum(t.numel() * t.element_size() for t in (*probe.keys, *probe.values))
-    if each * len(feed) > limit_bytes:
-        return None
-    parts = [
-        feed.prefix(np.arange(start, min(start + batch_size, len(feed))))
-        for start in range(0, len(feed), batch_size)
-    ]
-    layers = range(len(probe.keys))
-    return PrefixStore(
-        tuple(torch.cat([p.keys[i] for p in parts]) for i in layers),
-        tuple(torch.cat([p.values[i] for p in parts]) for i in layers),
-        torch.cat([p.next_position for p in parts]),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Readings:
     """logits (N, C), emotion latents (N, H) and context latents (N, K, H) of a feed, fp32."""
 
@@ -166,8 +152,13 @@ def read_all(
     reasoner.eval()
     logits, emotion, context = [], [], []
     source = store or feed
-    for start in range(0, len(feed), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(feed)))
+    batches = [
+        np.arange(start, min(start + batch_size, len(feed)))
+        for start in range(0, len(feed), batch_size)
+    ]
+    for number, rows in enumerate(batches):
+        if store is None:
+            feed.want(batches[number + 1] if number + 1 < len(batches) else rows[:0])
         with torch.autocast(reasoner.device.type, dtype=torch.bfloat16, enabled=bf16):
             thought = think(reasoner, source.prefix(rows))
             scores = reasoner.logits(thought.emotion_latent, feed.reader.space)

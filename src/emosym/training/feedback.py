@@ -24,20 +24,16 @@ from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
 from emosym.memory.schema import BankEntry, Provenance, make_entry
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import DESCRIPTION, EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import DESCRIPTION, load_checkpoint
+from emosym.models.checkpointing import checkpoint_layers
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.gaussians import require_two_of_each
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, think
 from emosym.pipelines.painting import paint_stream
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import stream_seed
-from emosym.training.feed import (
-    Feed,
-    PrefixStore,
-    open_feeds,
-    picture_feed,
-    read_all,
-    store_prefixes,
-)
+from emosym.training.feed import Feed, loose_feed, open_feeds, picture_feed, read_all
 from emosym.training.finish import (
     StageResult,
     finish_stage,
@@ -49,6 +45,7 @@ from emosym.training.joint import refresh_space
 from emosym.training.loop import run_loop
 from emosym.training.losses import label_loss
 from emosym.training.optim import build_optimizers, cosine
+from emosym.training.prefix_store import PrefixStore, store_prefixes
 from emosym.training.state import Weights, trainable_tensors
 from emosym.types import Sample
 
@@ -73,6 +70,8 @@ def run_feedback(
 ) -> StageResult:
     """Run stage 4 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
+    if recipe.scope == "lora" and recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
     model, _ = train_feedback(model, train, val, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
@@ -91,11 +90,15 @@ def train_feedback(
     The bank is recipe.out/bank, the rounds are recipe.out/rounds.json. Round 0 is the model as it
     comes in: it is kept when no round reads held-out pictures better.
     """
+    require_two_of_each(label_space(model.reader.space).labels, train.truth)
     reasoner = model.reader.reasoner
     bank = Bank.open(recipe.out / "bank", create=True, space=label_space(model.reader.space))
     store = val_store = None
     if recipe.scope == "head" and recipe.cache_prefixes:
-        store, val_store = store_prefixes(train), store_prefixes(val)
+        store, val_store = (
+            store_prefixes(feed, spill=recipe.out / "prefixes" / name)
+            for name, feed in (("train", train), ("val", val))
+        )
     set_trainable(reasoner, recipe.scope)
     weights = trainable_tensors({"reasoner": reasoner})
     start = held_out_values(read_all(val, store=val_store), val)
@@ -200,6 +203,7 @@ def paint_entries(
             confidence=painting.reading.confidence,
         )
         for painting in paint_stream(model, request)
+        if not painting.withheld
     ]
 
 
@@ -257,8 +261,9 @@ def bank_feed(model: EmoSymModel, entries: Sequence[BankEntry]) -> Feed:
     """Turn remembered paintings into a feed; their targets are what was asked for."""
     samples = [Sample(id=e.id, images=(e.image,), label=e.intent) for e in entries]
     targets = torch.tensor(np.stack([e.intent_weights for e in entries]), dtype=torch.float32)
-    pictures = np.stack([e.pixels() for e in entries])
-    return picture_feed(model.reader, samples, targets, pictures)
+    if model.reader.image_size is None:
+        return loose_feed(model.reader, samples, targets)
+    return picture_feed(model.reader, samples, targets, np.stack([e.pixels() for e in entries]))
 
 
 def _copy(weights: Weights) -> Weights:

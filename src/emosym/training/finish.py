@@ -15,11 +15,14 @@ from emosym.device import cpu_plan
 from emosym.files import write_text
 from emosym.metrics.calibration import fit_temperature
 from emosym.models.card import model_card
-from emosym.models.checkpoint import EmoSymModel, description_of, save_checkpoint
+from emosym.models.checkpoint import description_of, save_checkpoint
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import Domain, fit_domain
+from emosym.models.prefix import features_of_pictures, see
 from emosym.models.reading import domain_features
-from emosym.training.feed import Feed, PrefixStore, Readings, read_all
+from emosym.training.feed import Feed, Readings, read_all
 from emosym.training.loop import LoopSettings
+from emosym.training.prefix_store import PrefixStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,23 @@ def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:
 
 
 def picture_domain(train: Feed, val: Feed) -> Domain | None:
-    """Fit what the preset has seen; None where vision features are not kept."""
-    if train.features is None or val.features is None:
-        return None
-    limit = np.arange(min(len(train), 8000))
-    return fit_domain(domain_features(train.features[limit]), domain_features(val.features))
+    """Fit what the preset has seen; None where the vision tower's features cannot be split."""
+    known = seen_features(train, 8000)
+    held_out = seen_features(val, 8000)
+    return None if known is None or held_out is None else fit_domain(known, held_out)
+
+
+@torch.no_grad()
+def seen_features(feed: Feed, limit: int, batch_size: int = 16) -> torch.Tensor | None:
+    """Return the domain features (n, 2 H) of a feed's first `limit` pictures."""
+    count = min(len(feed), limit)
+    if feed.features is not None:
+        return domain_features(feed.features[:count])
+    rows = []
+    for start in range(0, count, batch_size):
+        inputs = feed.inputs(np.arange(start, min(start + batch_size, count)))
+        found = features_of_pictures(see(feed.reader.reasoner.backbone, inputs), inputs)
+        if found is None:
+            return None
+        rows.append(domain_features(found).cpu())
+    return torch.cat(rows)

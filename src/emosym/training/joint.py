@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 
 from emosym.annotate.attributes import describe_attributes
 from emosym.config import JointRecipe, dump_recipe
+from emosym.data.images import load_image, square
 from emosym.emotions import label_space
-from emosym.errors import UsageError
 from emosym.models.adapters import (
     UNET_PROJECTIONS,
     add_adapter,
@@ -24,19 +24,21 @@ from emosym.models.adapters import (
     lora_config,
     train_adapter,
 )
-from emosym.models.autoencoder import to_pixels
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
-from emosym.models.gaussians import EmotionSpace, fit_emotion_space
+from emosym.models.autoencoder import downscale_factor, to_pixels
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.gaussians import EmotionSpace, fit_emotion_space, require_two_of_each
 from emosym.models.painter import Painter, PromptEmbeds, encode_images, encode_prompts
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
 from emosym.models.sampling import denoising_loss
 from emosym.seeds import numpy_rng
-from emosym.training.feed import Feed, PrefixStore, open_feeds, read_all, store_prefixes
+from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.loop import run_loop
 from emosym.training.losses import attribute_loss, label_loss
 from emosym.training.optim import build_optimizers, cosine
+from emosym.training.prefix_store import PrefixStore, store_prefixes
 from emosym.training.prompts import draw_prompts
 
 
@@ -44,11 +46,12 @@ from emosym.training.prompts import draw_prompts
 class Canvas:
     """What the painter needs of each training picture, computed once.
 
-    `latents` (N, c, h, w); `attributes` (N, D) pooled text embeddings of what is in the picture;
-    `groups` (N,) equal where those texts are equal; `empty` the embeds of the empty prompt.
+    `latents` (N, c, h, w), or None where pictures are encoded per batch; `attributes` (N, D) pooled
+    text embeddings of what is in the picture; `groups` (N,) equal where those texts are equal;
+    `empty` the embeds of the empty prompt.
     """
 
-    latents: torch.Tensor
+    latents: torch.Tensor | None
     attributes: torch.Tensor
     groups: torch.Tensor
     empty: PromptEmbeds
@@ -71,14 +74,15 @@ def train_joint(
     progress: bool = True,
     deadline: float | None = None,
 ) -> EmoSymModel:
-    """Train tokens, head, mappers and optionally a U-Net adapter; returns the model with its space.
+    """Train tokens, head, mappers and optionally a U-Net adapter.
 
-    Raises:
-        UsageError: when pictures differ in size, so that their latents cannot be kept.
+    Returns the model with its emotion space.
     """
+    require_two_of_each(label_space(model.reader.space).labels, train.truth)
     reader, reasoner, painter = model.reader, model.reader.reasoner, model.painter
     canvas = prepare_canvas(painter, train)
-    store = store_prefixes(train) if recipe.cache_prefixes else None
+    spill = recipe.out / "prefixes" / "train"
+    store = store_prefixes(train, spill=spill) if recipe.cache_prefixes else None
     if recipe.unet_lora_r and not has_adapter(painter.unet, ADAPTER):
         lora = lora_config(recipe.unet_lora_r, recipe.unet_lora_r, 0.0, UNET_PROJECTIONS)
         add_adapter(painter.unet, lora, ADAPTER, recipe.seed)
@@ -99,9 +103,8 @@ def train_joint(
         conditions = model.mappers(thought.emotion_latent, thought.context_latents)
         embeds = encode_prompts(painter, prompts, conditions)
         kept = torch.rand(len(rows)) >= recipe.condition_dropout
-        denoise = denoising_loss(
-            painter, canvas.latents[rows].to(painter.device), drop(embeds, canvas.empty, kept)
-        )
+        latents = canvas_latents(painter, train, canvas, indices)
+        denoise = denoising_loss(painter, latents, drop(embeds, canvas.empty, kept))
         targets = train.targets[torch.from_numpy(sources)].to(logits.device)
         losses = {"denoise": denoise, "classify": label_loss(logits, targets)}
         loss = denoise + recipe.w_cls * losses["classify"]
@@ -169,18 +172,12 @@ def refresh_space(train: Feed, store: PrefixStore | None) -> EmotionSpace:
 
 @torch.no_grad()
 def prepare_canvas(painter: Painter, train: Feed, batch_size: int = 64) -> Canvas:
-    """Encode all pictures and their attribute texts once; errors as in `train_joint`."""
-    if train.pictures is None:
-        raise UsageError("joint needs pictures of one size: set a preset with a square image_size.")
-    latents = [
-        encode_images(
-            painter,
-            to_pixels(torch.from_numpy(np.array(train.pictures[i : i + batch_size]))).to(
-                painter.device
-            ),
-        ).cpu()
-        for i in range(0, len(train), batch_size)
-    ]
+    """Encode all attribute texts once, and all pictures where they are kept as one array."""
+    latents = None
+    if train.pictures is not None:
+        whole = torch.from_numpy(np.asarray(train.pictures))
+        parts = [whole[i : i + batch_size] for i in range(0, len(train), batch_size)]
+        latents = torch.cat([encode_pixels(painter, part).cpu() for part in parts])
     texts = [s.caption or describe_attributes(s.attributes) for s in train.samples]
     known: dict[str, int] = {}
     groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
@@ -190,7 +187,27 @@ def prepare_canvas(painter: Painter, train: Feed, batch_size: int = 64) -> Canva
         for i in range(0, len(unique), batch_size)
     ]
     stacked = torch.cat([p.float().cpu() for p in pooled if p is not None])
-    return Canvas(torch.cat(latents), stacked[groups], groups, encode_prompts(painter, [""]))
+    return Canvas(latents, stacked[groups], groups, encode_prompts(painter, [""]))
+
+
+@torch.no_grad()
+def canvas_latents(
+    painter: Painter, train: Feed, canvas: Canvas, indices: np.ndarray
+) -> torch.Tensor:
+    """Return the painter's latents (B, c, h, w) of chosen pictures: kept, or encoded now.
+
+    Pictures of many sizes are cut square, at the size that the painter paints.
+    """
+    if canvas.latents is not None:
+        return canvas.latents[torch.from_numpy(indices)].to(painter.device)
+    side = int(painter.unet.config.sample_size) * downscale_factor(painter.vae)
+    pictures = [square(load_image(train.samples[i].images[0]), side) for i in indices]
+    return encode_pixels(painter, torch.from_numpy(np.stack([np.asarray(p) for p in pictures])))
+
+
+def encode_pixels(painter: Painter, pictures: torch.Tensor) -> torch.Tensor:
+    """Encode pictures (B, S, S, 3) uint8 to the painter's latents (B, c, h, w)."""
+    return encode_images(painter, to_pixels(pictures).to(painter.device))
 
 
 def drop(embeds: PromptEmbeds, empty: PromptEmbeds, kept: torch.Tensor) -> PromptEmbeds:

@@ -18,9 +18,12 @@ from emosym.config import RlRecipe, dump_recipe
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import EmoSymModel, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.checkpointing import checkpoint_layers
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.prefix import Prefix
 from emosym.models.reading import ADAPTER
-from emosym.models.reasoner import EmotionReasoner, Prefix, Thought, think
+from emosym.models.reasoner import EmotionReasoner, Thought, think
 from emosym.rewards.labels import LABEL_REWARDS, LabelReward, parity_beta
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import (
@@ -43,6 +46,8 @@ Objective = Callable[
 def run_rl(recipe: RlRecipe, progress: bool = True, deadline: float | None = None) -> StageResult:
     """Train stage 2 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
+    if recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
     train_rl(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emosym.types import Sample
 
 
+MAX_NEW_TOKENS = 160
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -60,35 +61,34 @@ def plan_vlm(
 def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
     """Open a base's reader; returns (speak, its name, the question it was taught if any).
 
-    The name holds eight digits of the base's checksums: other weights are another model.
+    The name of a base folder holds eight digits of its checksums: other weights, another model.
     """
     from emosym.models.presets import BASE_FILE, resolve_base
 
     base = resolve_base(base_name)  # before the libraries that take seconds to import
-    size = base.image_size
-    if size is None:
-        raise UsageError(
-            f"--base {base_name} keeps its pictures' shapes, and is not spoken to yet."
-        )
 
-    import numpy as np
+    import torch
 
-    from emosym.data.images import square
     from emosym.device import best_device
     from emosym.files import sha256_of
-    from emosym.models.checkpoint import load_backbone
-    from emosym.models.tokenizer import load_tokenizer
-    from emosym.training.base_reader import STANDS_OUT, describe
+    from emosym.models.backbone import open_chat
+    from emosym.models.chat import chat_inputs
+    from emosym.training.base_reader import STANDS_OUT
 
-    model: Any = load_backbone(base).to(best_device(device))
-    tokenizer = load_tokenizer(Path(base.reader))
+    chat = open_chat(base, str(best_device(device)))
+    model: Any = chat.backbone
 
+    @torch.no_grad()
     def speak(images: Sequence[Image.Image], prompt: str) -> list[str]:
-        pictures = np.stack([np.asarray(square(image, size)) for image in images])
-        return describe(model, tokenizer, pictures, prompt)
+        inputs = chat_inputs(chat, images, prompt)
+        inputs.pop("num_patches", None)  # InternVL's count of tiles, which its model does not take
+        said = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+        length = inputs["input_ids"].shape[1]
+        return list(chat.tokenizer.batch_decode(said[:, length:], skip_special_tokens=True))
 
-    digits = sha256_of(Path(base.reader).parent / BASE_FILE)[:8]
-    return speak, f"{Path(base_name).name}@{digits}", STANDS_OUT
+    name, sums = Path(base_name).name, Path(base.reader).parent / BASE_FILE
+    name += f"@{sha256_of(sums)[:8]}" if sums.is_file() else ""
+    return speak, name, STANDS_OUT if base.image_size is not None else None
 
 
 def plan_server(

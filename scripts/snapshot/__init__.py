@@ -1,0 +1,1 @@
+"""Random weights in the official layouts: readers, painters, and what both need."""

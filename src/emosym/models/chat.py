@@ -1,0 +1,209 @@
+"""Pictures and a question into what an image-text-to-text model takes.
+
+Two families are fed by their image processor and tokenizer alone (their whole processors need
+torchvision for videos): Qwen-VL and InternVL. Any other goes through its own processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+from transformers import AutoImageProcessor, AutoProcessor, PreTrainedTokenizerBase
+
+from emosym.data.images import square
+from emosym.errors import EmoSymError, UsageError
+from emosym.models.prefix import family
+from emosym.models.tokenizer import TURN_END, load_tokenizer
+
+QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+INTERNVL = ("internvl",)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatModel:
+    """An image-text-to-text model with what feeds it.
+
+    `image_size` is the side of the square that pictures are cropped to, or None where the image
+    processor keeps their shape. `processor` is the model's own, for families other than Qwen-VL
+    and InternVL.
+    """
+
+    backbone: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: Any
+    image_size: int | None
+    processor: Any = None
+
+    @property
+    def end_token(self) -> int:
+        """The token that ends a turn."""
+        if TURN_END in self.tokenizer.get_vocab():
+            return int(self.tokenizer.convert_tokens_to_ids(TURN_END))
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the token embeddings are."""
+        table = self.backbone.get_input_embeddings()  # type: ignore[operator]
+        device: torch.device = table.weight.device
+        return device
+
+
+def chat_inputs(
+    chat: ChatModel, images: Sequence[Image.Image], questions: str | Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Turn RGB pictures and a question each into inputs, padded on the left to one length.
+
+    Returns input_ids and attention_mask (B, P), and the family's picture tensors.
+    """
+    pictures = list(images)
+    if chat.image_size is not None:
+        pictures = [square(picture, chat.image_size) for picture in pictures]
+    asked = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
+    if chat.processor is not None:
+        return _own_processor(chat, pictures, asked)
+    encoded = chat.image_processor(images=pictures, return_tensors="pt")
+    counts = image_token_counts(chat, encoded)
+    rows = [prompt_tokens(chat, q, n) for q, n in zip(asked, counts, strict=True)]
+    inputs = _padded(chat, rows)
+    inputs["pixel_values"] = encoded["pixel_values"]
+    if "image_grid_thw" in encoded:
+        inputs["image_grid_thw"] = encoded["image_grid_thw"]
+        placed = inputs["input_ids"] == image_token(chat)
+        inputs["mm_token_type_ids"] = placed.int() * inputs["attention_mask"].int()
+    if "num_patches" in encoded:
+        inputs["num_patches"] = torch.as_tensor(encoded["num_patches"])
+    return {name: tensor.to(chat.device) for name, tensor in inputs.items()}
+
+
+def image_token_counts(chat: ChatModel, encoded: Mapping[str, Any]) -> list[int]:
+    """Return how many tokens each encoded picture becomes in the prompt."""
+    if "image_grid_thw" in encoded:
+        merge = int(chat.image_processor.merge_size) ** 2
+        return [int(n) for n in torch.as_tensor(encoded["image_grid_thw"]).prod(-1) // merge]
+    tiles = torch.as_tensor(encoded["num_patches"])
+    return [int(n) * tokens_per_tile(chat.backbone) for n in tiles]
+
+
+def tokens_per_tile(backbone: nn.Module) -> int:
+    """Return how many tokens one tile of InternVL becomes."""
+    config: Any = backbone.config
+    return int(config.image_seq_length)
+
+
+def longest_picture(chat: ChatModel) -> int:
+    """Return the most tokens a picture can become, of a Qwen-VL or InternVL model."""
+    processor = chat.image_processor
+    if family(chat.backbone) in INTERNVL:
+        tiles = int(processor.max_patches) if processor.crop_to_patches else 1
+        return (tiles + (tiles > 1)) * tokens_per_tile(chat.backbone)  # and a thumbnail of all
+    return int(processor.size["longest_edge"]) // (processor.patch_size * processor.merge_size) ** 2
+
+
+def image_token(chat: ChatModel) -> int:
+    """Return the id of the token that stands for a piece of a picture."""
+    config: Any = chat.backbone.config
+    return int(config.image_token_id)
+
+
+def prompt_tokens(chat: ChatModel, question: str, image_tokens: int) -> list[int]:
+    """Return the token ids of a user's turn with one picture, and of the start of the answer."""
+    mark = str(chat.tokenizer.convert_ids_to_tokens(image_token(chat)))
+    text = chat_text(chat.tokenizer, question)
+    if text.count(mark) != 1:
+        raise UsageError(
+            f"A question may not hold the picture's own token {mark!r}, and the chat template must "
+            f"place exactly one picture; got {text.count(mark)}."
+        )
+    expanded = mark * image_tokens
+    if family(chat.backbone) in INTERNVL:
+        start, end = chat.tokenizer.start_image_token, chat.tokenizer.end_image_token
+        expanded = f"{start}{expanded}{end}"
+    ids: list[int] = chat.tokenizer.encode(text.replace(mark, expanded), add_special_tokens=False)
+    return ids
+
+
+def chat_text(renderer: Any, question: str) -> str:
+    """Render a user's turn with one picture by a tokenizer's or processor's chat template."""
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    return str(
+        renderer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+    )
+
+
+def _padded(chat: ChatModel, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+    longest = max(len(row) for row in rows)
+    pad = chat.tokenizer.pad_token_id
+    filler = int(chat.tokenizer.eos_token_id if pad is None else pad)
+    ids = torch.tensor([[filler] * (longest - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def _own_processor(
+    chat: ChatModel, pictures: Sequence[Image.Image], questions: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    texts = [chat_text(chat.processor, question) for question in questions]
+    encoded = chat.processor(
+        images=[[picture] for picture in pictures],
+        text=texts,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    return {name: tensor.to(chat.device) for name, tensor in encoded.items()}
+
+
+def load_processors(
+    folder: Path, model_type: str, max_pixels: int | None
+) -> tuple[PreTrainedTokenizerBase, Any, Any]:
+    """Return tokenizer, image processor and, for other families, the model's own processor.
+
+    `max_pixels` bounds what a picture may cost: it is scaled down to so many pixels (Qwen-VL), or
+    cut into so many tiles of the vision tower's size (InternVL).
+
+    Raises:
+        UsageError: when the folder lacks one of them.
+        EmoSymError: when the model's own processor cannot be opened.
+    """
+    tokenizer = load_tokenizer(folder)
+    if not any(
+        (folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")
+    ):
+        raise UsageError(f"No image processor in {folder}: preprocessor_config.json is missing.")
+    if model_type not in (*QWEN, *INTERNVL):
+        return tokenizer, None, _load_own(folder)
+    processor: Any = AutoImageProcessor.from_pretrained(
+        folder, local_files_only=True, backend="pil"
+    )
+    if model_type in INTERNVL:
+        side = processor.size["height"]
+        tiles = 1 if max_pixels is None else max(1, max_pixels // side**2)
+        processor.crop_to_patches, processor.max_patches = tiles > 1, tiles
+    elif max_pixels is not None:
+        least = min(processor.size["shortest_edge"], max_pixels)
+        processor.size = {"shortest_edge": least, "longest_edge": max_pixels}
+    return tokenizer, processor, None
+
+
+def _load_own(folder: Path) -> Any:
+    try:
+        processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except (ImportError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise EmoSymError(
+            f"The processor in {folder} cannot be opened: {reason} Some need torchvision."
+        ) from error
+    if not hasattr(processor, "image_processor"):
+        raise EmoSymError(
+            f"The processor in {folder} has no image processor here: it needs torchvision."
+        )
+    return processor
