@@ -22,7 +22,9 @@ HEAVY = {
     *("pandas", "matplotlib", "sklearn", "scipy", "datasets", "tensorboard", "torchmetrics"),
     *("tokenizers", "huggingface_hub", "gradio", "fastapi"),
 }
-OPTIONAL = {"trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics"}
+OPTIONAL = {
+    *("trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics", "openai"),
+}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 

@@ -29,8 +29,9 @@ class DataSection(Section):
     """Where the labelled pictures are.
 
     `part` keeps a stretch of the training split, so that two stages can see different pictures;
-    `label_fraction` keeps a share of that. Both are seeded and stratified. The columns, `config`
-    and `download` (may fetch what is not here) are for the source `hub`.
+    `label_fraction` keeps a share of that. Both are seeded and stratified. `knowledge` is a file of
+    `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is. The
+    columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
     """
 
     source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
@@ -43,6 +44,7 @@ class DataSection(Section):
     label_column: str | None = None
     config: str | None = None
     download: bool = False
+    knowledge: Path | None = None
     workers: int = Field(2, ge=1)
 
 

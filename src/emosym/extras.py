@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "rl": ("trl",),
     "hub": ("datasets",),
     "4bit": ("bitsandbytes",),
+    "annotate": ("openai",),
     "app": ("fastapi", "gradio", "uvicorn"),
     "metrics": ("torchmetrics",),
 }

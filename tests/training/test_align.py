@@ -26,7 +26,12 @@ from tests.training.makers import (
     tiny_feed,
 )
 
+from emosym.annotate.attributes import describe_attributes
+from emosym.annotate.run import fill
+from emosym.apps.cli.annotate_plans import plan_attributes
+from emosym.data.sources import open_dataset
 from emosym.emotions import WORD_NORMS
+from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint, trained_parts
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter import encode_prompts
@@ -40,6 +45,7 @@ from emosym.training.align import (
     train_align,
     use_lora,
 )
+from emosym.training.feed import open_feed
 from emosym.types import Sample
 
 READER = {*TOKENS, *HEAD}
@@ -253,3 +259,33 @@ def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_pa
     assert loaded.domain is not None and loaded.emotion_space is None
     assert loaded.temperature == result.model.temperature
     assert (tmp_path / "out" / "recipe.yaml").read_text() == loaded.recipes[0]
+
+
+def test_a_knowledge_base_is_what_is_learnt_from(
+    model: EmoSymModel, tiny_storybook: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From `emosym data annotate` to the texts of a run; a changed picture falls back."""
+    dataset = open_dataset("storybook", tiny_storybook, "train").subset(range(4))
+    path, plan = tmp_path / "kb.parquet", plan_attributes()
+    fill(path, dataset, plan)
+    feed = open_feed(model.reader, dataset, None)
+    wanted = [describe_attributes(sample.attributes) for sample in dataset]
+    assert wanted != [sample.rationale for sample in dataset]
+    learnt = knowledge_base(model.reader, model.painter, feed, "label_blind", 0, path)
+    assert list(learnt.texts) == wanted and caplog.records == []
+    moved = tmp_path / "picture.png"
+    moved.write_bytes(b"another content")
+    changed = replace(feed.samples[0], images=(moved,))
+    feed = replace(feed, samples=(changed, *feed.samples[1:]))
+    learnt = knowledge_base(model.reader, model.painter, feed, "label_blind", 0, path)
+    assert list(learnt.texts) == [changed.rationale, *wanted[1:]]
+    assert "3 of 4 pictures (1 stale)" in caplog.text
+
+
+def test_the_recipe_names_the_knowledge_base(
+    tiny_base: Path, tiny_storybook: Path, tmp_path: Path
+) -> None:
+    changes = {"data": {"root": str(tiny_storybook), "knowledge": str(tmp_path / "absent.parquet")}}
+    recipe = recipe_of("align", tmp_path / "run", init=str(tiny_base), **changes)
+    with pytest.raises(UsageError, match="There is no knowledge base"):
+        run_align(recipe, progress=False)

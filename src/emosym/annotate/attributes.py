@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emosym.annotate.emotion_words import emotion_words
+
+# EmoSet's places whose names hold an emotion word, by another name of theirs.
+PLACES = {"amusement_park": "fairground"}
+
 
 def describe_attributes(attributes: Mapping[str, Any]) -> str:
     """Write one sentence naming scene, objects, face, action, brightness and colour, as present."""
@@ -38,3 +43,15 @@ def _words(value: Any) -> str:
         return ""
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return ", ".join(str(v).replace("_", " ") for v in values)
+
+
+def blind_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out values that name an emotion, such as EmoSet's facial expressions ("happy")."""
+    kept = {}
+    for name, value in attributes.items():
+        values = value if isinstance(value, list) else [value]
+        seen = [PLACES.get(v, v) if isinstance(v, str) else v for v in values]
+        seen = [v for v in seen if not (isinstance(v, str) and emotion_words(v))]
+        if seen:
+            kept[name] = seen if isinstance(value, list) else seen[0]
+    return kept

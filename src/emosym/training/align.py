@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from emosym.annotate.attributes import describe_attributes
+from emosym.annotate.lookup import rationales_of
 from emosym.config import AlignRecipe, dump_recipe
 from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_adapter
 from emosym.models.checkpointing import checkpoint_layers
@@ -85,7 +86,10 @@ def train_align(
     reader, reasoner = model.reader, model.reader.reasoner
     knowledge = None
     if recipe.rationale != "none" and (recipe.w_align or recipe.w_say):
-        knowledge = knowledge_base(reader, model.painter, train, recipe.rationale, recipe.seed)
+        stored = recipe.data.knowledge
+        knowledge = knowledge_base(
+            reader, model.painter, train, recipe.rationale, recipe.seed, stored
+        )
     set_trainable(model, recipe, knowledge is not None)
     reasoner.train()
 
@@ -144,14 +148,20 @@ def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> N
 
 
 def knowledge_base(
-    reader: Reader, painter: Painter, feed: Feed, kind: str, seed: int
+    reader: Reader,
+    painter: Painter,
+    feed: Feed,
+    kind: str,
+    seed: int,
+    stored: Path | None = None,
 ) -> KnowledgeBase:
     """Collect rationales, and embed and tokenize them once.
 
-    `label_blind` takes the sample's own rationale, else one written from its attributes;
-    `label_aware` adds the emotion word; `shuffled` gives each picture another one's text.
+    `label_blind` takes the rationale in the file `stored`, else the sample's own, else one written
+    from its attributes; `label_aware` adds the emotion word; `shuffled` gives each picture another
+    one's text.
     """
-    texts = [s.rationale or describe_attributes(s.attributes) for s in feed.samples]
+    texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
     if kind == "label_aware":
         texts = [
             f"{text} It evokes {sample.label}."

@@ -12,6 +12,7 @@ import typer
 
 from emosym import __version__
 from emosym.apps.cli import bank
+from emosym.apps.cli.annotate import annotate
 from emosym.apps.cli.compare import compare
 from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
@@ -47,6 +48,7 @@ app.command()(report)
 app.command()(doctor)
 data.command()(storybook)
 data.command()(check)
+data.command()(annotate)
 app.add_typer(data, name="data")
 app.add_typer(bank.app, name="bank")
 
