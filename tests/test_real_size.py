@@ -25,7 +25,7 @@ from emosym.emotions import MIKELS8
 from emosym.types import BadInput
 
 MODELS = os.environ.get("EMOSYM_REAL_SIZE")
-SIDE = 448  # 256 tokens a picture
+SIDE = 224  # 64 tokens a picture
 PEAK_GB = 24.0
 
 pytestmark = [

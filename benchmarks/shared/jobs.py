@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
@@ -32,6 +31,7 @@ from emosym.models.tokenizer import load_tokenizer
 from emosym.models.vision import patchify
 from emosym.training import align, base_painter, base_reader, joint, loop
 from emosym.training.base_painter import BasePainterSettings
+from emosym.training.engine import LossFn, new_accelerator, prepare
 from emosym.training.feed import Feed, label_targets, picture_feed
 from emosym.training.loop import LoopSettings
 from emosym.training.state import trainable_tensors
@@ -110,7 +110,7 @@ def handed_over(
 ) -> tuple[Any, ...]:
     """Run a stage up to its loop; returns what the loop was given."""
 
-    def hand_over(*given: Any, progress: bool = True) -> None:
+    def hand_over(*given: Any, **options: Any) -> None:
         raise HandedOver(*given)
 
     with ExitStack() as stack:
@@ -128,7 +128,7 @@ def step_of(
     modules: Mapping[str, nn.Module],
     optimizers: list[Optimizer],
     size: int,
-    loss_fn: loop.LossFn,
+    loss_fn: LossFn,
 ) -> Callable[[], None]:
     """Return the loop's own step: batch, losses, clipping, optimizers and weight average."""
     weights = trainable_tensors(modules)
@@ -136,11 +136,12 @@ def step_of(
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] *= 1e-3  # all variants go on with nearly the same weights
-    accelerator, turn = Accelerator(), iter(range(1 << 30))
+    engine = prepare(new_accelerator(), modules, optimizers, loss_fn)
+    turn = iter(range(1 << 30))
 
     def step() -> None:
         now = next(turn)
-        loop._one_step(settings, weights, optimizers, now, size, loss_fn, accelerator)
+        loop._one_step(settings, weights, optimizers, now, size, engine)
         if settings.ema_decay is not None:
             loop._update_average(average, weights, settings.ema_decay, now)
 

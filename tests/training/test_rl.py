@@ -28,6 +28,7 @@ from emosym.models.reasoner import EmotionReasoner, think
 from emosym.rewards.labels import LABEL_REWARDS
 from emosym.training import rl
 from emosym.training.feed import Feed, read_all
+from emosym.training.processes import Processes
 from emosym.training.rl import (
     draw_actions,
     group_advantages,
@@ -89,9 +90,9 @@ def test_the_reference_is_a_table_of_numbers_and_never_a_second_model(
     wanted = read_all(feed).logits
     real = rl.OBJECTIVES[objective]
 
-    def watched(recipe, given, train, reference, reward):
+    def watched(recipe, given, train, reference, reward, processes):
         assert given is model
-        loss_fn = real(recipe, given, train, reference, reward)
+        loss_fn = real(recipe, given, train, reference, reward, processes)
 
         def inner(step: int, indices: np.ndarray):
             losses = loss_fn(step, indices)
@@ -117,7 +118,9 @@ def test_on_the_references_own_batch_kl_is_exactly_0(
     recipe = recipe_of("rl", tmp_path, objective=objective, **KINDS)
     reference = read_all(feed, 4).logits
     reward = LABEL_REWARDS["accuracy"]
-    losses = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward)(0, np.arange(4))
+    losses = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward, Processes())(
+        0, np.arange(4)
+    )
     assert float(losses["kl"].detach()) == 0.0
 
 
@@ -126,7 +129,7 @@ def loss_of(objective: str, model: EmoSymModel, feed: Feed, tmp_path: Path, **ch
     recipe = recipe_of("rl", tmp_path, objective=objective, **{**KINDS, **changes})
     reference = read_all(feed).logits.roll(1, dims=1)
     reward = LABEL_REWARDS[recipe.reward]
-    loss_fn = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward)
+    loss_fn = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward, Processes())
     indices = np.array([5, 1, 6])
     probabilities = read_all(feed).logits[indices].double().softmax(-1).numpy()
     kl = (probabilities * (np.log(probabilities) - np.log(np.roll(probabilities, 1, 1)))).sum(1)
@@ -192,7 +195,7 @@ def test_drawn_actions_given_back_have_the_probability_they_were_drawn_with(
     truth = torch.from_numpy(feed.truth[:3])[rows]
     torch.manual_seed(1)
     accuracy = LABEL_REWARDS["accuracy"]
-    actions = draw_actions(reasoner, prefix, truth, MIKELS8, accuracy, 0.3, 4)
+    actions = draw_actions(reasoner, prefix, truth, MIKELS8, accuracy, 0.3, 4, Processes(), 3)
     assert torch.equal(actions.rewards, (actions.answers == truth).float())
     assert torch.equal(actions.advantages, group_advantages(actions.rewards, 4))
     thought = think(reasoner, prefix, given=actions.latents)
@@ -214,7 +217,9 @@ def test_grpo_draws_are_of_the_groups_own_batch(
     """Parts of an accumulated batch have their own actions, even where they start alike."""
     recipe = recipe_of("rl", tmp_path, objective="grpo", **KINDS)
     reference = read_all(feed).logits
-    loss_fn = rl.grpo_objective(recipe, model, feed, reference, LABEL_REWARDS["accuracy"])
+    loss_fn = rl.grpo_objective(
+        recipe, model, feed, reference, LABEL_REWARDS["accuracy"], Processes()
+    )
     for indices in ([0, 1], [0, 2, 3], [0, 1]):
         loss_fn(0, np.array(indices))
     loss_fn(2, np.array([0, 3]))

@@ -40,12 +40,12 @@ def require_space(model: EmoSymModel) -> EmotionSpace:
 
 
 def paint_stream(
-    model: EmoSymModel, request: PaintRequest, batch_size: int = 16
+    model: EmoSymModel, request: PaintRequest, batch_size: int = 16, only: range | None = None
 ) -> Iterator[GenerationOutput]:
     """Paint a request batch by batch and read every painting with the same model.
 
     Picture i draws its latents and its noise from streams of (seed, i): it does not depend on the
-    batch it is painted in, beyond the rounding of one grey level.
+    batch it is painted in, beyond the rounding of one grey level. `only` paints a stretch of them.
 
     Raises:
         EmoSymError: when the model has no emotion space.
@@ -54,8 +54,9 @@ def paint_stream(
 
     require_space(model)
     start = None if request.like is None else latents_of(model, request.like)
-    for first in range(0, request.num_images, batch_size):
-        indices = range(first, min(first + batch_size, request.num_images))
+    wanted = range(request.num_images) if only is None else only
+    for first in range(0, len(wanted), batch_size):
+        indices = wanted[first : first + batch_size]
         emotion, context = draw_latents(model, request, indices, start)
         pictures = paint_latents(model, request, indices, emotion, context)
         pictures, flags = withhold_unsafe(model.painter.safety, pictures)

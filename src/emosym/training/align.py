@@ -25,6 +25,7 @@ from emosym.training.finish import StageResult, finish_stage, loop_settings, tra
 from emosym.training.loop import run_loop
 from emosym.training.losses import info_nce, label_loss
 from emosym.training.optim import build_optimizers, cosine
+from emosym.training.processes import Processes
 
 IGNORE = -100
 
@@ -92,17 +93,19 @@ def train_align(
         )
     set_trainable(model, recipe, knowledge is not None)
     reasoner.train()
+    processes = Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        rows = torch.from_numpy(indices)
-        thought = think(reasoner, train.prefix(indices))
-        logits = reasoner.logits(thought.emotion_latent, reader.space)
+        rows, own, total = torch.from_numpy(indices), processes.own(indices), len(indices)
+        thought = think(reasoner, train.prefix(own))
+        own_logits = reasoner.logits(thought.emotion_latent, reader.space)
+        logits = processes.whole(own_logits, total)
         targets = train.targets[rows].to(logits.device)
         losses = {"classify": label_loss(logits, targets)}
         loss = recipe.w_cls * losses["classify"]
         if knowledge is not None and recipe.w_align:
             losses["align"] = info_nce(
-                reasoner.context_projector(thought.context_latents),
+                processes.whole(reasoner.context_projector(thought.context_latents), total),
                 knowledge.embeddings[rows].to(logits.device),
                 knowledge.groups[rows].to(logits.device),
                 reasoner.context_projector.log_scale,
@@ -111,10 +114,14 @@ def train_align(
             loss = loss + recipe.w_align * losses["align"]
         if knowledge is not None and recipe.w_say:
             tokens, labels = rationale_batch(
-                [knowledge.ids[i] for i in indices], reader.end_token, logits.device
+                [knowledge.ids[i] for i in own], reader.end_token, logits.device
             )
-            gist = torch.rand(len(indices), device=logits.device) < recipe.gist_probability
-            losses["say"] = say_loss(reasoner, thought, tokens, labels, gist, reader.start_token)
+            chance = processes.draw(lambda: torch.rand(total, device=logits.device))
+            gist = processes.own(chance) < recipe.gist_probability
+            losses["say"] = processes.mean(
+                say_loss(reasoner, thought, tokens, labels, gist, reader.start_token),
+                (labels != IGNORE).sum(),
+            )
             loss = loss + recipe.w_say * losses["say"]
         accuracy = (logits.argmax(-1) == targets.argmax(-1)).float().mean()
         return {"loss": loss, **losses, "accuracy": accuracy}
@@ -127,7 +134,9 @@ def train_align(
         cosine(optim.warmup),
         len(train),
         loss_fn,
+        processes=processes,
         progress=progress,
+        ahead=lambda _, rows: train.want(processes.own(rows)),
     )
     reasoner.eval().requires_grad_(False)
     return last

@@ -23,6 +23,7 @@ from emosym.models.reading import Reader, encode_pictures, prefill_features, pre
 from emosym.models.reasoner import think
 from emosym.training.ahead import Ahead
 from emosym.training.prefix_store import PrefixStore
+from emosym.training.processes import Processes
 from emosym.types import Sample
 
 
@@ -122,18 +123,20 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
     hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
     # an id of the hub is no folder to keep anything in
     cache = (data.root if data.root.is_dir() else recipe.out) / ".cache"
-    train, val = (
-        open_feed(
-            reader,
-            open_dataset(
-                *(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
-                hub=hub,
-            ),
-            cache,
-            data.workers,
+    processes = Processes()
+    with processes.main_first():  # it decodes the pictures, the others open what it kept
+        train, val = (
+            open_feed(
+                reader,
+                open_dataset(
+                    *(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
+                    hub=hub,
+                ),
+                cache,
+                data.workers,
+            )
+            for split, fraction, part in splits
         )
-        for split, fraction, part in splits
-    )
     return train, val
 
 
@@ -152,16 +155,21 @@ def read_all(
 ) -> Readings:
     """Read every sample of a feed with the current model, in evaluation mode.
 
+    Several processes share the batches, and all of them get all readings.
     `bf16` computes as training does, for references that training compares itself to.
     """
     reasoner = feed.reader.reasoner
     training = reasoner.training
     reasoner.eval()
-    logits, emotion, context = [], [], []
+    processes, tokens = Processes(), reasoner.latent_tokens
+    stretches = processes.stretches(len(feed), batch_size)
+    first, last = stretches[processes.rank]
+    width, steps = tokens.emotion_embed.shape[1], tokens.num_context_tokens
+    logits = [torch.empty(0, feed.targets.shape[1])]  # a process may have nothing to read
+    emotion, context = [torch.empty(0, width)], [torch.empty(0, steps, width)]
     source = store or feed
     batches = [
-        np.arange(start, min(start + batch_size, len(feed)))
-        for start in range(0, len(feed), batch_size)
+        np.arange(start, min(start + batch_size, last)) for start in range(first, last, batch_size)
     ]
     for number, rows in enumerate(batches):
         if store is None:
@@ -173,4 +181,6 @@ def read_all(
         emotion.append(thought.emotion_latent.float().cpu())
         context.append(thought.context_latents.float().cpu())
     reasoner.train(training)
-    return Readings(torch.cat(logits), torch.cat(emotion), torch.cat(context))
+    counts = [stop - start for start, stop in stretches]
+    own = (torch.cat(parts) for parts in (logits, emotion, context))
+    return Readings(*(processes.join(rows, counts) for rows in own))

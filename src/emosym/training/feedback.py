@@ -7,32 +7,29 @@ kept only if held-out real pictures are read better.
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from emosym.config import FeedbackRecipe, dump_recipe
-from emosym.emotions import LabelSpace, label_space
-from emosym.files import read_json, sha256_of, write_json
-from emosym.memory.admission import BankRules
+from emosym.emotions import label_space
+from emosym.files import write_json
 from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
-from emosym.memory.schema import BankEntry, Provenance, make_entry
+from emosym.memory.schema import BankEntry
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import DESCRIPTION, load_checkpoint
+from emosym.models.checkpoint import load_checkpoint
 from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import require_two_of_each
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, think
-from emosym.pipelines.painting import paint_stream
-from emosym.pipelines.requests import paint_request
 from emosym.seeds import stream_seed
+from emosym.training.bank_painting import Round, fill_bank
 from emosym.training.feed import Feed, loose_feed, open_feeds, picture_feed, read_all
 from emosym.training.finish import (
     StageResult,
@@ -46,23 +43,11 @@ from emosym.training.loop import run_loop
 from emosym.training.losses import label_loss
 from emosym.training.optim import build_optimizers, cosine
 from emosym.training.prefix_store import PrefixStore, store_prefixes
+from emosym.training.processes import Processes
 from emosym.training.state import Weights, trainable_tensors
 from emosym.types import Sample
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round did: paintings made, admitted and refused, and held-out numbers after it."""
-
-    number: int
-    painted: int
-    admitted: int
-    refused: dict[str, int]
-    bank: int = 0
-    held_out: dict[str, float] = field(default_factory=dict)
-    kept: bool = False
 
 
 def run_feedback(
@@ -92,7 +77,10 @@ def train_feedback(
     """
     require_two_of_each(label_space(model.reader.space).labels, train.truth)
     reasoner = model.reader.reasoner
-    bank = Bank.open(recipe.out / "bank", create=True, space=label_space(model.reader.space))
+    processes = Processes()
+    with processes.main_first():  # which makes the bank
+        space = label_space(model.reader.space)
+        bank = Bank.open(recipe.out / "bank", create=processes.main, space=space)
     store = val_store = None
     if recipe.scope == "head" and recipe.cache_prefixes:
         store, val_store = (
@@ -112,14 +100,16 @@ def train_feedback(
         now = held_out_values(read_all(val, store=val_store), val)
         better = (now["accuracy"], -now["nll"]) > (best["accuracy"], -best["nll"])
         rounds.append(replace(done, held_out=now, kept=better))
-        log.info("feedback round %d: %s", number, rounds[-1])
+        if processes.main:
+            log.info("feedback round %d: %s", number, rounds[-1])
         if better:
             best, best_weights = now, _copy(weights)
     with torch.no_grad():
         for name, tensor in weights.items():
             tensor.copy_(best_weights[name])
     reasoner.eval().requires_grad_(False)
-    write_json(recipe.out / "rounds.json", [asdict(r) for r in rounds])
+    if processes.main:
+        write_json(recipe.out / "rounds.json", [asdict(r) for r in rounds])
     return replace(model, emotion_space=refresh_space(train, store)), rounds
 
 
@@ -130,81 +120,6 @@ def set_trainable(reasoner: EmotionReasoner, scope: str) -> None:
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
     reasoner.heads.requires_grad_(True)
-
-
-def fill_bank(
-    model: EmoSymModel, bank: Bank, recipe: FeedbackRecipe, number: int, out: Path
-) -> Round:
-    """Paint every emotion, and offer the paintings to the bank; a finished round is not repainted.
-
-    Returns the counts of paintings made, admitted and refused (by reason).
-    """
-    marker = out / "painted.json"
-    if marker.is_file():
-        found = read_json(marker, "round")
-        return Round(number, *(found[k] for k in ("painted", "admitted", "refused", "bank")))
-    rules = BankRules(
-        admission=recipe.admission,
-        quota="per_bank",
-        quota_size=recipe.quota,
-        near_duplicate=recipe.duplicate_similarity,
-        eviction=recipe.eviction,
-        capacity=recipe.capacity,
-    )
-    entries: list[BankEntry] = []
-    space = label_space(model.reader.space)
-    for emotion in space.labels:
-        entries += paint_entries(model, recipe, number, emotion, space)
-    report = bank.add(entries, rules)
-    reasons: dict[str, int] = {}
-    for reason in report.refused.values():
-        kind = reason.partition(" of ")[0]  # not which picture it is a near-duplicate of
-        reasons[kind] = reasons.get(kind, 0) + 1
-    done = Round(number, len(entries), len(report.admitted), reasons, len(bank))
-    write_json(marker, asdict(done))
-    return done
-
-
-def paint_entries(
-    model: EmoSymModel, recipe: FeedbackRecipe, number: int, emotion: str, space: LabelSpace
-) -> list[BankEntry]:
-    """Paint one emotion's share of a round, with its readings and provenance."""
-    seed = stream_seed(recipe.seed, f"feedback-paint-{emotion}", number) % 2**31
-    request = paint_request(
-        space,
-        emotion,
-        num_images=recipe.paint_per_emotion,
-        guidance_scale=recipe.guidance_scale,
-        num_inference_steps=recipe.num_inference_steps,
-        seed=seed,
-    )
-    created = datetime.datetime.now(datetime.timezone.utc).isoformat()
-    provenance = Provenance(
-        run=recipe.out.name,
-        round=number,
-        checkpoint=sha256_of(Path(recipe.init) / DESCRIPTION),
-        seed=seed,
-        guidance_scale=recipe.guidance_scale,
-        prompt=request.prompt,
-        steps=recipe.num_inference_steps,
-        created=created,
-        version=_version(),
-    )
-    return [
-        make_entry(
-            painting.image,
-            emotion,
-            np.array(list(painting.reading.probabilities.values())),
-            painting.reading.emotion_latent,
-            painting.reading.context_latents,
-            painting.reading.emotion_latent,
-            provenance,
-            space,
-            confidence=painting.reading.confidence,
-        )
-        for painting in paint_stream(model, request)
-        if not painting.withheld
-    ]
 
 
 def train_round(
@@ -220,7 +135,7 @@ def train_round(
     """Train on all real pictures and, by ratio, on remembered paintings with their intent."""
     reader, reasoner = model.reader, model.reader.reasoner
     optim = recipe.optim
-    entries = bank.read()
+    entries, processes = bank.read(), Processes()
     memory = bank_feed(model, entries) if entries else None
     memory_store = store_prefixes(memory) if memory is not None and store is not None else None
     seed = stream_seed(recipe.seed, "feedback-mixing", number) % 2**31
@@ -230,16 +145,27 @@ def train_round(
             len(train), len(entries), recipe.ratio, optim.batch_size, seed, len(plan)
         )
 
+    sources = (("real", train, store), ("bank", memory, memory_store))
+
+    def own_rows(indices: np.ndarray, kind: str) -> np.ndarray:
+        chosen = [plan[i] for i in processes.own(indices)]
+        return np.array([i for source, i in chosen if source == kind], dtype=np.int64)
+
+    def ahead(_: int, indices: np.ndarray) -> None:
+        for kind, feed, prefixes in sources:
+            if feed is not None and prefixes is None:
+                feed.want(own_rows(indices, kind))
+
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        chosen = [plan[i] for i in indices]
         parts: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for kind, feed, prefixes in (("real", train, store), ("bank", memory, memory_store)):
-            rows = np.array([i for source, i in chosen if source == kind], dtype=np.int64)
+        for kind, feed, prefixes in sources:
+            rows = own_rows(indices, kind)
             if len(rows) and feed is not None:
                 thought = think(reasoner, (prefixes or feed).prefix(rows))
                 logits = reasoner.logits(thought.emotion_latent, reader.space)
                 parts.append((logits, feed.targets[torch.from_numpy(rows)].to(logits.device)))
-        logits, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+        own = (torch.cat(column) for column in zip(*parts, strict=True))
+        logits, targets = (processes.whole(column, len(indices)) for column in own)
         loss = label_loss(logits, targets)
         accuracy = (logits.argmax(-1) == targets.argmax(-1)).float().mean()
         return {"loss": loss, "accuracy": accuracy}
@@ -253,7 +179,9 @@ def train_round(
         cosine(optim.warmup),
         len(plan),
         loss_fn,
+        processes=processes,
         progress=progress,
+        ahead=ahead,
     )
 
 
@@ -268,9 +196,3 @@ def bank_feed(model: EmoSymModel, entries: Sequence[BankEntry]) -> Feed:
 
 def _copy(weights: Weights) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
-
-
-def _version() -> str:
-    from emosym import __version__
-
-    return __version__

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from emosym.config import OptimSection, Recipe
 from emosym.device import cpu_plan
@@ -23,6 +22,7 @@ from emosym.models.reading import domain_features
 from emosym.training.feed import Feed, Readings, read_all
 from emosym.training.loop import LoopSettings
 from emosym.training.prefix_store import PrefixStore
+from emosym.training.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,18 @@ def loop_settings(name: str, recipe: Recipe, deadline: float | None = None) -> L
 
 def training_device() -> str:
     """Return the device that accelerate gives this process."""
-    return str(Accelerator().device)
+    return str(Processes().device)
 
 
 def use_bf16(optim: OptimSection) -> bool:
-    """Return whether to compute in bf16: as the recipe says, else as the hardware says."""
+    """Return whether to compute in bf16: as the recipe says, else as the hardware says.
+
+    Of several processes, that of the first.
+    """
     if optim.bf16 is not None:
         return optim.bf16
-    return has_bf16() if torch.cuda.is_available() else cpu_plan().dtype == "bfloat16"
+    here = has_bf16() if torch.cuda.is_available() else cpu_plan().dtype == "bfloat16"
+    return Processes().agree(here)
 
 
 def has_bf16() -> bool:
@@ -79,7 +83,10 @@ def finish_stage(
     fit_domain_too: bool = False,
     val_store: PrefixStore | None = None,
 ) -> StageResult:
-    """Calibrate on held-out pictures, write recipe.yaml and the checkpoint; returns both."""
+    """Calibrate on held-out pictures, write recipe.yaml and the checkpoint; returns both.
+
+    Of several processes the first writes; the others wait for it.
+    """
     readings = read_all(val, store=val_store)
     temperature = fit_temperature(readings.logits.numpy(), val.truth)
     domain = model.domain
@@ -92,11 +99,14 @@ def finish_stage(
         stages=(*model.stages, recipe.stage),
         recipes=(*model.recipes, resolved),
     )
-    write_text(recipe.out / "recipe.yaml", resolved)
     checkpoint = recipe.out / "checkpoint"
     values = held_out_values(readings, val)
-    card = model_card(description_of(finished), values, finished.recipes)
-    save_checkpoint(finished, checkpoint, card)
+    processes = Processes()
+    if processes.main:
+        write_text(recipe.out / "recipe.yaml", resolved)
+        card = model_card(description_of(finished), values, finished.recipes)
+        save_checkpoint(finished, checkpoint, card)
+    processes.wait()
     return StageResult(finished, checkpoint, values)
 
 

@@ -31,7 +31,7 @@ from emosym.models.gaussians import EmotionSpace, fit_emotion_space, require_two
 from emosym.models.painter import Painter, PromptEmbeds, encode_images, encode_prompts
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
-from emosym.models.sampling import denoising_loss
+from emosym.models.sampling import denoising_loss, draw_times
 from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
@@ -39,6 +39,7 @@ from emosym.training.loop import run_loop
 from emosym.training.losses import attribute_loss, label_loss
 from emosym.training.optim import build_optimizers, cosine
 from emosym.training.prefix_store import PrefixStore, store_prefixes
+from emosym.training.processes import Processes
 from emosym.training.prompts import draw_prompts
 
 
@@ -87,24 +88,30 @@ def train_joint(
         lora = lora_config(recipe.unet_lora_r, recipe.unet_lora_r, 0.0, UNET_PROJECTIONS)
         add_adapter(painter.unet, lora, ADAPTER, recipe.seed)
     modules = set_trainable(model)
+    processes = Processes()
+
+    def prompts_of(step: int, indices: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+        rng = numpy_rng(recipe.seed, "joint-prompts", step)
+        return draw_prompts(train.samples, train.truth, indices, recipe.prompt, recipe.worded, rng)
+
+    def ahead(step: int, indices: np.ndarray) -> None:
+        if store is None:
+            train.want(processes.own(prompts_of(step, indices)[1]))
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        rows = torch.from_numpy(indices)
-        prompts, sources, worded = draw_prompts(
-            train.samples,
-            train.truth,
-            indices,
-            recipe.prompt,
-            recipe.worded,
-            numpy_rng(recipe.seed, "joint-prompts", step),
-        )
-        thought = think(reasoner, (store or train).prefix(sources))
-        logits = reasoner.logits(thought.emotion_latent, reader.space)
+        rows, total = torch.from_numpy(indices), len(indices)
+        prompts, sources, worded = prompts_of(step, indices)
+        thought = think(reasoner, (store or train).prefix(processes.own(sources)))
+        own_logits = reasoner.logits(thought.emotion_latent, reader.space)
+        logits = processes.whole(own_logits, total)
         conditions = model.mappers(thought.emotion_latent, thought.context_latents)
-        embeds = encode_prompts(painter, prompts, conditions)
-        kept = torch.rand(len(rows)) >= recipe.condition_dropout
-        latents = canvas_latents(painter, train, canvas, indices)
-        denoise = denoising_loss(painter, latents, drop(embeds, canvas.empty, kept))
+        embeds = encode_prompts(painter, processes.own(prompts), conditions)
+        latents = canvas_latents(painter, train, canvas, processes.own(indices))
+        kept, noise, times = own_draws(processes, painter, latents, total, recipe.condition_dropout)
+        denoise = processes.mean(
+            denoising_loss(painter, latents, drop(embeds, canvas.empty, kept), noise, times),
+            len(kept),
+        )
         targets = train.targets[torch.from_numpy(sources)].to(logits.device)
         losses = {"denoise": denoise, "classify": label_loss(logits, targets)}
         loss = denoise + recipe.w_cls * losses["classify"]
@@ -112,7 +119,7 @@ def train_joint(
             own = torch.from_numpy(~worded).to(logits.device)
             confidence = (logits.detach().softmax(-1) * targets).sum(-1) * own
             losses["attributes"] = attribute_loss(
-                embeds.pooled,
+                processes.whole(embeds.pooled, total),
                 canvas.attributes[rows].to(embeds.pooled.device),
                 canvas.groups[rows].to(embeds.pooled.device),
                 confidence,
@@ -128,11 +135,27 @@ def train_joint(
         cosine(optim.warmup),
         len(train),
         loss_fn,
+        processes=processes,
         progress=progress,
+        ahead=ahead,
     )
     for module in modules.values():
         module.requires_grad_(False)
     return replace(model, emotion_space=refresh_space(train, store))
+
+
+def own_draws(
+    processes: Processes, painter: Painter, latents: torch.Tensor, total: int, dropout: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw for `total` rows; returns this process's: condition kept (B,), noise, times (B,)."""
+    kept, noise, times = processes.draw(
+        lambda: (
+            torch.rand(total) >= dropout,
+            torch.randn(total, *latents.shape[1:]),
+            draw_times(painter, total),
+        )
+    )
+    return processes.own(kept), processes.own(noise), processes.own(times)
 
 
 def joint_optimizers(modules: dict[str, torch.nn.Module], recipe: JointRecipe) -> list[Optimizer]:

@@ -7,31 +7,29 @@ stream (seed, n, s): nothing but the weights, the optimizer and s is needed to g
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
 from emosym.errors import EmoSymError, StoppedEarly, UsageError
-from emosym.files import disk_errors, write_text
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.training.deadline import is_late
+from emosym.training.engine import Engine, LossFn, backward, clip, close, new_accelerator, prepare
+from emosym.training.metrics_log import MetricsLog
 from emosym.training.optim import Schedule
+from emosym.training.processes import Processes
 from emosym.training.progress import training_bar
-from emosym.training.state import latest_state, load_state, save_state, trainable_tensors
+from emosym.training.state import here, latest_state, load_state, save_state, trainable_tensors
 
 log = logging.getLogger(__name__)
-Losses = dict[str, torch.Tensor]
-LossFn = Callable[[int, np.ndarray], Losses]
+Ahead = Callable[[int, np.ndarray], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +87,76 @@ def run_loop(
     schedule: Schedule,
     data_size: int,
     loss_fn: LossFn,
-    accelerator: Accelerator | None = None,
+    processes: Processes | None = None,
     progress: bool = True,
+    ahead: Ahead | None = None,
 ) -> dict[str, float]:
     """Train what requires a gradient in `modules`; resume from settings.out/state if there is one.
 
-    `loss_fn(step, indices)` returns scalars of which "loss" is minimised. Returns the means over
-    the last `log_every` steps. With `ema_decay` the modules end with the averaged weights.
+    `loss_fn(step, indices)` returns scalars of which "loss" is minimised, of the whole batch in
+    every process. A stage that gives its `processes` shares the batch between them with
+    `Processes.own` and `whole`; without, each computes all of it. `ahead(step, indices)` is told
+    what comes after the part that is about to be computed. Returns the means over the last
+    `log_every` steps. With `ema_decay` the modules end with the averaged weights.
 
     Raises:
-        UsageError: for an empty data set or a batch size below 1.
+        UsageError: for an empty data set, a batch size below 1, or fewer samples in a part of a
+            batch than there are processes to share it.
         EmoSymError: when a loss or gradient is not finite; the last good state stays on disk.
         StoppedEarly: at the deadline, when the state is saved; the same call goes on from there.
     """
+    shared = processes is not None
+    processes = processes or Processes()
+    _check(settings, data_size, processes.world if shared else 1)
+    engine = prepare(new_accelerator(), modules, optimizers, loss_fn, uses_all=shared)
+    weights = trainable_tensors(modules)
+    average = None
+    if settings.ema_decay is not None:
+        average = {k: v.detach().clone() for k, v in weights.items()}
+    states = settings.out / "state"
+    found = processes.agree(latest_state(states))
+    start = load_state(found, weights, optimizers, average, settings.name) if found else 0
+    base_rates = [[float(g.get("initial_lr", g["lr"])) for g in o.param_groups] for o in optimizers]
+    for optimizer, rates in zip(optimizers, base_rates, strict=True):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["initial_lr"] = rate
+    logger = MetricsLog(
+        *(settings.out, settings.name, settings.log_every, settings.steps, settings.batch_size),
+        *(start, processes.main),
+    )
+    with training_bar(settings.name, settings.steps, start, progress and processes.main) as advance:
+        for step in range(start, settings.steps):
+            for optimizer, rates in zip(optimizers, base_rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * schedule(step / settings.steps)
+            processes.begin(stream_seed(settings.seed, settings.name, step, 0), apart=shared)
+            losses = _one_step(settings, weights, optimizers, step, data_size, engine, ahead)
+            if average is not None and settings.ema_decay is not None:
+                _update_average(average, weights, settings.ema_decay, step)
+            logger.add(step, losses)
+            advance(losses["loss"], settings.batch_size)
+            done = step + 1
+            finished, stop = done == settings.steps, _stops_here(settings, done, processes)
+            if finished or stop or done % settings.checkpoint_every == 0:
+                save_state(
+                    *(states, done, weights, optimizers, average, settings.name),
+                    main=processes.main,
+                )
+            if stop and not finished:
+                logger.close()
+                processes.wait()
+                raise StoppedEarly(f"{settings.name} at step {done:,} of {settings.steps:,}")
+    processes.wait()
+    if average is not None:
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(average[name])
+    close(engine)
+    return logger.close()
+
+
+def _check(settings: LoopSettings, data_size: int, processes: int) -> None:
+    """Refuse settings that cannot work; errors as in `run_loop`."""
     if data_size < 1 or settings.batch_size < 1 or settings.steps < 0:
         raise UsageError(
             f"{settings.name}: needs data, a batch size of 1 or more and steps of 0 or more, got "
@@ -113,56 +168,19 @@ def run_loop(
                 f"{settings.name}: checkpoint_every ({settings.checkpoint_every}) must be a "
                 f"multiple of {name} ({getattr(settings, name)}): a resumed run must be the same."
             )
-    accelerator = accelerator or Accelerator()
-    weights = trainable_tensors(modules)
-    average = None
-    if settings.ema_decay is not None:
-        average = {k: v.detach().clone() for k, v in weights.items()}
-    states = settings.out / "state"
-    found = latest_state(states)
-    start = load_state(found, weights, optimizers, average, settings.name) if found else 0
-    base_rates = [[float(g.get("initial_lr", g["lr"])) for g in o.param_groups] for o in optimizers]
-    for optimizer, rates in zip(optimizers, base_rates, strict=True):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["initial_lr"] = rate
-    logger = _Logger(settings, start, accelerator.is_main_process)
-    with training_bar(settings.name, settings.steps, start, progress) as advance:
-        for step in range(start, settings.steps):
-            for optimizer, rates in zip(optimizers, base_rates, strict=True):
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * schedule(step / settings.steps)
-            losses = _one_step(settings, weights, optimizers, step, data_size, loss_fn, accelerator)
-            if average is not None and settings.ema_decay is not None:
-                _update_average(average, weights, settings.ema_decay, step)
-            logger.add(step, losses)
-            advance(losses["loss"], settings.batch_size)
-            done = step + 1
-            finished, stop = done == settings.steps, _stops_here(settings, done, accelerator)
-            if accelerator.is_main_process and (
-                finished or stop or done % settings.checkpoint_every == 0
-            ):
-                save_state(states, done, weights, optimizers, average, settings.name)
-            if stop and not finished:
-                logger.close()
-                accelerator.wait_for_everyone()
-                raise StoppedEarly(f"{settings.name} at step {done:,} of {settings.steps:,}")
-    accelerator.wait_for_everyone()
-    if average is not None:
-        with torch.no_grad():
-            for name, tensor in weights.items():
-                tensor.copy_(average[name])
-    return logger.close()
+    if processes > 1 and settings.batch_size // settings.accumulate < processes:
+        raise UsageError(
+            f"{settings.name}: a batch of {settings.batch_size} in {settings.accumulate} part(s) "
+            f"gives some of {processes} processes nothing to do. Use a larger batch_size, "
+            "a smaller accumulate, or fewer processes."
+        )
 
 
-def _stops_here(settings: LoopSettings, done: int, accelerator: Accelerator) -> bool:
-    """Return whether to stop after `done` steps; all processes say the same."""
+def _stops_here(settings: LoopSettings, done: int, processes: Processes) -> bool:
+    """Return whether to stop after `done` steps; all processes say what process 0's clock says."""
     if settings.deadline is None or done % math.lcm(settings.log_every, settings.repeat):
         return False
-    late = is_late(settings.deadline)
-    if accelerator.num_processes > 1:  # one clock runs ahead of the other
-        told = torch.tensor(float(late), device=accelerator.device)
-        late = bool(accelerator.reduce(told, "sum") > 0)
-    return late
+    return processes.agree(is_late(settings.deadline))
 
 
 def _one_step(
@@ -171,43 +189,42 @@ def _one_step(
     optimizers: list[Optimizer],
     step: int,
     data_size: int,
-    loss_fn: LossFn,
-    accelerator: Accelerator,
+    engine: Engine,
+    ahead: Ahead | None,
 ) -> dict[str, float]:
-    """Run one optimizer step over this process's share of the batch; return the mean losses."""
-    rank, world = accelerator.process_index, accelerator.num_processes
-    turn = step // settings.repeat
-    if settings.shuffle:
-        indices = batch_indices(settings.seed, settings.name, turn, settings.batch_size, data_size)
-    else:
-        first = turn * settings.batch_size
-        indices = np.arange(first, first + settings.batch_size) % data_size
-    parts = [p for p in np.array_split(indices[rank::world], settings.accumulate) if len(p)]
-    torch.manual_seed(stream_seed(settings.seed, settings.name, step, rank))
+    """Run one optimizer step over a batch; return the mean losses."""
+    parts = _parts(settings, step, data_size)
     sums: dict[str, float] = {}
-    for part in parts:
-        device = accelerator.device.type
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=settings.bf16):
-            losses = loss_fn(step, part)
-        accelerator.backward(losses["loss"] / len(parts))
+    for number, part in enumerate(parts, 1):
+        if ahead is not None and number < len(parts):
+            ahead(step, parts[number])
+        elif ahead is not None and step + 1 < settings.steps:
+            ahead(step + 1, _parts(settings, step + 1, data_size)[0])
+        losses = backward(engine, step, part, len(parts), number == len(parts), settings.bf16)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(parts)
     if not np.isfinite(sums["loss"]):
         raise _not_finite(settings, "loss", sums["loss"], step)
     parameters = [p for p in weights.values() if isinstance(p, nn.Parameter)]
-    if world > 1:
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            parameter.grad = accelerator.reduce(parameter.grad, "mean")
     largest = settings.max_grad_norm if settings.max_grad_norm > 0 else float("inf")
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, largest))
+    norm = clip(engine, parameters, largest)
     if not np.isfinite(norm):  # such a step would spoil the weights, and the state after them
         raise _not_finite(settings, "gradient", norm, step)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return sums
+
+
+def _parts(settings: LoopSettings, step: int, data_size: int) -> list[np.ndarray]:
+    """Return the indices of a step's batch, in the parts that are computed one after the other."""
+    turn = step // settings.repeat
+    if settings.shuffle:
+        indices = batch_indices(settings.seed, settings.name, turn, settings.batch_size, data_size)
+    else:
+        first = turn * settings.batch_size
+        indices = np.arange(first, first + settings.batch_size) % data_size
+    return [p for p in np.array_split(indices, settings.accumulate) if len(p)]
 
 
 def _not_finite(settings: LoopSettings, what: str, value: float, step: int) -> EmoSymError:
@@ -224,55 +241,8 @@ def _update_average(
     """Move the exponential average; its decay grows, so that the start is forgotten."""
     now = min(decay, (1 + step) / (10 + step))
     floats = [k for k, v in average.items() if v.is_floating_point()]
-    torch._foreach_lerp_([average[k] for k in floats], [weights[k].data for k in floats], 1 - now)
+    before, after = ([here(tensors[k]) for k in floats] for tensors in (average, weights))
+    torch._foreach_lerp_(before, after, 1 - now)
     for name, tensor in weights.items():
         if not tensor.is_floating_point():
             average[name].copy_(tensor)
-
-
-class _Logger:
-    """Means of every `log_every` steps into metrics.jsonl and TensorBoard."""
-
-    def __init__(self, settings: LoopSettings, start: int, main: bool) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._settings, self._main = settings, main
-        self._path = settings.out / "metrics.jsonl"
-        self._values: dict[str, list[float]] = {}
-        self._count, self._clock = 0, time.monotonic()
-        self._last: dict[str, float] = {}
-        if not main:
-            return
-        settings.out.mkdir(parents=True, exist_ok=True)
-        kept = self._path.read_text().splitlines() if self._path.is_file() else []
-        kept = [line for line in kept if line.endswith("}") and json.loads(line)["step"] <= start]
-        write_text(self._path, "".join(f"{line}\n" for line in kept))
-        if kept:
-            last = json.loads(kept[-1])
-            self._last = {k: v for k, v in last.items() if k not in ("step", "samples_per_second")}
-        self._board = SummaryWriter(str(settings.out / "tensorboard"), purge_step=start)
-
-    def add(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add one step's losses and write a line when `log_every` steps are full."""
-        for name, value in losses.items():
-            self._values.setdefault(name, []).append(value)
-        self._count += 1
-        done = step + 1
-        if done % self._settings.log_every and done != self._settings.steps:
-            return
-        self._last = {k: sum(v) / len(v) for k, v in self._values.items()}
-        seconds = max(time.monotonic() - self._clock, 1e-9)
-        speed = self._count * self._settings.batch_size / seconds
-        if self._main:
-            with disk_errors(self._path), self._path.open("a") as stream:
-                row = {"step": done, **self._last, "samples_per_second": round(speed, 1)}
-                stream.write(json.dumps(row) + "\n")
-            for name, value in self._last.items():
-                self._board.add_scalar(f"{self._settings.name}/{name}", value, done)
-        self._values, self._count, self._clock = {}, 0, time.monotonic()
-
-    def close(self) -> dict[str, float]:
-        """Close the writer and return the last means."""
-        if self._main:
-            self._board.close()
-        return self._last

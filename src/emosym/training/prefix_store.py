@@ -22,6 +22,7 @@ from emosym.files import read_json, write_json
 from emosym.models.chat import longest_picture
 from emosym.models.prefix import Prefix
 from emosym.models.reading import prompt_tokens
+from emosym.training.processes import Processes
 
 if TYPE_CHECKING:
     from emosym.training.feed import Feed
@@ -102,14 +103,31 @@ def store_prefixes(
     on_disk = total > limit_bytes
     if on_disk and (spill is None or total > DISK_SHARE * _free(spill)):
         return None
-    key = store_key(feed, shape, layers, dtype) if on_disk else ""
-    done = on_disk and spill is not None and _is_done(spill, key)
-    if on_disk and spill is not None and not done:
+    if not on_disk:
+        return _kept(feed, batch_size, shape, layers, dtype, versions, None)
+    with Processes().main_first():  # of several, one fills the files and the others find them
+        return _kept(feed, batch_size, shape, layers, dtype, versions, spill)
+
+
+def _kept(
+    feed: Feed,
+    batch_size: int,
+    shape: tuple[int, ...],
+    layers: int,
+    dtype: torch.dtype,
+    versions: Versions,
+    spill: Path | None,
+) -> PrefixStore:
+    """Prefill into tensors of `shape`, in memory or in files below `spill`."""
+    width = shape[2]
+    key = "" if spill is None else store_key(feed, shape, layers, dtype)
+    done = spill is not None and _is_done(spill, key)
+    if spill is not None and not done:
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
 
     def room(name: str) -> torch.Tensor:
-        if not on_disk or spill is None:
+        if spill is None:
             return torch.zeros(shape, dtype=dtype)
         count = int(np.prod(shape))
         path = str(spill / f"{name}.bin")
@@ -135,10 +153,10 @@ def store_prefixes(
             stored[place, :, width - new.shape[2] :] = new.cpu()
         lengths[place] = part.mask.sum(1).cpu()
         position[place] = part.next_position.cpu()
-    if on_disk and spill is not None:
+    if spill is not None:
         told = {"lengths": lengths.tolist(), "next_position": position.tolist()}
         write_json(spill / MARKER, {"key": key, **told}, indent=None)
-        log.info("Kept %.1f GB of prefixes in %s.", total / 1e9, spill)
+        log.info("Kept prefixes in %s.", spill)
     return PrefixStore(feed, keys, values, lengths, position, versions)
 
 

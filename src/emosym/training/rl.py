@@ -36,10 +36,12 @@ from emosym.training.finish import (
 from emosym.training.loop import run_loop
 from emosym.training.losses import brier_loss, kl_to_reference, label_loss
 from emosym.training.optim import build_optimizers, cosine
+from emosym.training.processes import Processes
 
 Losses = dict[str, torch.Tensor]
 Objective = Callable[
-    [RlRecipe, EmoSymModel, Feed, torch.Tensor, LabelReward], Callable[[int, np.ndarray], Losses]
+    [RlRecipe, EmoSymModel, Feed, torch.Tensor, LabelReward, Processes],
+    Callable[[int, np.ndarray], Losses],
 ]
 
 
@@ -75,7 +77,8 @@ def train_rl(
     reasoner.latent_tokens.requires_grad_(True)
     reasoner.heads.requires_grad_(True)
     objective = OBJECTIVES[recipe.objective]
-    loss_fn = objective(recipe, model, train, reference, LABEL_REWARDS[recipe.reward])
+    processes = Processes()
+    loss_fn = objective(recipe, model, train, reference, LABEL_REWARDS[recipe.reward], processes)
     optim = recipe.optim
     repeat = recipe.inner_steps if recipe.objective == "grpo" else 1
     last = run_loop(
@@ -85,7 +88,9 @@ def train_rl(
         cosine(optim.warmup),
         len(train),
         loss_fn,
+        processes=processes,
         progress=progress,
+        ahead=lambda _, rows: train.want(processes.own(rows)),
     )
     reasoner.requires_grad_(False)
     return last
@@ -97,14 +102,17 @@ def expected_objective(
     train: Feed,
     reference: torch.Tensor,
     reward: LabelReward,
+    processes: Processes | None = None,
 ) -> Callable[[int, np.ndarray], Losses]:
     """Maximise E_p[r] - proper_weight * Brier - beta * KL(p || reference)."""
     reasoner, space = model.reader.reasoner, label_space(model.reader.space)
+    together = processes or Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows = torch.from_numpy(indices)
-        thought = think(reasoner, train.prefix(indices))
-        logits = reasoner.logits(thought.emotion_latent, space.name)  # (B, C)
+        thought = think(reasoner, train.prefix(together.own(indices)))
+        own_logits = reasoner.logits(thought.emotion_latent, space.name)
+        logits = together.whole(own_logits, len(indices))  # (B, C)
         probabilities = logits.softmax(-1)
         truth = torch.from_numpy(train.truth[indices]).to(logits.device)
         rewards = reward(probabilities.detach(), truth, space)  # (B, C)
@@ -123,6 +131,7 @@ def parity_objective(
     train: Feed,
     reference: torch.Tensor,
     reward: LabelReward,
+    processes: Processes | None = None,
 ) -> Callable[[int, np.ndarray], Losses]:
     """Return the published loss: CE - mean(r p_y) + beta KL, with the blend reward and its beta.
 
@@ -130,11 +139,13 @@ def parity_objective(
     (METRICS section 6): it falls as KL rises, as published.
     """
     reasoner, space = model.reader.reasoner, label_space(model.reader.space)
+    together = processes or Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows = torch.from_numpy(indices)
-        thought = think(reasoner, train.prefix(indices))
-        logits = reasoner.logits(thought.emotion_latent, space.name)
+        thought = think(reasoner, train.prefix(together.own(indices)))
+        own_logits = reasoner.logits(thought.emotion_latent, space.name)
+        logits = together.whole(own_logits, len(indices))
         truth = torch.from_numpy(train.truth[indices]).to(logits.device)
         one_hot = torch.nn.functional.one_hot(truth, len(space)).float()
         chosen = logits.softmax(-1).gather(1, truth[:, None])[:, 0]  # p_y (B,)
@@ -154,6 +165,7 @@ def grpo_objective(
     train: Feed,
     reference: torch.Tensor,
     reward: LabelReward,
+    processes: Processes | None = None,
 ) -> Callable[[int, np.ndarray], Losses]:
     """Group-relative policy optimisation over recurrent latents and the label.
 
@@ -166,23 +178,25 @@ def grpo_objective(
         UsageError: when the tokens are not recurrent: their latents would not reach the answer.
     """
     reasoner, space = model.reader.reasoner, label_space(model.reader.space)
+    together = processes or Processes()
     if not reasoner.latent_tokens.recurrent:
         raise UsageError("grpo needs recurrent context tokens: train align with recurrent: true.")
     groups = recipe.num_generations
     held: dict[tuple[int, bytes], Actions] = {}
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
-        rows = torch.from_numpy(indices)
-        prefix = train.prefix(indices)
-        repeat = torch.arange(len(indices), device=prefix.mask.device).repeat_interleave(groups)
-        truth = torch.from_numpy(train.truth[indices]).to(repeat.device)
+        rows, own, total = torch.from_numpy(indices), together.own(indices), len(indices)
+        prefix = train.prefix(own)
+        repeat = torch.arange(len(own), device=prefix.mask.device).repeat_interleave(groups)
+        truth = torch.from_numpy(train.truth[own]).to(repeat.device)
         shared = prefix.select(repeat)
         key = (step // recipe.inner_steps, indices.tobytes())  # parts of a batch draw their own
         if key not in held:
             if key[0] != next(iter(held), key)[0]:
                 held.clear()
             held[key] = draw_actions(
-                reasoner, shared, truth[repeat], space, reward, recipe.sigma, groups
+                *(reasoner, shared, truth[repeat], space, reward, recipe.sigma, groups),
+                *(together, total),
             )
         actions = held[key]
         thought = think(reasoner, shared, given=actions.latents)
@@ -190,15 +204,17 @@ def grpo_objective(
         now = log_probability(thought, logits, actions.answers, recipe.sigma)
         ratio = (now - actions.log_probability).exp()
         clipped = ratio.clamp(1 - recipe.clip, 1 + recipe.clip)
-        policy = -torch.minimum(ratio * actions.advantages, clipped * actions.advantages).mean()
-        clean = reasoner.logits(think(reasoner, prefix).emotion_latent, space.name)
+        gain = torch.minimum(ratio * actions.advantages, clipped * actions.advantages)  # (B G,)
+        policy = -together.whole(gain, total, groups).mean()
+        own_clean = reasoner.logits(think(reasoner, prefix).emotion_latent, space.name)
+        clean = together.whole(own_clean, total)
         kl = kl_to_reference(clean, reference[rows].to(clean.device))
         brier = brier_loss(clean, train.targets[rows].to(clean.device))
         loss = policy + recipe.proper_weight * brier + recipe.beta * kl
         return {
             "loss": loss,
-            "reward": actions.rewards.mean(),
-            "ratio": ratio.mean(),
+            "reward": together.whole(actions.rewards, total, groups).mean(),
+            "ratio": together.whole(ratio, total, groups).mean(),
             "brier": brier,
             "kl": kl,
         }
@@ -226,15 +242,23 @@ def draw_actions(
     reward: LabelReward,
     sigma: float,
     group_size: int,
+    processes: Processes,
+    total: int,
 ) -> Actions:
-    """Draw (z, y) per row of a prefix (B G rows), and score each against its own group."""
+    """Draw (z, y) per row of a prefix (B G rows), and score each against its own group.
+
+    The rows are this process's of `total` samples; noise and answers are drawn for all of them.
+    """
     tokens = reasoner.latent_tokens
-    size = (len(truth), tokens.num_context_tokens, tokens.emotion_embed.shape[1])
-    noise = sigma * torch.randn(size).to(truth.device)
+    size = (total * group_size, tokens.num_context_tokens, tokens.emotion_embed.shape[1])
+    drawn = processes.own(processes.draw(lambda: torch.randn(size)), group_size)
+    noise = sigma * drawn.to(truth.device)
     thought = think(reasoner, prefix, noise=noise)
     logits = reasoner.logits(thought.emotion_latent, space.name)  # (B G, C)
     probabilities = logits.softmax(-1)
-    answers = torch.multinomial(probabilities, 1)[:, 0]
+    shares = processes.whole(probabilities, total, group_size)
+    every = processes.draw(lambda: torch.multinomial(shares, 1)[:, 0])
+    answers = processes.own(every, group_size)
     rewards = reward(probabilities, truth, space).gather(1, answers[:, None])[:, 0]
     return Actions(
         thought.context_latents,

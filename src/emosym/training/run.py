@@ -32,21 +32,26 @@ def run_recipe(
     recipe failed before it had done anything is free.
 
     Raises:
-        UsageError: when the output folder holds work of another recipe.
+        UsageError: when the output folder holds work of another recipe, or a base is to be
+            trained by several processes.
         StoppedEarly: when training is not finished at `deadline` (see emosym.training.deadline).
     """
-    resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
-    if written.is_file() and written.read_text() != resolved and _has_work(recipe):
-        raise UsageError(
-            f"{recipe.out} holds a run of another recipe (see {written}). Choose another `out`, "
-            "or remove that folder."
-        )
+    from emosym.training.processes import Processes
+
+    processes = Processes()
     artefact = recipe.out / ("base" if isinstance(recipe, BaseRecipe) else "checkpoint")
     marker = recipe.out / FINISHED
-    if marker.is_file() and artefact.is_dir():
+    if isinstance(recipe, BaseRecipe) and processes.world > 1:
+        raise UsageError(
+            "A base is trained by one process, which starts its own (workers=...). "
+            "Run `emosym train` without `accelerate launch`."
+        )
+    with processes.main_first():
+        if processes.main:
+            _claim(recipe)
+    if processes.agree(marker.is_file() and artefact.is_dir()):
         values: dict[str, float] = read_json(marker, "finished run")
         return artefact, values
-    write_text(written, resolved)
     values = {}
     if isinstance(recipe, BaseRecipe):
         from emosym.training.base import run_base
@@ -54,8 +59,24 @@ def run_recipe(
         run_base(recipe, progress, deadline)
     else:
         values = _run_stage(recipe, progress, deadline).values
-    write_json(marker, values)
+    if processes.main:
+        write_json(marker, values)
+    processes.wait()
     return artefact, values
+
+
+def _claim(recipe: StageRecipe) -> None:
+    """Write the recipe into its output folder, unless that holds work of another one."""
+    resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
+    if written.is_file():
+        if written.read_text() == resolved:
+            return
+        if _has_work(recipe):
+            raise UsageError(
+                f"{recipe.out} holds a run of another recipe (see {written}). Choose another "
+                "`out`, or remove that folder."
+            )
+    write_text(written, resolved)
 
 
 def _has_work(recipe: StageRecipe) -> bool:

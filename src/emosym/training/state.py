@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from emosym.errors import EmoSymError
@@ -39,31 +40,30 @@ def save_state(
     optimizers: list[Optimizer],
     average: Weights | None,
     run: str = "",
+    main: bool = True,
 ) -> None:
-    """Write folder/step-XXXXXXXX by a rename, then drop older ones."""
+    """Write folder/step-XXXXXXXX by a rename, then drop older ones.
+
+    Sharded tensors are put together first, so the files are the same for any number of processes.
+    All processes must call this; only the `main` one writes.
+    """
+    wanted = main or any(isinstance(tensor, DTensor) for tensor in weights.values())
+    if not wanted:
+        return
+    whole, whole_average = _portable(weights), None if average is None else _portable(average)
+    described, tensors = _describe(optimizers)
+    if not main:
+        return
     final = folder / f"step-{step:08d}"
     temporary = folder / f".tmp-{step:08d}"
     with disk_errors(folder):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            save_file(_portable(weights), temporary / "weights.safetensors")
-            if average is not None:
-                save_file(_portable(average), temporary / "average.safetensors")
-            described: list[dict[str, Any]] = []
-            tensors: Weights = {}
-            for i, optimizer in enumerate(optimizers):
-                state = optimizer.state_dict()
-                scalars: dict[str, Any] = {}
-                for index, slots in state["state"].items():
-                    for name, value in slots.items():
-                        key = f"{i}.{index}.{name}"
-                        if isinstance(value, torch.Tensor):
-                            tensors[key] = value
-                        else:
-                            scalars[f"{index}.{name}"] = value
-                described.append({"param_groups": state["param_groups"], "scalars": scalars})
-            save_file(_portable(tensors), temporary / "optimizer.safetensors")
+            save_file(whole, temporary / "weights.safetensors")
+            if whole_average is not None:
+                save_file(whole_average, temporary / "average.safetensors")
+            save_file(tensors, temporary / "optimizer.safetensors")
             (temporary / "state.json").write_text(
                 json.dumps({"format": 1, "name": run, "step": step, "optimizers": described})
             )
@@ -75,6 +75,23 @@ def save_state(
     for older in folder.glob("step-*"):
         if older != final:
             shutil.rmtree(older, ignore_errors=True)
+
+
+def _describe(optimizers: list[Optimizer]) -> tuple[list[dict[str, Any]], Weights]:
+    """Return what a state says of its optimizers as JSON, and their tensors by name."""
+    described: list[dict[str, Any]] = []
+    tensors: Weights = {}
+    for i, optimizer in enumerate(optimizers):
+        state = optimizer.state_dict()
+        scalars: dict[str, Any] = {}
+        for index, slots in state["state"].items():
+            for name, value in slots.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{i}.{index}.{name}"] = value
+                else:
+                    scalars[f"{index}.{name}"] = value
+        described.append({"param_groups": state["param_groups"], "scalars": scalars})
+    return described, _portable(tensors)
 
 
 def latest_state(folder: Path) -> Path | None:
@@ -111,18 +128,30 @@ def load_state(
         raise _other_run(path)
     for i, (optimizer, saved) in enumerate(zip(optimizers, described["optimizers"], strict=True)):
         state: dict[int, dict[str, Any]] = {}
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for key, tensor in tensors.items():
             owner, index, name = key.split(".", 2)
             if int(owner) == i:
-                state.setdefault(int(index), {})[name] = tensor
+                live = parameters[int(index)] if int(index) < len(parameters) else tensor
+                state.setdefault(int(index), {})[name] = _shard_like(tensor, live)
         for key, value in saved["scalars"].items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         try:
-            optimizer.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+            optimizer.load_state_dict(
+                {"state": state, "param_groups": _with_own_kernels(optimizer, saved)}
+            )
         except ValueError as error:
             raise _other_run(path) from error
     return int(described["step"])
+
+
+def _with_own_kernels(optimizer: Optimizer, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return saved groups that compute as `optimizer` does now: shards have other kernels."""
+    groups: list[dict[str, Any]] = [dict(group) for group in saved["param_groups"]]
+    for group, own in zip(groups, optimizer.param_groups, strict=False):
+        group.update({name: own[name] for name in ("foreach", "fused") if name in own})
+    return groups
 
 
 def _copy_into(saved: Weights, live: Weights, path: Path) -> None:
@@ -131,7 +160,21 @@ def _copy_into(saved: Weights, live: Weights, path: Path) -> None:
         raise _other_run(path)
     with torch.no_grad():
         for name, tensor in live.items():
-            tensor.copy_(saved[name])
+            tensor.copy_(_shard_like(saved[name], tensor))
+
+
+def _shard_like(whole: torch.Tensor, live: torch.Tensor) -> torch.Tensor:
+    """Return this process's shard of a tensor if `live` is sharded and of that shape."""
+    if not isinstance(live, DTensor) or whole.shape != live.shape:
+        return whole
+    placed = whole.to(device=live.device, dtype=live.dtype)
+    return distribute_tensor(placed, live.device_mesh, live.placements, src_data_rank=None)
+
+
+def here(tensor: torch.Tensor) -> torch.Tensor:
+    """Return what this process holds of a tensor, sharing its memory."""
+    detached = tensor.detach()
+    return detached.to_local() if isinstance(detached, DTensor) else detached
 
 
 def _other_run(path: Path) -> EmoSymError:
@@ -142,5 +185,11 @@ def _other_run(path: Path) -> EmoSymError:
 
 
 def _portable(tensors: Weights) -> Weights:
-    """Return detached contiguous CPU copies, as safetensors needs them."""
-    return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
+    """Return whole, detached, contiguous CPU copies, as safetensors needs them."""
+    found: Weights = {}
+    for name, tensor in tensors.items():
+        whole = tensor.detach()
+        if isinstance(whole, DTensor):
+            whole = whole.full_tensor()
+        found[name] = whole.to("cpu", copy=True).contiguous()
+    return found

@@ -95,6 +95,12 @@ def sentence_of(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
+def _which_process() -> str:
+    """Return " in process 1" for all but the first process of a launch."""
+    rank = os.environ.get("RANK", "0")
+    return f" in process {rank}" if rank != "0" else ""
+
+
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence on stderr and its exit code.
 
@@ -108,7 +114,7 @@ def main() -> None:
         found = sentence_of(error)
         if found is None or os.environ.get("EMOSYM_DEBUG"):
             raise
-        typer.echo(f"Error: {found[0]}", err=True)
+        typer.echo(f"Error{_which_process()}: {found[0]}", err=True)
         sys.exit(found[1])
 
 

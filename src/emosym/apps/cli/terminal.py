@@ -27,14 +27,15 @@ def progress_bar() -> Progress:
     )
 
 
-def open_pipeline(model: str, device: str = "auto") -> EmoSymPipeline:
-    """Open a model while a spinner turns on stderr, in a terminal."""
+def open_pipeline(model: str, device: str = "auto", quiet: bool = False) -> EmoSymPipeline:
+    """Open a model while a spinner turns on stderr, in a terminal and not `quiet`."""
     from contextlib import nullcontext
 
     from rich.console import Console
 
     console = Console(stderr=True)
-    with console.status("opening the model") if console.is_terminal else nullcontext():
+    shown = console.is_terminal and not quiet
+    with console.status("opening the model") if shown else nullcontext():
         from transformers.utils import logging
 
         from emosym.pipelines.emosym_pipeline import EmoSymPipeline

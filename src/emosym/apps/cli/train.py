@@ -46,10 +46,14 @@ def train(
 
     from emosym.device import cpu_plan
     from emosym.models.speed import keep_freed_memory
+    from emosym.training.processes import Processes
     from emosym.training.run import run_recipe
 
-    torch.set_num_threads(cpu_plan().threads)
+    processes = Processes()
+    with processes.main_first():  # one measures this CPU, so that all compute alike
+        torch.set_num_threads(cpu_plan().threads)
     keep_freed_memory()
+    console.quiet = not processes.main
     deadline = None if stop_after is None else began + 60 * stop_after
     try:
         artefact, values = run_recipe(resolved, deadline=deadline)

@@ -70,28 +70,40 @@ def understand(
     """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
 
     A file that cannot be read becomes an error row and the rest goes on. Exits with 0 when at
-    least one picture was read.
+    least one picture was read. `accelerate launch -m emosym understand` shares the pictures
+    between GPUs.
     """
     from rich.console import Console
 
     from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
     from emosym.apps.cli.terminal import open_pipeline
+    from emosym.apps.cli.together import launched, read_together
 
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     outputs = {kind: path for kind, path in asked.items() if path is not None}
     check_outputs(outputs)
-    found = find_pictures(paths)
+    processes = launched()
+    found = find_pictures(paths) if processes is None else processes.agree(find_pictures(paths))
+    place = str(processes.device) if processes is not None and device == "auto" else device
     loaded: list[EmoSymPipeline] = []
 
     def space() -> LabelSpace:
         return loaded[0].space
 
-    def body(sink: Sink) -> Tally:
-        loaded.append(open_pipeline(model, device))
-        good = [path for path in found if isinstance(path, Path)]
-        readings = loaded[0].understand_many(good, batch_size, workers, explain)
-        return read_all(merge(found, readings), len(found), sink)
+    def read(some: Sequence[Path | BadInput]) -> Iterator[Reading]:
+        good = [path for path in some if isinstance(path, Path)]
+        return merge(some, loaded[0].understand_many(good, batch_size, workers, explain))
 
+    def body(sink: Sink) -> Tally:
+        loaded.append(open_pipeline(model, place))
+        together = processes and read_together(processes, found, batch_size, read)
+        return read_all(together or read(found), len(found), sink)
+
+    if processes is not None and not processes.main:
+        loaded.append(open_pipeline(model, place, quiet=True))
+        for _ in read_together(processes, found, batch_size, read):
+            pass
+        return
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, tally, explain)

@@ -1,0 +1,196 @@
+"""What the tests of several processes run in each of them; alone it is one process's run.
+
+python process_runs.py JOBS.json, where JOBS is a list of {"job": name, ...arguments}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tests.training.makers import recipe_of, tiny_feed
+
+from emosym.config import FeedbackRecipe
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel, new_model
+from emosym.training import align, bank_painting, engine, joint, rl
+from emosym.training.feed import Feed
+from emosym.training.feedback import run_feedback
+from emosym.training.processes import Processes
+
+# Parts of four and three pictures: shared by two processes, one of them comes out uneven.
+OPTIM = {"steps": 4, "batch_size": 7, "accumulate": 2, "weight_decay": 0.1, "checkpoint_every": 2}
+
+
+def feed_of(model: EmoSymModel, arrays: str) -> Feed:
+    found = np.load(arrays)
+    return tiny_feed(model.reader, found["pictures"], found["labels"])
+
+
+def run_align(out: str, base: str, arrays: str, die_at: int | None = None, **optim: Any) -> None:
+    """Align from the base; with `die_at` the last process kills itself at that step."""
+    model = new_model(base, 2, True, "emosym", 0)
+    recipe = recipe_of(
+        "align", Path(out), lora={"r": 2, "dropout": 0.0}, optim={**OPTIM, **optim}, seed=2
+    )
+    align.use_lora(model, recipe)
+    feed = feed_of(model, arrays)
+    processes, thinking, calls = Processes(), align.think, [0]
+
+    def dying(*arguments: Any, **more: Any) -> Any:
+        calls[0] += 1
+        last = processes.rank == processes.world - 1
+        if die_at is not None and last and (calls[0] - 1) // 2 == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return thinking(*arguments, **more)
+
+    align.think = dying
+    try:
+        align.train_align(model, feed, recipe, progress=False)
+    finally:
+        align.think = thinking
+    kept = model.reader.reasoner.state_dict()
+    assert not any(type(t) is not torch.Tensor for t in kept.values())
+    assert all(t.numel() for t in kept.values())
+    # what was sharded is whole again, and reads
+    reading = model.reader.reasoner.logits(
+        align.think(model.reader.reasoner, feed.prefix(np.arange(3))).emotion_latent
+    )
+    assert reading.isfinite().all()
+
+
+def run_rl(out: str, checkpoint: str, arrays: str, objective: str) -> None:
+    model = load_checkpoint(Path(checkpoint))
+    recipe = recipe_of(
+        "rl",
+        Path(out),
+        init=checkpoint,
+        objective=objective,
+        num_generations=3,
+        optim={**OPTIM, "accumulate": 2},
+    )
+    rl.train_rl(model, feed_of(model, arrays), recipe, progress=False)
+
+
+def run_joint(out: str, checkpoint: str, arrays: str) -> None:
+    model = load_checkpoint(Path(checkpoint))
+    recipe = recipe_of(
+        "joint",
+        Path(out),
+        init=checkpoint,
+        worded=0.4,
+        unet_lora_r=2,
+        condition_dropout=0.3,
+        optim=OPTIM,
+    )
+    joint.train_joint(model, feed_of(model, arrays), recipe, progress=False)
+
+
+def run_bank(out: str, checkpoint: str, story: str) -> None:
+    """All of stage 4; every process notes the batches that it paints."""
+    recipe = FeedbackRecipe.model_validate(
+        {
+            "stage": "feedback",
+            "out": out,
+            "init": checkpoint,
+            "data": {"root": story, "workers": 1},
+            "rounds": 2,
+            "paint_per_emotion": 3,
+            "num_inference_steps": 2,
+            "admission": "train_on",
+            "duplicate_similarity": 1.0,
+            "ratio": 0.5,
+            "optim": {"steps": 2, "batch_size": 6, "lr": 1e-3, "checkpoint_every": 2}
+            | {"log_every": 1, "bf16": False},
+        }
+    )
+    painting, notes = bank_painting.paint_entries, Path(out).parent / f"{Path(out).name}-painted"
+    notes.mkdir(exist_ok=True)
+
+    def noted(*arguments: Any) -> Any:
+        with (notes / str(Processes().rank)).open("a") as stream:
+            number, emotion, _, first = arguments[2:]
+            stream.write(f"{number} {emotion} {first}\n")
+        return painting(*arguments)
+
+    bank_painting.paint_entries = noted
+    bank_painting.PAINTED_AT_ONCE = 2
+    try:
+        run_feedback(recipe, progress=False)
+    finally:
+        bank_painting.paint_entries, bank_painting.PAINTED_AT_ONCE = painting, 16
+
+
+def run_understand(out: str, notes: str, arguments: list[str]) -> None:
+    """The command itself; every process notes the files that it decodes."""
+    from emosym.apps.cli import main
+    from emosym.data import images
+
+    decoding = images.load_image
+    Path(notes).mkdir(exist_ok=True)
+
+    def noted(source: Any, *more: Any, **named: Any) -> Any:
+        with (Path(notes) / str(Processes().rank)).open("a") as stream:
+            stream.write(f"{source}\n")
+        return decoding(source, *more, **named)
+
+    images.load_image = noted
+    before, sys.argv = sys.argv, ["emosym", "understand", *arguments, "--json", out]
+    try:
+        main.app(standalone_mode=False)
+    finally:
+        images.load_image, sys.argv = decoding, before
+
+
+def run_fsdp(**arguments: Any) -> None:
+    """As `align`, with what `accelerate` sets up on GPUs only: FSDP2, here on a CPU mesh."""
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from accelerate.utils import DistributedType
+
+    plain = engine.new_accelerator
+
+    def sharding() -> Accelerator:
+        accelerator = plain()
+        accelerator.state.distributed_type = DistributedType.FSDP
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2,
+            auto_wrap_policy="transformer_based_wrap",
+            reshard_after_forward=True,
+            cpu_ram_efficient_loading=False,
+        )
+        return accelerator
+
+    from emosym.training import loop
+
+    loop.new_accelerator = sharding
+    try:
+        run_align(**arguments)
+    finally:
+        loop.new_accelerator = plain
+
+
+JOBS = {
+    "align": run_align,
+    "rl": run_rl,
+    "joint": run_joint,
+    "bank": run_bank,
+    "understand": run_understand,
+    "fsdp": run_fsdp,
+}
+
+
+def run(jobs: list[dict[str, Any]]) -> None:
+    for job in jobs:
+        arguments = dict(job)
+        JOBS[arguments.pop("job")](**arguments)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run(json.loads(Path(sys.argv[1]).read_text()))

@@ -1,0 +1,296 @@
+"""Two real processes on a CPU: the numbers of one, nothing twice, nothing lost, and kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training import process_runs
+from tests.training.makers import metrics
+
+from emosym.errors import UsageError
+from emosym.memory.bank import Bank
+from emosym.training.loop import LoopSettings, run_loop
+from emosym.training.processes import Processes
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("align", "rl-expected", "rl-grpo", "rl-parity", "joint")
+
+
+def launch(jobs: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run jobs in two processes as `accelerate launch` starts them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = folder / "jobs.json"
+    plan.write_text(json.dumps(jobs))
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+            *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
+            *("--dynamo_backend", "no", "--main_process_port", str(port)),
+            *("-m", "tests.training.process_runs", str(plan)),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Any) -> Path:
+    path = tmp_path_factory.mktemp("arrays") / "pictures.npz"
+    np.savez(path, pictures=tiny_pictures.pictures, labels=tiny_pictures.labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture_paths(tmp_path_factory: pytest.TempPathFactory, tiny_pictures: Any) -> list[str]:
+    """Eleven files, of which the fourth and the last are no pictures."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("files")
+    for i in range(11):
+        path = folder / f"{i:02}.png"
+        if i in (3, 10):
+            path.write_bytes(b"no picture")
+        else:
+            Image.fromarray(tiny_pictures.pictures[i]).save(path)
+    return [str(folder)]
+
+
+@pytest.fixture(scope="module")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_base: Path,
+    tiny_checkpoint: Path,
+    tiny_storybook: Path,
+    arrays: Path,
+    picture_paths: list[str],
+) -> tuple[Path, Path]:
+    """The folders of the same jobs by two processes and by one."""
+    folder = tmp_path_factory.mktemp("processes")
+    trained = {"checkpoint": str(tiny_checkpoint), "arrays": str(arrays)}
+    for kind in ("two", "one"):
+        out = folder / kind
+        out.mkdir()
+        jobs: list[dict[str, Any]] = [
+            {"job": "align", "out": str(out / "align")}
+            | {"base": str(tiny_base), "arrays": str(arrays)},
+            *(
+                {"job": "rl", "out": str(out / f"rl-{o}"), "objective": o, **trained}
+                for o in ("expected", "grpo", "parity")
+            ),
+            {"job": "joint", "out": str(out / "joint"), **trained},
+            {"job": "bank", "out": str(out / "feedback")}
+            | {"checkpoint": str(tiny_checkpoint), "story": str(tiny_storybook)},
+            {"job": "understand", "out": str(out / "read.json"), "notes": str(out / "read")}
+            | {"arguments": [*picture_paths, "-m", str(tiny_checkpoint), "--batch-size", "2"]},
+        ]
+        if kind == "two":
+            done = launch(jobs, folder)
+            assert done.returncode == 0, done.stderr[-4000:]
+        else:
+            process_runs.run(jobs)
+    return folder / "two", folder / "one"
+
+
+def state_of(out: Path) -> dict[str, torch.Tensor]:
+    (state,) = (out / "state").glob("step-*")
+    names = ("weights", "optimizer")
+    files = {name: load_file(state / f"{name}.safetensors") for name in names}
+    return {f"{name}.{key}": t for name, found in files.items() for key, t in found.items()}
+
+
+def assert_alike(found: Path, wanted: Path, tolerance: float = 1e-4) -> None:
+    """Losses and weights agree up to rounding, which AdamW enlarges where gradients are tiny."""
+    for row, other in zip(metrics(found), metrics(wanted), strict=True):
+        assert row == pytest.approx(other, rel=1e-4, abs=1e-5)
+    two, one = state_of(found), state_of(wanted)
+    assert set(two) == set(one)
+    for name, tensor in one.items():
+        scale = max(1.0, float(tensor.abs().max()))
+        assert float((two[name] - tensor).abs().max()) <= tolerance * scale, name
+
+
+# two processes import and open models, and every stage runs twice
+slow = pytest.mark.slow
+
+
+@slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_have_the_losses_and_weights_of_one(
+    stage: str, runs: tuple[Path, Path]
+) -> None:
+    """Parts of a batch are shared unevenly; negatives, noise and prompts are the whole batch's."""
+    two, one = (folder / stage for folder in runs)
+    assert len(metrics(two)) == 4
+    assert_alike(two, one)
+
+
+@slow
+def test_two_processes_fill_the_bank_of_one(runs: tuple[Path, Path]) -> None:
+    two, one = (Bank.open(folder / "feedback" / "bank").read() for folder in runs)
+    assert [e.intent for e in two] == [e.intent for e in one] and len(one) > 24
+    assert {e.provenance.round for e in two} == {1, 2}
+    first = [e.provenance.round == 1 for e in one]
+    for ours, theirs, early in zip(two, one, first, strict=True):
+        away = np.abs(ours.pixels().astype(int) - theirs.pixels())
+        assert away.max() <= 1  # rounding, of which the second round's weights have more
+        assert not early or (away > 0).mean() < 1e-3
+        assert np.allclose(ours.emotion_latent, theirs.emotion_latent, atol=1e-2)
+    notes = {p.name: p.read_text().splitlines() for p in (runs[0] / "feedback-painted").iterdir()}
+    assert len(notes) == 2 and all(len(lines) == 16 for lines in notes.values())
+    alone = (runs[1] / "feedback-painted" / "0").read_text().splitlines()
+    assert sorted([*notes["0"], *notes["1"]]) == sorted(alone)
+    for number in (1, 2):
+        assert_alike(*(folder / "feedback" / f"round-{number}" for folder in runs))
+    told = [json.loads((folder / "feedback" / "rounds.json").read_text()) for folder in runs]
+    assert [r["admitted"] for r in told[0]] == [r["admitted"] for r in told[1]]
+
+
+@slow
+def test_two_processes_read_each_picture_once_and_in_order(runs: tuple[Path, Path]) -> None:
+    two, one = (json.loads((folder / "read.json").read_text()) for folder in runs)
+    assert [row["source"] for row in two] == [row["source"] for row in one] and len(one) == 11
+    assert [bool(row["error"]) for row in two] == [i in (3, 10) for i in range(11)]
+    for row, other in zip(two, one, strict=True):
+        assert row["emotion"] == other["emotion"]
+        assert row["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
+    notes = {p.name: p.read_text().splitlines() for p in (runs[0] / "read").iterdir()}
+    assert set(notes) == {"0", "1"} and not set(notes["0"]) & set(notes["1"])
+    assert sorted([*notes["0"], *notes["1"]]) == sorted(row["source"] for row in one)
+
+
+@pytest.fixture(scope="module")
+def resumed(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, arrays: Path
+) -> dict[str, Path]:
+    """Runs that go on where two processes were when one was killed: at step 3, state of step 2.
+
+    By two processes, by one, and by two with FSDP2; and an uninterrupted one with FSDP2.
+    """
+    folder = tmp_path_factory.mktemp("killed")
+    job = {"base": str(tiny_base), "arrays": str(arrays)}
+    done = launch([{"job": "align", "out": str(folder / "two"), **job, "die_at": 3}], folder)
+    assert done.returncode != 0  # and the other process did not wait for ever
+    assert [p.name for p in (folder / "two" / "state").iterdir()] == ["step-00000002"]
+    for name in ("one", "sharded"):
+        shutil.copytree(folder / "two", folder / name)
+    jobs = [
+        {"job": "align", "out": str(folder / "two"), **job},
+        {"job": "fsdp", "out": str(folder / "sharded"), **job},
+        {"job": "fsdp", "out": str(folder / "all-sharded"), **job},
+    ]
+    done = launch(jobs, folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    process_runs.run([{"job": "align", "out": str(folder / "one"), **job}])
+    return {name: folder / name for name in ("two", "one", "sharded", "all-sharded")}
+
+
+@slow
+def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(
+    runs: tuple[Path, Path], resumed: dict[str, Path]
+) -> None:
+    whole, again = state_of(runs[0] / "align"), state_of(resumed["two"])
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
+    assert metrics(resumed["two"]) == metrics(runs[0] / "align")
+
+
+@slow
+@pytest.mark.parametrize("kind", ["one", "sharded"])
+def test_another_number_or_kind_of_processes_goes_on(
+    kind: str, runs: tuple[Path, Path], resumed: dict[str, Path]
+) -> None:
+    assert_alike(resumed[kind], runs[1] / "align")
+
+
+@slow
+def test_sharded_weights_learn_the_same(runs: tuple[Path, Path], resumed: dict[str, Path]) -> None:
+    """FSDP2 on a mesh of two CPU processes, layer by layer."""
+    assert_alike(resumed["all-sharded"], runs[1] / "align")
+
+
+def test_muon_needs_whole_matrices() -> None:
+    from accelerate.utils import DistributedType
+
+    from emosym.training.engine import prepare
+    from emosym.training.optim import build_optimizers
+
+    module = torch.nn.Linear(4, 4)
+    accelerator: Any = SimpleNamespace(distributed_type=DistributedType.FSDP, num_processes=2)
+    optimizers = build_optimizers({"m": module}, 1e-3, muon_lr=1e-3)
+    with pytest.raises(UsageError, match=r"Muon needs whole matrices, and FSDP .*muon_lr=null"):
+        prepare(accelerator, {"m": module}, optimizers, lambda step, indices: {})
+
+
+def test_deepspeed_is_refused_with_what_to_use() -> None:
+    from accelerate.utils import DistributedType
+
+    from emosym.training.engine import prepare
+
+    accelerator: Any = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, num_processes=2)
+    with pytest.raises(UsageError, match=r"DeepSpeed is not supported\. .*fsdp2\.yaml"):
+        prepare(accelerator, {}, [], lambda step, indices: {})
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_configurations_are_ones_that_accelerate_opens(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    from emosym.config import RECIPES, recipe_names
+
+    path = RECIPES / "accelerate" / f"{name}.yaml"
+    config = load_config_from_file(str(path))
+    assert config.distributed_type.value == {"ddp": "MULTI_GPU", "fsdp2": "FSDP"}[name]
+    assert config.num_processes == -1  # the command says how many
+    assert name not in recipe_names()
+
+
+def place(rank: int, world: int) -> Processes:
+    processes = Processes()
+    processes.rank, processes.world = rank, world
+    return processes
+
+
+@pytest.mark.parametrize(("total", "world"), [(7, 2), (8, 4), (5, 3), (3, 5)])
+def test_every_row_has_one_process(total: int, world: int) -> None:
+    rows = np.arange(2 * total)
+    shares = [place(rank, world).own(rows, each=2) for rank in range(world)]
+    assert np.concatenate(shares).tolist() == rows.tolist()
+    assert max(map(len, shares)) - min(map(len, shares)) <= 2
+    stretches = place(0, world).stretches(total, 2)
+    assert [i for a, b in stretches for i in range(a, b)] == list(range(total))
+    assert all(start % 2 == 0 for start, stop in stretches if start < stop)
+
+
+def test_too_small_a_batch_is_said_before_the_first_step(tmp_path: Path) -> None:
+    module = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    settings = LoopSettings("x", tmp_path, 1, 4, 0, log_every=1, accumulate=2)
+    with pytest.raises(UsageError, match=r"a batch of 4 in 2 part\(s\) gives some of 3 processes"):
+        run_loop(
+            *(settings, {"m": module}, [optimizer], lambda p: 1.0, 4, lambda s, i: {}),
+            place(0, 3),
+            progress=False,
+        )
