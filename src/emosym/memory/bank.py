@@ -19,14 +19,9 @@ from numpy.typing import NDArray
 from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, write_json
-from emosym.memory import policies, storage, summary
-from emosym.memory.admission import (
-    ADMIT_ALL,
-    AdmissionReport,
-    BankRules,
-    indices,
-    screen,
-)
+from emosym.memory import draw, policies, storage, summary
+from emosym.memory.admission import ADMIT_ALL, AdmissionReport, BankRules, screen
+from emosym.memory.ledger import Ledger
 from emosym.memory.schema import (
     ARRAYS,
     FORMAT,
@@ -62,6 +57,7 @@ class Bank:
         self.space = space
         self._at = at_version
         self._handle: Any = None
+        self._kept: Ledger | None = None
 
     @classmethod
     def open(cls, path: Path, create: bool = False, space: LabelSpace | None = None) -> Bank:
@@ -142,6 +138,13 @@ class Bank:
         table = self._table()
         return 0 if table is None else int(table.count_rows())
 
+    def ledger(self) -> Ledger:
+        """Return what this handle keeps in memory of the version that reads see now."""
+        version = self.version()
+        if self._kept is None or self._kept.version != version:
+            self._kept = Ledger(version, self.space, self.columns)
+        return self._kept
+
     def _label(self, emotion: str | None) -> str | None:
         return None if emotion is None else self.space.labels[self.space.index(emotion)]
 
@@ -220,14 +223,29 @@ class Bank:
         entries = entries_of(rows.drop_columns(["_distance"]))
         return [(entry, 1.0 - float(d)) for entry, d in zip(entries, distances, strict=True)]
 
+    def sample(
+        self, count: int, seed: int, turn: int = 0, emotion: str | None = None
+    ) -> list[BankEntry]:
+        """Return random entries, of one emotion or of all: see `emosym.memory.draw.sample`."""
+        return draw.sample(self, count, seed, turn, emotion)
+
+    def take(self, places: NDArray[np.int64]) -> list[BankEntry]:
+        """Return the entries at places in the order they were added, sorted by place."""
+        table = self._table()
+        if table is None or not len(places):
+            return []
+        with storage.storage_errors(self.path, "read"):
+            return entries_of(table.take_offsets(np.sort(places).tolist()).to_arrow())
+
     def get(self, name: str) -> BankEntry:
         """Return the entry of an id or of its only id that starts so.
 
         Raises:
             UsageError: when there is none, or more than one.
         """
-        ids = [str(i) for i in self.columns(["id"])["id"]]
-        matches = [name] if name in ids else [i for i in ids if name and i.startswith(name)]
+        held = self.ledger()
+        ids: list[str] = held.ids.tolist()
+        matches = [name] if name in held.known else [i for i in ids if name and i.startswith(name)]
         if len(matches) > 1:
             raise UsageError(f"{len(matches)} ids start with {name!r}; give more of it.")
         if not matches:
@@ -250,8 +268,7 @@ class Bank:
         for entry in entries:
             check_entry(entry, self.space)
         self._check_sizes(entries)
-        held = self.columns(["id", "intent", "feature"])
-        order, refused = screen(entries, held, rules, self.space)
+        order, refused = screen(entries, self.ledger(), rules, self.space)
         kept = [replace(entries[i], policies=rules.names()) for i in order]
         if kept:
             self._append(kept)
@@ -264,8 +281,9 @@ class Bank:
 
     def _check_sizes(self, entries: Sequence[BankEntry]) -> None:
         table = self._table()
+        sizes = {(e.context_latents.shape, e.feature.shape): e for e in entries}
         schemas = [] if table is None else [table.schema]
-        schemas += [arrow_schema(entry) for entry in entries]
+        schemas += [arrow_schema(entry) for entry in sizes.values()]
         if any(not other.equals(schemas[0], check_metadata=True) for other in schemas[1:]):
             raise UsageError(
                 f"Latents or features have other sizes than those in {self.path}, or differ within "
@@ -288,6 +306,14 @@ class Bank:
             else:
                 table.add(rows)
         self._flush(since)
+        if (held := self._follows()) is not None:
+            held.extend(entries, held.version + 1)
+
+    def _follows(self) -> Ledger | None:
+        """Return what is kept of the version before the latest, for a commit of this handle."""
+        if self._kept is not None and self._kept.version + 1 == self.version():
+            return self._kept
+        return None
 
     def _flush(self, since_ns: int) -> None:
         with disk_errors(self.path):
@@ -302,19 +328,21 @@ class Bank:
             UsageError: for an unknown policy or a negative capacity.
         """
         self._writable()
-        held = self.columns(["id", "intent", "created", "confidence", "informativeness"])
+        held = self.ledger()
         # Entries of one moment are told apart by their order in the table.
-        age = np.empty(len(held["id"]))
-        age[np.argsort(held["created"], kind="stable")] = -np.arange(len(age))
+        age = np.empty(len(held.ids))
+        age[np.argsort(held.scalars("created"), kind="stable")] = -np.arange(len(age))
         state = policies.Held(
-            indices(self.space, held["intent"]), age, held["confidence"], held["informativeness"]
+            held.intents, age, held.scalars("confidence"), held.scalars("informativeness")
         )
-        ids = tuple(str(held["id"][i]) for i in policies.evicted(policy, state, capacity))
+        ids = tuple(str(held.ids[i]) for i in policies.evicted(policy, state, capacity))
         if ids:
             since = time.time_ns()
             with storage.storage_errors(self.path, "write"):
                 self._table().delete(storage.where(ids=ids))
             self._flush(since)
+            if (follower := self._follows()) is not None:
+                follower.drop(ids, follower.version + 1)
         return ids
 
     def reclaim(self, older_than: timedelta = timedelta(hours=1)) -> None:
