@@ -24,9 +24,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from emosym.config import AlignRecipe, RlRecipe, load_recipe
 from emosym.device import cpu_plan
-from emosym.models.checkpoint import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.prefix import rotary_positions
 from emosym.models.reading import feature_inputs, prepare_inputs
-from emosym.models.reasoner import rotary_positions
 from emosym.training import align, rl
 from emosym.training.feed import Feed
 
@@ -88,13 +88,13 @@ def bare_pass(built_step: Built, kept: bool) -> Callable[[], None]:
     if kept:
         features = feed.features[:batch]
         inputs = feature_inputs(model.reader, features)
-        positions = rotary_positions(model.reader.reasoner, inputs)
+        positions = rotary_positions(model.reader.reasoner.backbone, inputs)
         inputs.pop("image_grid_thw")
         pooled = BaseModelOutputWithPooling(pooler_output=tuple(features))
         inputs["mm_encoder_outputs"] = {"image": pooled}
     else:
         inputs = prepare_inputs(model.reader, [Image.fromarray(p) for p in feed.pictures[:batch]])
-        positions = rotary_positions(model.reader.reasoner, inputs)
+        positions = rotary_positions(model.reader.reasoner.backbone, inputs)
     inputs["attention_mask"] = None  # nothing is padded
     trained = [p for p in backbone.parameters() if p.requires_grad]
 

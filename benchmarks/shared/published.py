@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from emosym.models.prefix import prefill
 from emosym.models.reading import prepare_inputs
-from emosym.models.reasoner import EmotionReasoner, prefill, think
+from emosym.models.reasoner import EmotionReasoner, think
 from emosym.rewards.labels import parity_beta
 from emosym.training.feed import Feed
 from emosym.training.losses import kl_to_reference, label_loss
@@ -46,7 +47,7 @@ def published_rl(feed: Feed, policy: EmotionReasoner) -> PublishedRl:
     def logits_of(model: EmotionReasoner, indices: np.ndarray) -> torch.Tensor:
         images = [feed.samples[i].images[0] for i in indices]
         inputs = prepare_inputs(feed.reader, images)  # type: ignore[arg-type]
-        return model.logits(think(model, prefill(model, inputs)).emotion_latent, space)
+        return model.logits(think(model, prefill(model.backbone, inputs)).emotion_latent, space)
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         logits = logits_of(policy, indices)  # (B, C)
