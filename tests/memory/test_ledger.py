@@ -92,6 +92,12 @@ def test_a_sample_is_seeded_and_of_the_emotion_asked_for(tmp_path: Path) -> None
     awe = bank.sample(100, seed=1, emotion="awe")
     assert {e.id for e in awe} == {name for name, e in held.items() if e.intent == "awe"}
     assert all(e.image == held[e.id].image for e in awe)
+    columns = bank.sample_columns(["image", "intent_weights"], 12, seed=0)
+    assert columns["image"].tolist() == [held[name].image for name in drawn]
+    np.testing.assert_array_equal(
+        columns["intent_weights"], np.stack([held[name].intent_weights for name in drawn])
+    )
+    assert bank.sample_columns(["feature"], 0, seed=0)["feature"].shape == (0, 0)
     assert bank.sample(0, seed=0) == bank.sample(-1, seed=0) == []
     with pytest.raises(UsageError, match="Did you mean 'awe'"):
         bank.sample(1, seed=0, emotion="awee")
@@ -102,3 +108,21 @@ def test_every_entry_is_drawn_in_time(tmp_path: Path) -> None:
     bank.add([entry(i) for i in range(8)])
     seen = {e.id for turn in range(40) for e in bank.sample(2, seed=0, turn=turn)}
     assert seen == {f"e{i}" for i in range(8)}
+
+
+def test_nearest_is_what_comparing_with_all_gives(tmp_path: Path) -> None:
+    bank = Bank.open(tmp_path / "bank", create=True)
+    bank.add([entry(i, i % 3) for i in range(60)])
+    bank.add([entry(60, 1, feature=np.zeros(16))])
+    held = bank.read()
+    query = entry(99).feature
+    features = np.stack([e.feature for e in held]).astype(np.float64)
+    lengths = np.maximum(np.linalg.norm(features, axis=1), 1e-9)
+    cosine = features @ query / lengths / np.linalg.norm(query)
+    order = np.argsort(-cosine)
+    found = bank.nearest(query, 7)
+    assert [e.id for e, _ in found] == [held[i].id for i in order[:7]]
+    np.testing.assert_allclose([s for _, s in found], cosine[order[:7]], atol=1e-6)
+    awe = [i for i in order if held[i].intent == "awe"]
+    assert [e.id for e, _ in bank.nearest(query, 50, "awe")] == [held[i].id for i in awe]
+    assert len(bank.nearest(query, 1000)) == len(bank) == 61

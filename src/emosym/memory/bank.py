@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta, timezone
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +37,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "entries"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One committed version: its number, its time (ISO 8601, UTC) and how many entries it has."""
-
-    number: int
-    created: str
-    entries: int
 
 
 class Bank:
@@ -114,24 +105,10 @@ class Bank:
         table = self._table()
         return 0 if table is None else int(table.version)
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> list[storage.Version]:
         """Return the versions that can still be read, oldest first."""
         table = self._table()
-        if table is None:
-            return []
-        found = []
-        for row in table.list_versions():
-            about = row["metadata"]
-            gone = int(about.get("total_deletion_file_rows", 0))
-            entries = int(about["total_data_file_rows"]) - gone
-            found.append(
-                Version(
-                    int(row["version"]),
-                    row["timestamp"].astimezone(timezone.utc).isoformat(),
-                    entries,
-                )
-            )
-        return found
+        return [] if table is None else storage.versions_of(table)
 
     def __len__(self) -> int:
         """Return the number of entries."""
@@ -196,7 +173,7 @@ class Bank:
         where = storage.where(self._label(emotion), rounds, None, min_confidence)
         found = self._select(names, where, limit, offset)
         if found is None:
-            return {n: np.zeros((0, 0) if n in ARRAYS else 0, np.float32) for n in names}
+            return _no_rows(names)
         return {name: column(found, name) for name in names}
 
     def nearest(
@@ -214,28 +191,48 @@ class Bank:
         width = table.schema.field("feature").type.list_size
         if query.shape != (width,) or not np.any(query) or not np.all(np.isfinite(query)):
             raise UsageError(f"nearest needs {width} finite numbers that are not all 0.")
-        with storage.storage_errors(self.path, "read"):
-            search = table.search(query, vector_column_name="feature").distance_type("cosine")
-            where = storage.where(self._label(emotion))
-            found = (search if where is None else search.where(where, prefilter=True)).limit(k)
-            rows = found.to_arrow()
-        distances = rows.column("_distance").to_pylist()
-        entries = entries_of(rows.drop_columns(["_distance"]))
-        return [(entry, 1.0 - float(d)) for entry, d in zip(entries, distances, strict=True)]
+        wanted = None if emotion is None else self.space.index(emotion)
+        cosines: list[float] = []
+
+        def nearest_places(ledger: Ledger) -> NDArray[np.int64]:
+            places, found = draw.closest(ledger, query, k, wanted)
+            cosines[:] = found.tolist()
+            return places
+
+        rows = draw.rows_at(self, None, nearest_places)
+        return [] if rows is None else list(zip(entries_of(rows), cosines, strict=True))
 
     def sample(
         self, count: int, seed: int, turn: int = 0, emotion: str | None = None
     ) -> list[BankEntry]:
-        """Return random entries, of one emotion or of all: see `emosym.memory.draw.sample`."""
-        return draw.sample(self, count, seed, turn, emotion)
+        """Return random entries, of one emotion or of all: see `emosym.memory.draw`."""
+        rows = draw.sample_rows(self, None, count, seed, turn, emotion)
+        return [] if rows is None else entries_of(rows)
 
-    def take(self, places: NDArray[np.int64]) -> list[BankEntry]:
-        """Return the entries at places in the order they were added, sorted by place."""
-        table = self._table()
-        if table is None or not len(places):
-            return []
+    def sample_columns(
+        self,
+        names: Sequence[str],
+        count: int,
+        seed: int,
+        turn: int = 0,
+        emotion: str | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return some columns of the entries that `sample` would draw, as `columns` does.
+
+        The fewer columns, the cheaper: a training batch needs "image" and "intent_weights".
+        """
+        rows = draw.sample_rows(self, names, count, seed, turn, emotion)
+        return _no_rows(names) if rows is None else {name: column(rows, name) for name in names}
+
+    def take(self, places: NDArray[np.int64], names: Sequence[str] | None = None) -> pa.Table:
+        """Return columns (None: all) of the rows at places in the order of adding, any order.
+
+        Raises:
+            EmoSymError: when there is no such place.
+        """
         with storage.storage_errors(self.path, "read"):
-            return entries_of(table.take_offsets(np.sort(places).tolist()).to_arrow())
+            query = self._table().take_offsets(np.sort(places).tolist())
+            return (query if names is None else query.select(list(names))).to_arrow()
 
     def get(self, name: str) -> BankEntry:
         """Return the entry of an id or of its only id that starts so.
@@ -365,6 +362,10 @@ class Bank:
     def export(self, out: Path, emotion: str | None = None) -> int:
         """Write pictures and metadata.jsonl into a new folder: see `summary.export`."""
         return summary.export(self, out, emotion)
+
+
+def _no_rows(names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    return {name: np.zeros((0, 0) if name in ARRAYS else 0, np.float32) for name in names}
 
 
 def _foreign(folder: Path) -> bool:

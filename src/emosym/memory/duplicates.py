@@ -86,7 +86,8 @@ def _twins_in(kin: Kin, rows: Floats, threshold: float) -> Ints:
     in double precision.
     """
     lengths = np.where(kin.norms > 0.0, kin.norms, np.inf)
-    beside = rows.astype(kin.rows.dtype) @ kin.rows.T / lengths  # (n, m)
+    # This way round the large matrix is read once, as it lies in memory.
+    beside = (kin.rows @ rows.astype(kin.rows.dtype).T).T / lengths  # (n, m)
     found = np.full(len(rows), -1, dtype=np.int64)
     for index, row in enumerate(rows):
         near = np.flatnonzero(beside[index] >= threshold - ROUGHLY)

@@ -13,7 +13,8 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,27 @@ FOLDERS = ("data", "_deletions", "_transactions", "_versions")
 # File times come from a clock that may lag the one that is read here by a few milliseconds.
 CLOCK_SLACK_NS = 1_000_000_000
 FLUSHERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One committed version: its number, its time (ISO 8601, UTC) and how many entries it has."""
+
+    number: int
+    created: str
+    entries: int
+
+
+def versions_of(table: Any) -> list[Version]:
+    """Return the versions of a table handle that can still be read, oldest first."""
+    found = []
+    for row in table.list_versions():
+        about = row["metadata"]
+        gone = int(about.get("total_deletion_file_rows", 0))
+        entries = int(about["total_data_file_rows"]) - gone
+        created = row["timestamp"].astimezone(timezone.utc).isoformat()
+        found.append(Version(int(row["version"]), created, entries))
+    return found
 
 
 def flush(table: Path, since_ns: int) -> None:
