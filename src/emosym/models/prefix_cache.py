@@ -53,6 +53,16 @@ class PrefixLayer(DynamicLayer):
         return int(self.prefix_keys.shape[2] + self.keys.shape[2])
 
 
+def whole(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all keys and all values (B, kv_heads, S, d) that a cache layer holds."""
+    if not isinstance(layer, PrefixLayer):
+        return layer.keys, layer.values
+    return (
+        torch.cat([layer.prefix_keys, layer.keys], dim=2),
+        torch.cat([layer.prefix_values, layer.values], dim=2),
+    )
+
+
 def prefix_cache(keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> DynamicCache:
     """Return a fresh cache over a prefix, per layer (B, kv_heads, P, d)."""
     cache = DynamicCache()
@@ -110,12 +120,21 @@ ALL_ATTENTION_FUNCTIONS.register(SPLIT, split_attention)
 
 
 @contextmanager
-def splitting(language_model: nn.Module) -> Iterator[None]:
-    """Within the block a language model attends by `split_attention`, over a `prefix_cache`."""
-    config: Any = language_model.config
+def attending(config: Any, kind: str) -> Iterator[None]:
+    """Within the block the model of a configuration attends by `kind`."""
     before = config._attn_implementation
-    config._attn_implementation = SPLIT
+    config._attn_implementation = kind
     try:
         yield
     finally:
         config._attn_implementation = before
+
+
+@contextmanager
+def splitting(language_model: nn.Module) -> Iterator[None]:
+    """Within the block a language model attends by `split_attention`, over a `prefix_cache`.
+
+    It takes any mask; FlashAttention, which pays on the long prefill, takes causal ones only.
+    """
+    with attending(language_model.config, SPLIT):
+        yield
