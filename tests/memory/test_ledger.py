@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.memory.makers import entry
 
-from emosym.errors import UsageError
+from emosym.errors import EmoSymError, UsageError
 from emosym.memory.bank import Bank, BankRules
 from emosym.memory.ledger import SCALARS, Column, Ledger
 
@@ -53,6 +53,17 @@ def test_a_commit_by_another_handle_is_seen(tmp_path: Path) -> None:
     assert other.ledger().ids.tolist() == ["e1", "e2"]
     assert other.add([entry(1), entry(3)]).admitted == ("e3",)
     assert bank.add([entry(3)]).refused == {"e3": "already in the bank or batch"}
+
+
+def test_features_of_a_newer_version_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    writer = Bank.open(tmp_path / "bank", create=True)
+    writer.add([entry(0), entry(1)])
+    reader = Bank.open(tmp_path / "bank")
+    old = reader.ledger()
+    writer.add([entry(2)])
+    with pytest.raises(EmoSymError, match="changed meanwhile"):
+        old.kin()
+    assert len(reader.nearest(entry(0).feature, 9)) == 3
 
 
 def test_twins_are_found_among_entries_added_before_and_since(tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def rows_at(
     asked = None if names is None else list(dict.fromkeys(("id", *names)))
     while True:
         ledger = bank.ledger()
-        places = choose(ledger)
-        if not len(places):
-            return None
         try:
+            places = choose(ledger)
+            if not len(places):
+                return None
             rows = bank.take(places, asked)
         except EmoSymError:
             if bank.version() == ledger.version:

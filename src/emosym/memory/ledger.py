@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emosym.emotions import LabelSpace
+from emosym.errors import EmoSymError
 from emosym.memory.duplicates import Kin
 from emosym.memory.policies import Ints
 from emosym.memory.schema import BankEntry, utc
@@ -76,17 +77,24 @@ class Ledger:
         """The class indices (M,) asked for."""
         return self._intents.rows
 
+    def _more(self, names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Read further columns of the same entries; EmoSymError where there are others by now."""
+        found = self._read(["id", *names])
+        if found["id"].tolist() != self.ids.tolist():
+            raise EmoSymError("The memory bank was changed meanwhile by another; start again.")
+        return found
+
     def scalars(self, name: str) -> NDArray[Any]:
         """Return one of SCALARS (M,); times are microseconds since 1970."""
         if not self._scalars:
-            found = self._read(SCALARS)
+            found = self._more(SCALARS)
             self._scalars = {key: Column(_numbers(key, found[key])) for key in SCALARS}
         return self._scalars[name].rows
 
     def kin(self) -> dict[int, Kin]:
         """Return the features by class index, for `duplicates.twins_among`."""
         if self._features is None:
-            rows = self._read(["feature"])["feature"]
+            rows = self._more(["feature"])["feature"]
             here = {e: self.intents == e for e in np.unique(self.intents).tolist()}
             self._features = {e: Column(rows[mine]) for e, mine in here.items()}
             self._norms = {e: Column(_lengths(c.rows)) for e, c in self._features.items()}
