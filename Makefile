@@ -13,7 +13,7 @@ help:
 	@echo "make demo [IMAGES=folder]  the whole loop once; ends in runs/demo/report.html"
 	@echo "make test                  all tests"
 	@echo "make check                 ruff, format, mypy, import order"
-	@echo "make benchmark             speed of the main paths on this machine"
+	@echo "make benchmark [ONLY=name] speed of the main paths on this machine, into docs/performance.md"
 	@echo "make setup                 only create .venv and install"
 
 setup:
@@ -33,4 +33,4 @@ check: setup
 	$(RUN)/python -m pytest tests/test_imports.py
 
 benchmark: setup
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python "$$file"; done
+	$(RUN)/python scripts/run_benchmarks.py $(ONLY)

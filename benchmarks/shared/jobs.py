@@ -29,7 +29,7 @@ from emosym.models.presets import resolve_base
 from emosym.models.speed import LEAVE_OUT, MEASURES
 from emosym.models.tokenizer import load_tokenizer
 from emosym.models.vision import patchify
-from emosym.training import align, base_painter, base_reader, joint, loop
+from emosym.training import align, base_painter, base_reader, feedback, joint, loop, rl
 from emosym.training.base_painter import BasePainterSettings
 from emosym.training.engine import LossFn, new_accelerator, prepare
 from emosym.training.feed import Feed, label_targets, picture_feed
@@ -114,7 +114,7 @@ def handed_over(
         raise HandedOver(*given)
 
     with ExitStack() as stack:
-        for stage in (align, base_painter, base_reader, joint):
+        for stage in (align, base_painter, base_reader, feedback, joint, rl):
             stack.enter_context(patch.object(stage, "run_loop", hand_over))
         try:
             start(corpus, left_out)

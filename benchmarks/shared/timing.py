@@ -45,15 +45,23 @@ def ratio(seconds: Mapping[str, list[float]], name: str, reference: str) -> tupl
     return low, middle, high
 
 
-def show(title: str, seconds: Mapping[str, list[float]], reference: str) -> None:
-    """Print one Markdown table: median, and the paired ratio to `reference` with its quartiles."""
+def show(
+    title: str, seconds: Mapping[str, list[float]], reference: str, images: int | None = None
+) -> None:
+    """Print one Markdown table: median, and the paired ratio to `reference` with its quartiles.
+
+    With `images` (how many pictures a run takes) also images a second.
+    """
+    speed = "" if images is None else " images/s |"
     print(f"\n### {title}\n")
-    print(f"| what | median ms | over '{reference}' (quartiles) |")
-    print("| --- | ---: | ---: |")
+    print(f"| what | median ms |{speed} over '{reference}' (quartiles) |")
+    print(f"| --- | ---: |{' ---: |' if speed else ''} ---: |")
     for name, times in seconds.items():
         low, middle, high = ratio(seconds, name, reference)
         told = "1" if name == reference else f"{middle:.3f} ({low:.3f} to {high:.3f})"
-        print(f"| {name} | {statistics.median(times) * 1000:.2f} | {told} |")
+        middle = statistics.median(times)
+        rate = "" if images is None else f" {images / middle:.1f} |"
+        print(f"| {name} | {middle * 1000:.2f} |{rate} {told} |")
     sys.stdout.flush()
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emosym.errors import UsageError
+from emosym.memory.duplicates import near_duplicates
 from emosym.memory.policies import (
     ADMISSION,
     QUOTA,
@@ -16,7 +17,6 @@ from emosym.memory.policies import (
     chosen,
     evicted,
     mixing_plan,
-    near_duplicates,
 )
 
 

@@ -16,6 +16,7 @@ from emosym.models.adapters import (
     has_adapter,
     load_adapter,
     lora_config,
+    merged_adapter,
     save_adapter,
     train_adapter,
 )
@@ -119,3 +120,37 @@ def test_a_missing_weight_is_refused(model, tokenizer, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "adapter_model.safetensors")
     with pytest.raises(EmoSymError, match="does not fit this backbone"):
         load_adapter(build_toy_reader(tokenizer, 0, 96, 1), "one", tmp_path)
+
+
+def test_a_merged_adapter_reads_the_same_and_leaves_the_very_weights_behind(model) -> None:
+    bare = output(model)
+    add_adapter(model, lora_config(2, 4, 0.0), "one", 0)
+    train_adapter(model, "one", False)
+    filled(model, "one")
+    adapted = output(model)
+    assert not torch.allclose(adapted, bare, atol=1e-3)
+    before = {name: (p, p.data.clone()) for name, p in model.named_parameters()}
+    with merged_adapter(model, "one") as count:
+        assert count == 7
+        torch.testing.assert_close(output(model), adapted, atol=1e-4, rtol=1e-4)
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                parameter.data.zero_()  # it no longer has a part of its own
+        torch.testing.assert_close(output(model), adapted, atol=1e-4, rtol=1e-4)
+    for name, parameter in model.named_parameters():
+        assert parameter is before[name][0]
+        assert ".lora_" in name or torch.equal(parameter, before[name][1])
+    torch.testing.assert_close(output(model), bare)
+
+
+def test_what_trains_or_is_not_in_fp32_is_not_merged(model) -> None:
+    add_adapter(model, lora_config(2, 4, 0.0), "one", 0)
+    train_adapter(model, "one", True)
+    with merged_adapter(model, "one") as count:
+        assert count == 0
+    train_adapter(model, "one", False)
+    with merged_adapter(model, "other") as count:
+        assert count == 0
+    model.to(torch.bfloat16)
+    with merged_adapter(model, "one") as count:
+        assert count == 0

@@ -23,11 +23,11 @@ from emosym.models.emosym_model import new_model
 from emosym.models.prefix import (
     extend,
     features_of_pictures,
-    masked_attention,
     open_cache,
     prefill,
     see,
 )
+from emosym.models.prefix_cache import SPLIT, splitting
 from emosym.models.presets import Base, resolve_base
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner
@@ -240,10 +240,8 @@ def test_attention_by_device_and_size(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_what_follows_a_flash_prefill_attends_under_its_mask() -> None:
     decoder = load_backbone(wide("emosym-2b")).model.language_model  # type: ignore[union-attr]
-    decoder.config._attn_implementation_internal = "flash_attention_2"
-    with masked_attention(decoder):
-        assert decoder.config._attn_implementation == "sdpa"
-    assert decoder.config._attn_implementation == "flash_attention_2"
-    decoder.config._attn_implementation_internal = "eager"
-    with masked_attention(decoder):
-        assert decoder.config._attn_implementation == "eager"
+    for kind in ("flash_attention_2", "eager"):
+        decoder.config._attn_implementation_internal = kind
+        with splitting(decoder):
+            assert decoder.config._attn_implementation == SPLIT
+        assert decoder.config._attn_implementation == kind

@@ -225,12 +225,11 @@ def test_gist_hides_the_picture_from_the_rationale(reader: Reader) -> None:
     def losses_and_words(disturb: bool, gist: bool) -> tuple[float, list[list[int]]]:
         found = []
         for _ in range(2):
-            thought = think(reasoner, prefix)
+            thought = think(reasoner, prefix.select(torch.arange(2)))
             if disturb:
                 generator = torch.Generator().manual_seed(1)
                 for layer in thought.cache.layers:
-                    for cached in (layer.keys, layer.values):
-                        part = cached[:, :, : thought.prefix_length]
+                    for part in (layer.prefix_keys, layer.prefix_values):
                         part += 3 * torch.randn(part.shape, generator=generator)
             found.append(thought)
         masks = torch.tensor([gist, gist])

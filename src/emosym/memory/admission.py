@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emosym.emotions import LabelSpace
 from emosym.memory import policies
+from emosym.memory.duplicates import twins_among
+from emosym.memory.ledger import Ledger
 from emosym.memory.schema import BankEntry
 
 
@@ -52,25 +52,17 @@ class AdmissionReport:
     version: int
 
 
-def indices(space: LabelSpace, names: Iterable[Any]) -> policies.Ints:
-    """Return the class indices (N,) of emotion names."""
-    return np.asarray([space.index(str(name)) for name in names], dtype=np.int64)
-
-
 def screen(
-    entries: Sequence[BankEntry],
-    held: Mapping[str, NDArray[Any]],
-    rules: BankRules,
-    space: LabelSpace,
+    entries: Sequence[BankEntry], held: Ledger, rules: BankRules, space: LabelSpace
 ) -> tuple[list[int], dict[str, str]]:
     """Return the places of the admitted entries in order of preference, and the refusals."""
     admit = policies.chosen("admission policy", rules.admission, policies.ADMISSION)
     quota = policies.chosen("quota policy", rules.quota, policies.QUOTA)
-    seen = {str(name) for name in held["id"]}
+    seen: set[str] = set()
     refused: dict[str, str] = {}
     fresh: list[int] = []
     for place, entry in enumerate(entries):
-        if entry.id in seen:
+        if entry.id in seen or entry.id in held.known:
             refused[entry.id] = "already in the bank or batch"
         else:
             seen.add(entry.id)
@@ -78,8 +70,8 @@ def screen(
     if not fresh:
         return [], refused
     new = [entries[place] for place in fresh]
-    intents = indices(space, [e.intent for e in new])  # (N,)
-    held_intents = indices(space, held["intent"])  # (M,)
+    intents = np.asarray([space.index(e.intent) for e in new], dtype=np.int64)  # (N,)
+    count = len(held.ids)  # M
     order = admit(
         policies.Candidates(
             intents,
@@ -94,14 +86,12 @@ def screen(
     refused.update({e.id: f"not {rules.admission}" for i, e in enumerate(new) if i not in chosen})
     if rules.near_duplicate is not None and len(order):
         features = np.stack([new[i].feature for i in order])  # (N, D)
-        twins = policies.near_duplicates(
-            features, intents[order], held["feature"], held_intents, rules.near_duplicate
-        )
-        names = [*held["id"], *(new[i].id for i in order)]
-        for i, twin in zip(order, twins, strict=True):
+        twins = twins_among(features, intents[order], held.kin(), count, rules.near_duplicate)
+        for i, twin in zip(order, twins.tolist(), strict=True):
             if twin >= 0:
-                refused[new[i].id] = f"near-duplicate of {names[twin]}"
+                name = held.ids[twin] if twin < count else new[order[twin - count]].id
+                refused[new[i].id] = f"near-duplicate of {name}"
         order = order[twins < 0]
-    within = quota(intents[order], held_intents, rules.quota_size)
+    within = quota(intents[order], held.intents, rules.quota_size)
     refused.update({new[i].id: f"over the quota ({rules.quota})" for i in order[~within]})
     return [fresh[i] for i in order[within]], refused

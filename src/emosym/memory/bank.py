@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta, timezone
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,9 @@ from numpy.typing import NDArray
 from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, write_json
-from emosym.memory import policies, storage, summary
-from emosym.memory.admission import (
-    ADMIT_ALL,
-    AdmissionReport,
-    BankRules,
-    indices,
-    screen,
-)
+from emosym.memory import draw, policies, storage, summary
+from emosym.memory.admission import ADMIT_ALL, AdmissionReport, BankRules, screen
+from emosym.memory.ledger import Ledger
 from emosym.memory.schema import (
     ARRAYS,
     FORMAT,
@@ -44,15 +39,6 @@ if TYPE_CHECKING:
 TABLE = "entries"
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One committed version: its number, its time (ISO 8601, UTC) and how many entries it has."""
-
-    number: int
-    created: str
-    entries: int
-
-
 class Bank:
     """A handle on a bank folder; open one per process with `Bank.open`."""
 
@@ -62,6 +48,7 @@ class Bank:
         self.space = space
         self._at = at_version
         self._handle: Any = None
+        self._kept: Ledger | None = None
 
     @classmethod
     def open(cls, path: Path, create: bool = False, space: LabelSpace | None = None) -> Bank:
@@ -118,29 +105,22 @@ class Bank:
         table = self._table()
         return 0 if table is None else int(table.version)
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> list[storage.Version]:
         """Return the versions that can still be read, oldest first."""
         table = self._table()
-        if table is None:
-            return []
-        found = []
-        for row in table.list_versions():
-            about = row["metadata"]
-            gone = int(about.get("total_deletion_file_rows", 0))
-            entries = int(about["total_data_file_rows"]) - gone
-            found.append(
-                Version(
-                    int(row["version"]),
-                    row["timestamp"].astimezone(timezone.utc).isoformat(),
-                    entries,
-                )
-            )
-        return found
+        return [] if table is None else storage.versions_of(table)
 
     def __len__(self) -> int:
         """Return the number of entries."""
         table = self._table()
         return 0 if table is None else int(table.count_rows())
+
+    def ledger(self) -> Ledger:
+        """Return what this handle keeps in memory of the version that reads see now."""
+        version = self.version()
+        if self._kept is None or self._kept.version != version:
+            self._kept = Ledger(version, self.space, self.columns)
+        return self._kept
 
     def _label(self, emotion: str | None) -> str | None:
         return None if emotion is None else self.space.labels[self.space.index(emotion)]
@@ -193,7 +173,7 @@ class Bank:
         where = storage.where(self._label(emotion), rounds, None, min_confidence)
         found = self._select(names, where, limit, offset)
         if found is None:
-            return {n: np.zeros((0, 0) if n in ARRAYS else 0, np.float32) for n in names}
+            return _no_rows(names)
         return {name: column(found, name) for name in names}
 
     def nearest(
@@ -211,14 +191,48 @@ class Bank:
         width = table.schema.field("feature").type.list_size
         if query.shape != (width,) or not np.any(query) or not np.all(np.isfinite(query)):
             raise UsageError(f"nearest needs {width} finite numbers that are not all 0.")
+        wanted = None if emotion is None else self.space.index(emotion)
+        cosines: list[float] = []
+
+        def nearest_places(ledger: Ledger) -> NDArray[np.int64]:
+            places, found = draw.closest(ledger, query, k, wanted)
+            cosines[:] = found.tolist()
+            return places
+
+        rows = draw.rows_at(self, None, nearest_places)
+        return [] if rows is None else list(zip(entries_of(rows), cosines, strict=True))
+
+    def sample(
+        self, count: int, seed: int, turn: int = 0, emotion: str | None = None
+    ) -> list[BankEntry]:
+        """Return random entries, of one emotion or of all: see `emosym.memory.draw`."""
+        rows = draw.sample_rows(self, None, count, seed, turn, emotion)
+        return [] if rows is None else entries_of(rows)
+
+    def sample_columns(
+        self,
+        names: Sequence[str],
+        count: int,
+        seed: int,
+        turn: int = 0,
+        emotion: str | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return some columns of the entries that `sample` would draw, as `columns` does.
+
+        The fewer columns, the cheaper: a training batch needs "image" and "intent_weights".
+        """
+        rows = draw.sample_rows(self, names, count, seed, turn, emotion)
+        return _no_rows(names) if rows is None else {name: column(rows, name) for name in names}
+
+    def take(self, places: NDArray[np.int64], names: Sequence[str] | None = None) -> pa.Table:
+        """Return columns (None: all) of the rows at places in the order of adding, any order.
+
+        Raises:
+            EmoSymError: when there is no such place.
+        """
         with storage.storage_errors(self.path, "read"):
-            search = table.search(query, vector_column_name="feature").distance_type("cosine")
-            where = storage.where(self._label(emotion))
-            found = (search if where is None else search.where(where, prefilter=True)).limit(k)
-            rows = found.to_arrow()
-        distances = rows.column("_distance").to_pylist()
-        entries = entries_of(rows.drop_columns(["_distance"]))
-        return [(entry, 1.0 - float(d)) for entry, d in zip(entries, distances, strict=True)]
+            query = self._table().take_offsets(np.sort(places).tolist())
+            return (query if names is None else query.select(list(names))).to_arrow()
 
     def get(self, name: str) -> BankEntry:
         """Return the entry of an id or of its only id that starts so.
@@ -226,8 +240,9 @@ class Bank:
         Raises:
             UsageError: when there is none, or more than one.
         """
-        ids = [str(i) for i in self.columns(["id"])["id"]]
-        matches = [name] if name in ids else [i for i in ids if name and i.startswith(name)]
+        held = self.ledger()
+        ids: list[str] = held.ids.tolist()
+        matches = [name] if name in held.known else [i for i in ids if name and i.startswith(name)]
         if len(matches) > 1:
             raise UsageError(f"{len(matches)} ids start with {name!r}; give more of it.")
         if not matches:
@@ -250,8 +265,7 @@ class Bank:
         for entry in entries:
             check_entry(entry, self.space)
         self._check_sizes(entries)
-        held = self.columns(["id", "intent", "feature"])
-        order, refused = screen(entries, held, rules, self.space)
+        order, refused = screen(entries, self.ledger(), rules, self.space)
         kept = [replace(entries[i], policies=rules.names()) for i in order]
         if kept:
             self._append(kept)
@@ -264,8 +278,9 @@ class Bank:
 
     def _check_sizes(self, entries: Sequence[BankEntry]) -> None:
         table = self._table()
+        sizes = {(e.context_latents.shape, e.feature.shape): e for e in entries}
         schemas = [] if table is None else [table.schema]
-        schemas += [arrow_schema(entry) for entry in entries]
+        schemas += [arrow_schema(entry) for entry in sizes.values()]
         if any(not other.equals(schemas[0], check_metadata=True) for other in schemas[1:]):
             raise UsageError(
                 f"Latents or features have other sizes than those in {self.path}, or differ within "
@@ -288,6 +303,14 @@ class Bank:
             else:
                 table.add(rows)
         self._flush(since)
+        if (held := self._follows()) is not None:
+            held.extend(entries, held.version + 1)
+
+    def _follows(self) -> Ledger | None:
+        """Return what is kept of the version before the latest, for a commit of this handle."""
+        if self._kept is not None and self._kept.version + 1 == self.version():
+            return self._kept
+        return None
 
     def _flush(self, since_ns: int) -> None:
         with disk_errors(self.path):
@@ -302,19 +325,21 @@ class Bank:
             UsageError: for an unknown policy or a negative capacity.
         """
         self._writable()
-        held = self.columns(["id", "intent", "created", "confidence", "informativeness"])
+        held = self.ledger()
         # Entries of one moment are told apart by their order in the table.
-        age = np.empty(len(held["id"]))
-        age[np.argsort(held["created"], kind="stable")] = -np.arange(len(age))
+        age = np.empty(len(held.ids))
+        age[np.argsort(held.scalars("created"), kind="stable")] = -np.arange(len(age))
         state = policies.Held(
-            indices(self.space, held["intent"]), age, held["confidence"], held["informativeness"]
+            held.intents, age, held.scalars("confidence"), held.scalars("informativeness")
         )
-        ids = tuple(str(held["id"][i]) for i in policies.evicted(policy, state, capacity))
+        ids = tuple(str(held.ids[i]) for i in policies.evicted(policy, state, capacity))
         if ids:
             since = time.time_ns()
             with storage.storage_errors(self.path, "write"):
                 self._table().delete(storage.where(ids=ids))
             self._flush(since)
+            if (follower := self._follows()) is not None:
+                follower.drop(ids, follower.version + 1)
         return ids
 
     def reclaim(self, older_than: timedelta = timedelta(hours=1)) -> None:
@@ -337,6 +362,10 @@ class Bank:
     def export(self, out: Path, emotion: str | None = None) -> int:
         """Write pictures and metadata.jsonl into a new folder: see `summary.export`."""
         return summary.export(self, out, emotion)
+
+
+def _no_rows(names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    return {name: np.zeros((0, 0) if name in ARRAYS else 0, np.float32) for name in names}
 
 
 def _foreign(folder: Path) -> bool:

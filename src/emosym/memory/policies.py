@@ -159,45 +159,6 @@ QUOTA: dict[str, Callable[[Ints, Ints, int], NDArray[np.bool_]]] = {
 }
 
 
-def unit_rows(features: Floats) -> NDArray[np.float64]:
-    """Scale rows (N, D) to length 1; a zero row stays zero and so resembles nothing."""
-    rows = np.asarray(features, dtype=np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0.0, norms, 1.0)
-
-
-def near_duplicates(
-    features: Floats, intents: Ints, held_features: Floats, held_intents: Ints, threshold: float
-) -> Ints:
-    """Find each candidate's twin: cosine similarity >= threshold, same intent.
-
-    Candidates (N, D) come in order of preference and are compared with the bank (M, D) and with
-    the candidates before them that are not twins themselves.
-
-    Returns:
-        (N,): -1 for no twin, j < M for entry j of the bank, M + i for candidate i.
-    """
-    if not -1.0 <= threshold <= 1.0:
-        raise UsageError(f"The near-duplicate threshold must lie in -1..1, got {threshold:g}.")
-    twins = np.full(len(features), -1, dtype=np.int64)
-    rows = unit_rows(features)  # (N, D)
-    for emotion in np.unique(intents):
-        here = np.flatnonzero(intents == emotion)
-        there = np.flatnonzero(held_intents == emotion)
-        # Rounding makes equal rows differ by 1e-16, so that a threshold of 1 would never be met.
-        within = np.round(rows[here] @ rows[here].T, 12) >= threshold  # (n, n)
-        if len(there):
-            beside = np.round(rows[here] @ unit_rows(held_features[there]).T, 12)  # (n, m)
-            close = beside.max(axis=1) >= threshold
-            twins[here[close]] = there[beside.argmax(axis=1)[close]]
-        for place, index in enumerate(here):
-            if twins[index] < 0:
-                earlier = np.flatnonzero(within[place, :place] & (twins[here[:place]] < 0))
-                if len(earlier):
-                    twins[index] = len(held_features) + here[earlier[0]]
-    return twins
-
-
 def evict_oldest(held: Held) -> Ints:
     """Evict in the order of age, oldest first."""
     return np.argsort(-held.age, kind="stable")
@@ -232,18 +193,20 @@ def evicted(policy: str, held: Held, capacity: int) -> Ints:
     order = chosen("eviction policy", policy, EVICTION)(held)
     if capacity < 0:
         raise UsageError(f"The capacity must be 0 or more, got {capacity}.")
-    queues = {
-        int(emotion): [int(i) for i in order[held.intents[order] == emotion]]
-        for emotion in np.unique(held.intents)
-    }
+    queues = {e: order[held.intents[order] == e] for e in np.unique(held.intents)}
+    gone = dict.fromkeys(queues, 0)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     dropped: list[int] = []
+
+    def fullness(emotion: int) -> tuple[int, int]:
+        left = len(queues[emotion]) - gone[emotion]
+        return left, -int(rank[queues[emotion][gone[emotion]]]) if left else 0
+
     for _ in range(len(order) - capacity):
-        fullest = max(
-            queues.values(), key=lambda queue: (len(queue), -rank[queue[0]] if queue else 0)
-        )
-        dropped.append(fullest.pop(0))
+        fullest = max(queues, key=fullness)
+        dropped.append(int(queues[fullest][gone[fullest]]))
+        gone[fullest] += 1
     return np.asarray(dropped, dtype=np.int64)
 
 

@@ -11,8 +11,10 @@ import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +24,57 @@ LOG = logging.getLogger(__name__)
 FOLDERS = ("data", "_deletions", "_transactions", "_versions")
 # File times come from a clock that may lag the one that is read here by a few milliseconds.
 CLOCK_SLACK_NS = 1_000_000_000
+FLUSHERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One committed version: its number, its time (ISO 8601, UTC) and how many entries it has."""
+
+    number: int
+    created: str
+    entries: int
+
+
+def versions_of(table: Any) -> list[Version]:
+    """Return the versions of a table handle that can still be read, oldest first."""
+    found = []
+    for row in table.list_versions():
+        about = row["metadata"]
+        gone = int(about.get("total_deletion_file_rows", 0))
+        entries = int(about["total_data_file_rows"]) - gone
+        created = row["timestamp"].astimezone(timezone.utc).isoformat()
+        found.append(Version(int(row["version"]), created, entries))
+    return found
 
 
 def flush(table: Path, since_ns: int) -> None:
-    """Force the files of a table that changed since a time (ns) onto the disk, and their names."""
+    """Force the files of a table that changed since a time (ns) onto the disk, and their names.
+
+    All at once: a journalling file system then writes its journal once or twice, not for each.
+    """
+    waiting: list[Path] = []
     for folder in (*(table / name for name in FOLDERS), table):
         if not folder.is_dir():
             continue
-        recent = (
-            Path(found.path)
-            for found in os.scandir(folder)
-            if found.is_file() and found.stat().st_mtime_ns >= since_ns - CLOCK_SLACK_NS
-        )
-        for path in (*recent, folder):
-            try:
-                handle = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:  # a cleanup by another handle
-                continue
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        with os.scandir(folder) as found:
+            files = [entry for entry in found if entry.is_file()]
+        since = since_ns - CLOCK_SLACK_NS
+        waiting += [Path(f.path) for f in files if f.stat().st_mtime_ns >= since]
+        waiting.append(folder)
+    with ThreadPoolExecutor(FLUSHERS, thread_name_prefix="flush") as pool:
+        list(pool.map(_flush_one, waiting))
+
+
+def _flush_one(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # a cleanup by another handle
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def newest_manifest(table: Path) -> Path | None:

@@ -15,7 +15,6 @@ import numpy as np
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.files import disk_errors
-from emosym.memory.admission import indices
 from emosym.memory.schema import BankEntry, to_row
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def stats(bank: Bank) -> dict[str, Any]:
     """
     names = ["intent", "probabilities", "confidence", "agreement", "informativeness"]
     held = bank.columns([*names, "round", "run"])
-    intents = indices(bank.space, held["intent"])
+    intents = np.asarray([bank.space.index(str(name)) for name in held["intent"]], dtype=np.int64)
     emotions: dict[str, dict[str, float | int | None]] = {}
     for index, name in enumerate(bank.space.labels):
         mine = intents == index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from peft import (
     inject_adapter_in_model,
     set_peft_model_state_dict,
 )
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -61,6 +63,41 @@ def train_adapter(model: nn.Module, name: str, trainable: bool) -> list[nn.Param
         if mine:
             chosen.append(parameter)
     return chosen
+
+
+@contextmanager
+def merged_adapter(model: nn.Module, name: str) -> Iterator[int]:
+    """Within the block a frozen adapter is part of the weights it adapts; yields of how many.
+
+    One product then does the work of three. Only fp32 weights take part: in bf16 a weight would
+    swallow the smaller half of what the adapter adds. Afterwards the weights are the very same
+    tensors as before; meanwhile a second copy of them is in memory.
+    """
+    before: list[tuple[LoraLayer, nn.Parameter, torch.Tensor]] = []
+    try:
+        for layer in _adapted(model):
+            if isinstance(layer, LoraLayer) and _can_merge(layer, name):
+                weight = layer.get_base_layer().weight
+                before.append((layer, weight, weight.data))
+                weight.data = weight.data + layer.get_delta_weight(name)
+                layer.merged_adapters.append(name)
+        yield len(before)
+    finally:
+        for layer, weight, data in before:
+            weight.data = data
+            layer.merged_adapters.remove(name)
+
+
+def _can_merge(layer: LoraLayer, name: str) -> bool:
+    """Return whether a layer has this adapter alone, frozen, on a plain fp32 weight."""
+    weight = getattr(layer.get_base_layer(), "weight", None)
+    plain = type(weight) is nn.Parameter and weight.dtype == torch.float32
+    alone = layer.active_adapters == [name] and name in layer.lora_A and not layer.merged_adapters
+    mine = [m for kind in (layer.lora_A, layer.lora_B) for m in kind.values()]
+    frozen = not any(p.requires_grad for m in mine for p in m.parameters())
+    return (
+        plain and alone and frozen and name in layer.lora_A and hasattr(layer, "get_delta_weight")
+    )
 
 
 def save_adapter(model: nn.Module, name: str, folder: Path) -> None:

@@ -92,7 +92,7 @@ def attention_for(base: Base, device: str) -> str:
     """Return the attention to load with, and say once where FlashAttention is not to be had.
 
     The small preset takes what was measured for this CPU; the others FlashAttention 2 on a GPU
-    that has it (the prefill; see `prefix.masked_attention`), else sdpa.
+    that has it (for the prefill; the tokens after it go through `prefix_cache`), else sdpa.
     """
     if base.image_size is not None:
         return attention_kind()

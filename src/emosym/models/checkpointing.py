@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from emosym.models.prefix import language_model
+from emosym.models.prefix_cache import attending, whole
 
 SHORTEST = 8  # what is shorter has few activations, and recomputing costs more than they do
 
@@ -51,11 +52,15 @@ class CheckpointedLayer(nn.Module):
         index = int(self.self_attn.layer_idx)  # type: ignore[union-attr, arg-type]
         keys = values = None
         if index < len(cache.layers) and cache.layers[index].get_seq_length() > 0:
-            keys, values = cache.layers[index].keys, cache.layers[index].values
+            keys, values = whole(cache.layers[index])
+
+        config: Any = self.self_attn.config  # type: ignore[union-attr]
+        kind = config._attn_implementation
 
         def run(hidden: torch.Tensor, old_keys: Any, old_values: Any) -> Any:
             own = OneLayerCache(old_keys, old_values)
-            out = plain(hidden, *args, **{**kwargs, "past_key_values": own})
+            with attending(config, kind):  # in backward too, when the model attends otherwise
+                out = plain(hidden, *args, **{**kwargs, "past_key_values": own})
             if own.new is None:
                 raise TypeError(f"{type(self).__name__} does not use its cache")
             return out, *own.new

@@ -7,8 +7,7 @@ what follows. Any image-text-to-text model of transformers will do.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from emosym.models.prefix_cache import prefix_cache, splitting
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches")
 
@@ -151,10 +152,7 @@ def rotary_positions(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) ->
 
 def open_cache(prefix: Prefix) -> DynamicCache:
     """Return a fresh cache over a prefix; the prefix's tensors are shared, never changed."""
-    cache = DynamicCache()
-    for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
-        cache.update(keys, values, layer)
-    return cache
+    return prefix_cache(prefix.keys, prefix.values)
 
 
 def grow(mask: torch.Tensor, count: int) -> torch.Tensor:
@@ -185,7 +183,7 @@ def extend(
     additive = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
     additive = additive.masked_fill(~allowed, torch.finfo(embeds.dtype).min)[:, None]
     decoder = language_model(backbone)
-    with masked_attention(decoder):
+    with splitting(decoder):
         output = decoder(
             inputs_embeds=embeds,
             attention_mask=additive,
@@ -195,24 +193,6 @@ def extend(
         )
     hidden: torch.Tensor = output.last_hidden_state
     return hidden
-
-
-@contextmanager
-def masked_attention(decoder: nn.Module) -> Iterator[None]:
-    """Within the block a decoder attends under any mask; FlashAttention takes causal ones only.
-
-    Flash pays on the long prefill; the few tokens after it go through sdpa.
-    """
-    config: Any = decoder.config
-    kind = config._attn_implementation
-    if not str(kind).startswith("flash"):
-        yield
-        return
-    config._attn_implementation = "sdpa"
-    try:
-        yield
-    finally:
-        config._attn_implementation = kind
 
 
 def next_logits(backbone: nn.Module, hidden: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from emosym.files import write_json
 from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
 from emosym.memory.schema import BankEntry
-from emosym.models.adapters import has_adapter, train_adapter
+from emosym.models.adapters import has_adapter, merged_adapter, train_adapter
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel
@@ -58,7 +59,9 @@ def run_feedback(
     if recipe.scope == "lora" and recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
-    model, _ = train_feedback(model, train, val, recipe, progress, deadline)
+    backbone = model.reader.reasoner.backbone
+    with merged_adapter(backbone, ADAPTER) if recipe.scope == "head" else nullcontext():
+        model, _ = train_feedback(model, train, val, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
 
 

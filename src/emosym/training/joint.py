@@ -22,6 +22,7 @@ from emosym.models.adapters import (
     add_adapter,
     has_adapter,
     lora_config,
+    merged_adapter,
     train_adapter,
 )
 from emosym.models.autoencoder import downscale_factor, to_pixels
@@ -64,7 +65,8 @@ def run_joint(
     """Train stage 3 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     model = load_checkpoint(Path(recipe.init), training_device())
     train, val = open_feeds(model.reader, recipe)
-    model = train_joint(model, train, recipe, progress, deadline)
+    with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
+        model = train_joint(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val)
 
 
