@@ -30,7 +30,7 @@ from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import require_two_of_each
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, think
-from emosym.pipelines.painting import paint_stream
+from emosym.pipelines.painting import paint_stream, reading_of
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import stream_seed
 from emosym.training.feed import Feed, loose_feed, open_feeds, picture_feed, read_all
@@ -194,15 +194,16 @@ def paint_entries(
         make_entry(
             painting.image,
             emotion,
-            np.array(list(painting.reading.probabilities.values())),
-            painting.reading.emotion_latent,
-            painting.reading.context_latents,
-            painting.reading.emotion_latent,
+            np.array(list(reading.probabilities.values())),
+            reading.emotion_latent,
+            reading.context_latents,
+            reading.emotion_latent,
             provenance,
             space,
-            confidence=painting.reading.confidence,
+            confidence=reading.confidence,
         )
         for painting in paint_stream(model, request)
+        for reading in (reading_of(painting),)
         if not painting.withheld
     ]
 
