@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL import Image
 
-from emosym.data.images import ImageSource, decode_batches, load_image
+from emosym.data.images import ImageSource, Named, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
@@ -23,7 +23,7 @@ from emosym.pipelines.zero_shot_reading import (
     read_words,
 )
 from emosym.pipelines.zero_shot_source import ZeroShotSource, find_source, own_labels
-from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.models.stock_painter import StockPainter
@@ -189,7 +189,7 @@ class ZeroShotPipeline:
             UsageError: when a picture cannot be read, or there is no reader.
         """
         _check_batch_size(batch_size)
-        if isinstance(images, str | bytes | Path | Image.Image):
+        if isinstance(images, str | bytes | Path | StoredImage | Image.Image):
             return read_words(self.reader, [load_image(images)], explain)[0]
         readings: list[UnderstandingOutput] = []
         for start in range(0, len(images), batch_size):
@@ -199,7 +199,7 @@ class ZeroShotPipeline:
 
     def understand_many(
         self,
-        paths: Iterable[str | Path],
+        paths: Iterable[Named],
         batch_size: int = BATCH_SIZE,
         workers: int = 2,
         explain: bool = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
-from emosym.apps.cli.zero_shot import FLAG_HELP, PIXELS_HELP, PRESET_HELP, check_zero_shot
+from emosym.apps.cli.zero_shot import MaxPixels, Preset, ZeroShot, check_zero_shot
 from emosym.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,28 +66,24 @@ def evaluate(
         Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of the sampler: 10, zero-shot 30.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Sampler steps: 10 (30).")] = None,
     guidance_scale: Annotated[
-        float | None, typer.Option(min=1, help="How strictly: 3, zero-shot 7.5.")
+        float | None, typer.Option(min=1, help="How strictly: 3 (7.5).")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures read at once: 64, zero-shot 8.")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Read at once: 64 (8).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     config: Config = None,
     download: Download = False,
-    zero_shot: Annotated[bool, typer.Option("--zero-shot", help=FLAG_HELP)] = False,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    max_pixels: Annotated[int | None, typer.Option(help=PIXELS_HELP)] = None,
+    zero_shot: ZeroShot = False,
+    preset: Preset = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json.
 
-    Each result is written as soon as it is there.
+    Each result is written as soon as it is there. In brackets: zero-shot's defaults.
     """
     from rich.console import Console
 
@@ -96,34 +92,25 @@ def evaluate(
     from emosym.data.sources import open_dataset
 
     check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
-    if model is None and not zero_shot:
-        raise UsageError("Say what to measure: --model, or --zero-shot with --preset.")
-    if zero_shot and control:
-        raise UsageError("--control measures a trained model's emotion space: drop it.")
+    check_measured(zero_shot, model, control)
     check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
     dataset = open_dataset(
         source, data, split, hub=HubOptions(image_column, label_column, config, download)
     )
 
-    from emosym.apps.cli.measured import (
-        measure_control,
-        measure_painting,
-        measure_reading,
-        open_measured,
-        require_judged_paintings,
-    )
+    from emosym.apps.cli import measured as measures
     from emosym.evaluation.ratings import rated_only
     from emosym.evaluation.runner import choose
 
-    measured = open_measured(model, preset, device, max_pixels, dataset)
+    measured = measures.open_measured(model, preset, device, max_pixels, dataset)
     if rated_only(dataset) and (paint or control or predictions):
         raise UsageError(f"{data} has no emotions: no --paint, --control or --predictions for it.")
     if paint or control:
-        require_judged_paintings(measured.pipeline)
+        measures.require_judged_paintings(measured.pipeline)
     make_parent(out)
     console = Console(highlight=False)
     chosen = choose(dataset, limit, seed)
-    read = measure_reading(measured, chosen, seed, batch_size, workers)
+    read = measures.measure_reading(measured, chosen, seed, batch_size, workers)
     keep(console, out, read if isinstance(read, dict) else read.result)
     if predictions is not None and not isinstance(read, dict):
         from emosym.evaluation.predictions import write_predictions
@@ -131,11 +118,21 @@ def evaluate(
         write_predictions(predictions, read, measured.pipeline.space.labels)
         console.print(f"Wrote {predictions}.", soft_wrap=True, markup=False)
     if paint:
-        made = measure_painting(measured, chosen, paint, seed, steps, guidance_scale, workers)
+        made = measures.measure_painting(
+            measured, chosen, paint, seed, steps, guidance_scale, workers
+        )
         keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), made)
     if control:
-        made = measure_control(measured, dataset, seed, steps, guidance_scale)
+        made = measures.measure_control(measured, dataset, seed, steps, guidance_scale)
         keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), made)
+
+
+def check_measured(zero_shot: bool, model: str | None, control: bool) -> None:
+    """Raise UsageError unless there is one model to measure, and it can be measured so."""
+    if model is None and not zero_shot:
+        raise UsageError("Say what to measure: --model, or --zero-shot with --preset.")
+    if zero_shot and control:
+        raise UsageError("--control measures a trained model's emotion space: drop it.")
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:

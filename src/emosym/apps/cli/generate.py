@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.zero_shot import (
-    FLAG_HELP,
-    LABELS_HELP,
-    PAINTER_HELP,
-    PRESET_HELP,
     SHIPPED_MODEL,
+    Labels,
+    PainterName,
+    Preset,
+    ZeroShot,
     check_zero_shot,
 )
 from emosym.errors import UsageError
@@ -70,10 +70,10 @@ def generate(
         int | None, typer.Option(min=1, help="Pictures painted at once: 16, zero-shot 4.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
-    zero_shot: Annotated[bool, typer.Option("--zero-shot", help=FLAG_HELP)] = False,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    painter: Annotated[str | None, typer.Option(help=PAINTER_HELP)] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP)] = None,
+    zero_shot: ZeroShot = False,
+    preset: Preset = None,
+    painter: PainterName = None,
+    labels: Labels = None,
 ) -> None:
     """Paint pictures; writes PNGs, readings.jsonl and sheet.png, a sheet to look at.
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emosym.apps.cli.zero_shot import (
-    FLAG_HELP,
-    LABELS_HELP,
-    PIXELS_HELP,
-    PRESET_HELP,
     SHIPPED_MODEL,
+    Labels,
+    MaxPixels,
+    Preset,
+    ZeroShot,
     check_zero_shot,
 )
 from emosym.errors import UsageError
@@ -78,10 +78,10 @@ def understand(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
-    zero_shot: Annotated[bool, typer.Option("--zero-shot", help=FLAG_HELP)] = False,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP)] = None,
-    labels: Annotated[str | None, typer.Option(help=LABELS_HELP)] = None,
-    max_pixels: Annotated[int | None, typer.Option(help=PIXELS_HELP)] = None,
+    zero_shot: ZeroShot = False,
+    preset: Preset = None,
+    labels: Labels = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
 

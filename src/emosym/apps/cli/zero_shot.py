@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from emosym.errors import UsageError
 
@@ -11,11 +13,25 @@ if TYPE_CHECKING:
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 SHIPPED_MODEL = "storybook"
-FLAG_HELP = "Ask a model that was never trained on emotions: see --preset."
-PRESET_HELP = "With --zero-shot: a preset, a model's or base's folder, or a hub id."
-LABELS_HELP = "With --zero-shot: 2 to 64 words to choose from, such as joy,calm,dread."
-PIXELS_HELP = "With --zero-shot: pictures are read at so many pixels at most."
-PAINTER_HELP = "With --zero-shot: another text-to-image folder or hub id."
+
+ZeroShot = Annotated[
+    bool,
+    typer.Option("--zero-shot", help="Ask a model that was never trained on emotions: --preset."),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="With --zero-shot: a preset, a model's or base's folder, or a hub id."),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="With --zero-shot: 2 to 64 words to choose from, such as joy,calm,dread."),
+]
+MaxPixels = Annotated[
+    int | None, typer.Option(help="With --zero-shot: pictures are read at so many pixels at most.")
+]
+PainterName = Annotated[
+    str | None, typer.Option(help="With --zero-shot: another text-to-image folder or hub id.")
+]
 
 
 def check_zero_shot(zero_shot: bool, model: str | None, **only: object) -> None:
