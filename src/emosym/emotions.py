@@ -69,7 +69,7 @@ class LabelSpace:
 
     def indices(self, polarity: str) -> tuple[int, ...]:
         """Return the class indices of one polarity."""
-        return tuple(i for i, label in enumerate(self.labels) if POLARITY[label] == polarity)
+        return tuple(i for i, label in enumerate(self.labels) if POLARITY.get(label) == polarity)
 
     def norms(self) -> tuple[tuple[float, float, float], ...] | None:
         """Return (valence, arousal, dominance) per class on 1..9, or None if a word has none."""

@@ -63,17 +63,19 @@ class UnderstandingOutput:
     """The reading of one picture.
 
     `probabilities` follow the label space's order and sum to 1; `raw_probabilities` are the same
-    before the checkpoint's temperature (empty where unknown); `confidence` is calibrated, 0..1;
-    `*_norm` are expectations of word norms on 1..9; `emotion_latent` is (H,), `context_latents`
-    (K, H); `in_domain` is 0..1, the share of held-out pictures at least as far from the training
-    pictures as this one, and `outside` says that it fell below the checkpoint's threshold: then
-    the emotion is only the nearest one of a world that the picture is not from.
+    before the checkpoint's temperature, of a zero-shot reader before the prior correction (empty
+    where unknown); `confidence` is 0..1, calibrated unless zero-shot; `polarity` and `*_norm`,
+    expectations of word norms on 1..9, are None for words that have none; `emotion_latent` is
+    (H,), `context_latents` (K, H), both of no elements where zero-shot; `in_domain` is 0..1, the
+    share of held-out pictures at least as far from the training pictures as this one (None where
+    unknown), and `outside` says that it fell below the checkpoint's threshold: then the emotion is
+    only the nearest one of a world that the picture is not from.
     """
 
     emotion: str
     probabilities: Mapping[str, float]
     confidence: float
-    polarity: str
+    polarity: str | None
     valence_norm: float | None
     arousal_norm: float | None
     dominance_norm: float | None
@@ -89,11 +91,12 @@ class UnderstandingOutput:
 class GenerationOutput:
     """One painting with the reading of itself by the same model, and how it was asked for.
 
-    `withheld` says that the painter's safety checker flagged it: then the image is black.
+    `reading` is None only where a zero-shot painter has no reader beside it. `withheld` says that
+    the painter's safety checker flagged it: then the image is black.
     """
 
     image: Image.Image
-    reading: UnderstandingOutput
+    reading: UnderstandingOutput | None
     request: Mapping[str, Any]
     seed: int
     withheld: bool = False

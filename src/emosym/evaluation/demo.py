@@ -35,6 +35,7 @@ from emosym.evaluation.runner import ReadSplit, evaluate_painting, evaluate_read
 from emosym.files import read_json, write_json
 from emosym.memory.bank import Bank
 from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.pipelines.painting import reading_of
 from emosym.training.run import run_recipe
 from emosym.types import BadInput, UnderstandingOutput
 
@@ -182,7 +183,7 @@ def write_points(out: Path, pipeline: EmoSymPipeline, read: ReadSplit, painted: 
         out,
         np.stack([reading.emotion_latent for reading in read.readings]),
         [labels[i] for i in read.labels],
-        np.stack([output.reading.emotion_latent for _, output in outputs]),
+        np.stack([reading_of(output).emotion_latent for _, output in outputs]),
         [label for label, _ in outputs],
     )
 

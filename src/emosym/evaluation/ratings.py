@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from emosym.errors import UsageError
 from emosym.evaluation.results import make_result, subject_of
 from emosym.metrics.affect import affect_values
 from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.types import BadInput
 
 RATING_MIN, RATING_MAX = 1.0, 7.0
@@ -35,7 +36,7 @@ def to_rating_scale(norms: np.ndarray) -> np.ndarray:
 
 
 def evaluate_ratings(
-    pipeline: EmoSymPipeline,
+    pipeline: EmoSymPipeline | ZeroShotPipeline,
     dataset: Dataset,
     *,
     seed: int = 0,
@@ -43,6 +44,7 @@ def evaluate_ratings(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
     model_sha256: str | None = None,
+    zero_shot: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Read a rated split and compare the expected word norms with the raters' means, both on 1..7.
 
@@ -78,5 +80,5 @@ def evaluate_ratings(
         for name, value in affect_values(guess[:, column], truth[:, column]).items()
     }
     values["outside_share"] = outside / len(norms)
-    subject = subject_of(model_sha256, dataset.split, dataset.ids())
+    subject = subject_of(model_sha256, dataset.split, dataset.ids(), zero_shot)
     return make_result(NAME, values, len(norms), seed, subject=subject)

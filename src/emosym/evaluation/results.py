@@ -3,11 +3,14 @@
     {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat",
      "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
      "versions": {package: version}, "git": commit or null, "created": ISO time,
-     "subject": {"model": sha256 or null, "split", "ids": sha256, "n"}}
+     "subject": {"model": sha256 or null, "split", "ids": sha256, "n", "zero_shot": {...}}}
 
 `subject`, which may be missing, says which model met which pictures (`subject_of`). A `null`
 value is one that is undefined on these samples (such as the AUC of readings that are all
 right), never a missing measurement.
+
+`subject.zero_shot` is there where nothing was trained: the preset, and what it was asked; `model`
+is then a fingerprint of the weights (`snapshots.fingerprint`).
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ _SUBJECT: dict[str, type | tuple[type, ...]] = {
     "ids": str,
     "n": int,
 }
+_SUBJECT_OPTIONAL: dict[str, type | tuple[type, ...]] = {"zero_shot": dict}
 
 
 def make_result(
@@ -80,16 +84,23 @@ def make_result(
     return validate_result(result, f"the result {name!r}")
 
 
-def subject_of(model: str | None, split: str, ids: Sequence[str]) -> dict[str, Any]:
+def subject_of(
+    model: str | None,
+    split: str,
+    ids: Sequence[str],
+    zero_shot: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return what was measured: a model's SHA-256 on the samples `ids` of a split, in this order.
 
-    `model` is the SHA-256 of the checkpoint's emosym.json, which names its files' checksums. The
-    one of `ids` is over the ids in UTF-8, each ended by a newline.
+    `model` is the SHA-256 of the checkpoint's emosym.json, which names its files' checksums.
+    `zero_shot` says how a model without our training was asked. The one of `ids` is over the ids in
+    UTF-8, each ended by a newline.
     """
     digest = hashlib.sha256()
     for name in ids:
         digest.update(name.encode("utf-8", "surrogatepass") + b"\n")
-    return {"model": model, "split": split, "ids": digest.hexdigest(), "n": len(ids)}
+    asked = {"zero_shot": dict(zero_shot)} if zero_shot is not None else {}
+    return {"model": model, "split": split, "ids": digest.hexdigest(), "n": len(ids), **asked}
 
 
 def _is_value(value: Any) -> bool:
@@ -116,7 +127,7 @@ def validate_result(found: Any, where: str) -> dict[str, Any]:
         )
     _check_fields(found, _FIELDS, _OPTIONAL, where)
     if "subject" in found:
-        _check_fields(found["subject"], _SUBJECT, {}, f"{where}, 'subject'")
+        _check_fields(found["subject"], _SUBJECT, _SUBJECT_OPTIONAL, f"{where}, 'subject'")
     if found["mode"] not in MODES:
         raise UsageError(f"{where}: mode must be one of {', '.join(MODES)}, not {found['mode']!r}.")
     if found["n"] < 0:

@@ -215,6 +215,8 @@ def write_paintings(
 
     `judged` maps judge name -> emotion -> the emotion the judge saw in each painting.
     """
+    from emosym.pipelines.painting import reading_of
+
     folder = root / "paintings"
     rows: list[Row] = []
     for emotion, outputs in painted.items():
@@ -228,7 +230,7 @@ def write_paintings(
                     "image": name,
                     "asked": emotion,
                     "seed": output.seed,
-                    "reading": readings_line(name, output.reading, name),
+                    "reading": readings_line(name, reading_of(output), name),
                     "judges": {j: said[emotion][number] for j, said in (judged or {}).items()},
                 }
             )

@@ -17,13 +17,13 @@ from emosym.evaluation.results import make_result, subject_of
 from emosym.evaluation.understanding import evaluate_understanding
 from emosym.files import read_json
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
-from emosym.pipelines.painting import require_space
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 Advance = Callable[[int], None]
 STORYBOOK = "storybook.json"
@@ -57,7 +57,7 @@ class Painted:
 
 
 def evaluate_reading(
-    pipeline: EmoSymPipeline,
+    pipeline: EmoSymPipeline | ZeroShotPipeline,
     dataset: Dataset,
     *,
     name: str = "understanding",
@@ -67,15 +67,22 @@ def evaluate_reading(
     workers: int = 2,
     progress: Advance | None = None,
     model_sha256: str | None = None,
+    zero_shot: Mapping[str, Any] | None = None,
 ) -> ReadSplit:
     """Read a split (or `limit` of its pictures, drawn by `seed`) and measure the readings.
 
-    `model_sha256` is of the checkpoint's emosym.json; the result's `subject` names it.
+    `model_sha256` is of the checkpoint's emosym.json; the result's `subject` names it, and how a
+    `zero_shot` model was asked.
 
     Raises:
-        UsageError: when a sample has no label or its picture cannot be read: a number over less
-            than the split would not be comparable.
+        UsageError: when the model's labels are not the data's, a sample has no label, or its
+            picture cannot be read: a number over less than the split would not be comparable.
     """
+    if pipeline.space.labels != dataset.space.labels:
+        raise UsageError(
+            f"The model chooses from {', '.join(pipeline.space.labels)}; the data has "
+            f"{', '.join(dataset.space.labels)}."
+        )
     chosen = choose(dataset, limit, seed)
     labels = chosen.labels()
     bare = np.flatnonzero(labels == NO_LABEL)
@@ -96,7 +103,7 @@ def evaluate_reading(
         shares, labels, votes, pipeline.space, storybook_posterior(chosen)
     )
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
-    subject = subject_of(model_sha256, chosen.split, chosen.ids())
+    subject = subject_of(model_sha256, chosen.split, chosen.ids(), zero_shot)
     result = make_result(name, values, len(readings), seed, subject=subject)
     return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares, raw, votes)
 
@@ -144,25 +151,27 @@ def storybook_posterior(dataset: Dataset) -> np.ndarray | None:
     return np.stack(rows)
 
 
-def load_judges(pipeline: EmoSymPipeline) -> tuple[LoadedJudge, LoadedJudge, LoadedJudge]:
+def load_judges(
+    pipeline: EmoSymPipeline | ZeroShotPipeline,
+) -> tuple[LoadedJudge, LoadedJudge, LoadedJudge]:
     """Return the two emotion judges and the attribute judge of a model's base.
 
     Raises:
         EmoSymError: when the base has no judges.
     """
-    base = pipeline.model.base
+    base = pipeline.base
     if base.judges is None:
         raise EmoSymError(
             f"The base {base.name} has no judges, so its paintings cannot be scored; evaluate "
             "without painting."
         )
-    device = pipeline.model.reader.reasoner.device
+    device = pipeline.device
     first, second, third = (load_judge(base.judges, name, device) for name in JUDGE_NAMES)
     return first, second, third
 
 
 def evaluate_painting(
-    pipeline: EmoSymPipeline,
+    pipeline: EmoSymPipeline | ZeroShotPipeline,
     dataset: Dataset,
     per_emotion: int,
     *,
@@ -174,16 +183,17 @@ def evaluate_painting(
     workers: int = 2,
     progress: Advance | None = None,
     model_sha256: str | None = None,
+    zero_shot: Mapping[str, Any] | None = None,
 ) -> Painted:
     """Paint every emotion and measure the paintings beside the real pictures of `dataset`.
 
     `dataset` should be a split that neither the painter nor the judges were trained on. The
-    result's `subject` names these pictures, and `model_sha256` as in `evaluate_reading`.
+    result's `subject` names these pictures, and the model as in `evaluate_reading`.
 
     Raises:
         EmoSymError: when the model cannot paint or its base has no judges.
     """
-    require_space(pipeline.model)
+    pipeline.require_painter()
     judges = load_judges(pipeline)
     outputs: dict[str, list[GenerationOutput]] = {}
     for label in pipeline.space.labels:
@@ -212,8 +222,8 @@ def evaluate_painting(
         seed=seed,
         space=pipeline.space,
     )
-    agreed = [output.reading.emotion == k for k, v in outputs.items() for output in v]
-    values["self_agreement"] = float(np.mean(agreed))
+    agreed = [o.reading.emotion == k for k, v in outputs.items() for o in v if o.reading]
+    values["self_agreement"] = float(np.mean(agreed)) if agreed else None
     extractors = {judge.name: judge.checksum for judge in judges}
     judged = {
         judge.name: {
@@ -222,6 +232,7 @@ def evaluate_painting(
         }
         for judge in judges[:2]
     }
-    subject = subject_of(model_sha256, dataset.split, dataset.ids())
-    result = make_result(name, values, len(agreed), seed, extractors=extractors, subject=subject)
+    subject = subject_of(model_sha256, dataset.split, dataset.ids(), zero_shot)
+    count = per_emotion * len(pipeline.space)
+    result = make_result(name, values, count, seed, extractors=extractors, subject=subject)
     return Painted(result, outputs, judged)

@@ -166,17 +166,21 @@ def extend(
     cache: DynamicCache,
     mask: torch.Tensor,
     position: torch.Tensor,
+    within: torch.Tensor | None = None,
+    offsets: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Run new embeddings (B, T, H) after a cache; `mask` (B, S) says which cached columns they see.
 
-    Returns their last hidden states (B, T, H).
+    `within` (T, T) bool says which new columns a new row sees (its own and all before it, unless
+    given), `offsets` (T,) where they stand after `position` (0, 1, ... unless given): so several
+    continuations can share a call. Returns their last hidden states (B, T, H).
     """
     batch, length, _ = embeds.shape
     keys = cache.layers[0].keys
     if not torch.is_autocast_enabled(embeds.device.type):
         embeds = embeds.to(keys.dtype)
     steps = torch.arange(length, device=embeds.device)
-    causal = steps[None, :] <= steps[:, None]  # (T, T)
+    causal = steps[None, :] <= steps[:, None] if within is None else within  # (T, T)
     allowed = torch.cat(
         [mask[:, None, :].expand(-1, length, -1), causal.expand(batch, -1, -1)], dim=2
     )  # (B, T, S + T)
@@ -187,7 +191,7 @@ def extend(
         output = decoder(
             inputs_embeds=embeds,
             attention_mask=additive,
-            position_ids=position[:, None] + steps,
+            position_ids=position[:, None] + (steps if offsets is None else offsets),
             past_key_values=cache,
             use_cache=True,
         )

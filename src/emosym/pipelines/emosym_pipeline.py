@@ -16,7 +16,7 @@ from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.presets import WEIGHTS
+from emosym.models.presets import WEIGHTS, Base
 from emosym.models.text_encoder import PLACE
 from emosym.pipelines.painting import paint_stream, require_space
 from emosym.pipelines.reading import read_pictures
@@ -63,6 +63,20 @@ class EmoSymPipeline:
     def can_paint(self) -> bool:
         """Whether the model went through the joint stage."""
         return self.model.emotion_space is not None
+
+    @property
+    def base(self) -> Base:
+        """What the model stands on."""
+        return self.model.base
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        return str(self.model.reader.reasoner.device)
+
+    def require_painter(self) -> None:
+        """Raise EmoSymError when the model has not been through the joint stage."""
+        require_space(self.model)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a checkpoint folder; an older checkpoint in its place is replaced.

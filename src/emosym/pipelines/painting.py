@@ -15,7 +15,7 @@ from emosym.models.reasoner import think
 from emosym.pipelines.reading import open_pictures, read_pictures
 from emosym.pipelines.requests import PaintRequest
 from emosym.seeds import torch_rng
-from emosym.types import GenerationOutput
+from emosym.types import GenerationOutput, UnderstandingOutput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,17 @@ def require_space(model: EmoSymModel) -> EmotionSpace:
             "Train that stage on it: `emosym train demo-joint init=FOLDER`."
         )
     return model.emotion_space
+
+
+def reading_of(painting: GenerationOutput) -> UnderstandingOutput:
+    """Return a painting's reading.
+
+    Raises:
+        EmoSymError: when nobody read it: zero-shot, without a reader.
+    """
+    if painting.reading is None:
+        raise EmoSymError("This painting was not read: its zero-shot preset has no reader here.")
+    return painting.reading
 
 
 def paint_stream(

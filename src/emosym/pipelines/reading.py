@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from emosym.data.images import square
-from emosym.emotions import LabelSpace, label_space
+from emosym.emotions import POLARITY, LabelSpace, label_space
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.prefix import Prefix, features_of_pictures, keeps_features, prefill, see
 from emosym.models.reading import (
@@ -97,7 +97,7 @@ def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
         "emotion": top,
         "probabilities": probabilities,
         "confidence": probabilities[top],
-        "polarity": space.polarity(top),
+        "polarity": POLARITY.get(top),
         "valence_norm": expected[0],
         "arousal_norm": expected[1],
         "dominance_norm": expected[2],

@@ -21,7 +21,7 @@ from emosym.memory.admission import BankRules
 from emosym.memory.bank import Bank
 from emosym.memory.schema import BankEntry, Provenance, make_entry
 from emosym.models.checkpoint import DESCRIPTION, EmoSymModel
-from emosym.pipelines.painting import paint_stream
+from emosym.pipelines.painting import paint_stream, reading_of
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import stream_seed
 from emosym.training.processes import Processes
@@ -130,14 +130,15 @@ def paint_entries(
         make_entry(
             painting.image,
             emotion,
-            np.array(list(painting.reading.probabilities.values())),
-            painting.reading.emotion_latent,
-            painting.reading.context_latents,
-            painting.reading.emotion_latent,
+            np.array(list(reading.probabilities.values())),
+            reading.emotion_latent,
+            reading.context_latents,
+            reading.emotion_latent,
             provenance,
             space,
-            confidence=painting.reading.confidence,
+            confidence=reading.confidence,
         )
         for painting in paint_stream(model, request, PAINTED_AT_ONCE, range(first, last))
+        for reading in (reading_of(painting),)
         if not painting.withheld
     ]

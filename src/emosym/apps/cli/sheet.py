@@ -41,8 +41,10 @@ def contact_sheet(outputs: Sequence[GenerationOutput], title: str) -> Image.Imag
     return sheet
 
 
-def _caption(reading: UnderstandingOutput) -> tuple[str, str]:
+def _caption(reading: UnderstandingOutput | None) -> tuple[str, str]:
     """Return two lines; outside its world the model's emotion is not claimed."""
+    if reading is None:
+        return "not read", ""
     top = sorted(reading.probabilities.items(), key=lambda item: -item[1])
     first, second = (f"{name} {share:.2f}" for name, share in top[:2])
     return ("outside its world", f"nearest: {first}") if reading.outside else (first, second)

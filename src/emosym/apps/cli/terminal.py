@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 
 def progress_bar() -> Progress:
@@ -42,6 +43,26 @@ def open_pipeline(model: str, device: str = "auto", quiet: bool = False) -> EmoS
 
         logging.disable_progress_bar()
         return EmoSymPipeline.from_pretrained(model, device)
+
+
+def load_reader(pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
+    """Open a zero-shot reader while a spinner turns on stderr; a trained one is open.
+
+    Raises:
+        UsageError: when there is no reader on this machine; says what to do.
+    """
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+    if not isinstance(pipeline, ZeroShotPipeline):
+        return
+    pipeline.require("reader")
+    console = Console(stderr=True)
+    with console.status("opening the model") if console.is_terminal else nullcontext():
+        _ = pipeline.reader
 
 
 def counted(number: int, thing: str) -> str:

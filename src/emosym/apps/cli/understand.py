@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.apps.cli.zero_shot import (
+    SHIPPED_MODEL,
+    Labels,
+    MaxPixels,
+    Preset,
+    ZeroShot,
+    check_zero_shot,
+)
 from emosym.errors import UsageError
 from emosym.types import BadInput, UnderstandingOutput
 
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from emosym.apps.cli.outputs import Sink
     from emosym.emotions import LabelSpace
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 Reading = tuple[str, "UnderstandingOutput | BadInput"]
 SHOWN = 50
@@ -53,8 +62,9 @@ class Tally:
 def understand(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or globs.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
-    ] = "storybook",
+        str | None,
+        typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
@@ -63,9 +73,15 @@ def understand(
         Path | None, typer.Option("--csv", help="Write CSV; - is the terminal.")
     ] = None,
     parquet_out: Annotated[Path | None, typer.Option("--parquet", help="Write Parquet.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures read at once.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures read at once: 32, zero-shot 8.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    zero_shot: ZeroShot = False,
+    preset: Preset = None,
+    labels: Labels = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
 
@@ -76,37 +92,54 @@ def understand(
     from rich.console import Console
 
     from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
-    from emosym.apps.cli.terminal import open_pipeline
+    from emosym.apps.cli.terminal import load_reader, open_pipeline
     from emosym.apps.cli.together import launched, read_together
+    from emosym.apps.cli.zero_shot import open_zero_shot
 
+    check_zero_shot(zero_shot, model, preset=preset, labels=labels, max_pixels=max_pixels)
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     outputs = {kind: path for kind, path in asked.items() if path is not None}
     check_outputs(outputs)
     processes = launched()
     found = find_pictures(paths) if processes is None else processes.agree(find_pictures(paths))
     place = str(processes.device) if processes is not None and device == "auto" else device
-    loaded: list[EmoSymPipeline] = []
+    at_once = batch_size or (8 if zero_shot else 32)
+    loaded: list[EmoSymPipeline | ZeroShotPipeline] = []
+
+    def open_model(quiet: bool = False) -> None:
+        if zero_shot:
+            loaded.append(open_zero_shot(preset, place, labels, max_pixels))
+        else:
+            loaded.append(open_pipeline(model or SHIPPED_MODEL, place, quiet=quiet))
+        load_reader(loaded[0])
 
     def space() -> LabelSpace:
         return loaded[0].space
 
     def read(some: Sequence[Path | BadInput]) -> Iterator[Reading]:
         good = [path for path in some if isinstance(path, Path)]
-        return merge(some, loaded[0].understand_many(good, batch_size, workers, explain))
+        return merge(some, loaded[0].understand_many(good, at_once, workers, explain))
 
     def body(sink: Sink) -> Tally:
-        loaded.append(open_pipeline(model, place))
-        together = processes and read_together(processes, found, batch_size, read)
+        open_model()
+        together = processes and read_together(processes, found, at_once, read)
         return read_all(together or read(found), len(found), sink)
 
     if processes is not None and not processes.main:
-        loaded.append(open_pipeline(model, place, quiet=True))
-        for _ in read_together(processes, found, batch_size, read):
+        open_model(quiet=True)
+        for _ in read_together(processes, found, at_once, read):
             pass
         return
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, tally, explain)
+    if zero_shot:
+        console.print(
+            f"Zero-shot by {loaded[0].base.name}, which was never trained on emotions: the "
+            "confidence is not calibrated.",
+            style="dim",
+            soft_wrap=True,
+        )
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -216,7 +249,8 @@ def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
     domain = "" if found.in_domain is None else f"{found.in_domain:.2f}"
     if found.outside:
         return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
-    return f"[bold]{found.emotion}[/bold]", f"{found.confidence:.2f}", found.polarity, domain
+    polarity = found.polarity or ""
+    return f"[bold]{found.emotion}[/bold]", f"{found.confidence:.2f}", polarity, domain
 
 
 def display_names(sources: Sequence[str]) -> list[str]:

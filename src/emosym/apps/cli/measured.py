@@ -1,0 +1,154 @@
+"""What `emosym evaluate` measures, a trained model or a zero-shot one, under progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emosym.data.dataset import Dataset
+    from emosym.evaluation.runner import ReadSplit
+    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is measured: a trained model with its `checksum`, or a zero-shot one without."""
+
+    pipeline: EmoSymPipeline | ZeroShotPipeline
+    checksum: str | None
+
+
+def open_measured(
+    model: str | None, preset: str | None, device: str, max_pixels: int | None, dataset: Dataset
+) -> Measured:
+    """Open a model, or where there is none a zero-shot preset that chooses from the data's labels.
+
+    Raises:
+        UsageError: when it is not there, or the preset has no reader.
+    """
+    from emosym.apps.cli.terminal import load_reader, open_pipeline
+    from emosym.apps.cli.zero_shot import open_zero_shot
+
+    if model is not None:
+        return Measured(open_pipeline(model, device), checksum_of(model))
+    stock = open_zero_shot(preset, device, dataset.space, max_pixels)
+    load_reader(stock)
+    return Measured(stock, None)
+
+
+def measure_reading(
+    measured: Measured, dataset: Dataset, seed: int, batch_size: int | None, workers: int
+) -> ReadSplit | dict[str, Any]:
+    """Read with a progress bar; only the result of `evaluate_ratings` where there are no labels."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.ratings import evaluate_ratings, rated_only
+    from emosym.evaluation.runner import evaluate_reading
+    from emosym.pipelines.zero_shot import BATCH_SIZE, ZeroShotPipeline
+
+    pipeline, about, checksum, usual = measured.pipeline, None, measured.checksum, 64
+    if isinstance(pipeline, ZeroShotPipeline):
+        about, usual = pipeline.about_reading(), BATCH_SIZE
+        checksum = pipeline.base.reader_fingerprint()
+    measure: Callable[..., ReadSplit | dict[str, Any]] = (
+        evaluate_ratings if rated_only(dataset) else evaluate_reading
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=len(dataset))
+        return measure(
+            pipeline,
+            dataset,
+            seed=seed,
+            batch_size=batch_size or usual,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+            model_sha256=checksum,
+            zero_shot=about,
+        )
+
+
+def checksum_of(model: str) -> str:
+    """Return the SHA-256 of a model's emosym.json; errors as in `find_checkpoint`."""
+    from emosym.files import sha256_of
+    from emosym.models.checkpoint import DESCRIPTION
+    from emosym.pipelines.emosym_pipeline import find_checkpoint
+
+    return sha256_of(find_checkpoint(model) / DESCRIPTION)
+
+
+def measure_painting(
+    measured: Measured,
+    dataset: Dataset,
+    per_emotion: int,
+    seed: int,
+    steps: int | None,
+    guidance_scale: float | None,
+    workers: int,
+) -> dict[str, Any]:
+    """Paint and judge with a progress bar; errors as in `evaluate_painting`."""
+    from emosym.apps.cli.generate import usual_settings
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.runner import evaluate_painting
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+    pipeline, about, checksum = measured.pipeline, None, measured.checksum
+    if isinstance(pipeline, ZeroShotPipeline):
+        about, checksum = pipeline.about_painting(), pipeline.base.painter_fingerprint()
+    usual = usual_settings(pipeline)
+    with progress_bar() as bar:
+        task = bar.add_task("painting", total=per_emotion * len(pipeline.space))
+        painted = evaluate_painting(
+            pipeline,
+            dataset,
+            per_emotion,
+            seed=seed,
+            guidance_scale=usual.guidance_scale if guidance_scale is None else guidance_scale,
+            num_inference_steps=usual.steps if steps is None else steps,
+            batch_size=usual.batch_size,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+            model_sha256=checksum,
+            zero_shot=about,
+        )
+    return painted.result
+
+
+def measure_control(
+    measured: Measured,
+    dataset: Dataset,
+    seed: int,
+    steps: int | None,
+    guidance_scale: float | None,
+) -> dict[str, Any]:
+    """Run the control measures with a progress bar; errors as in `evaluate_control`."""
+    from emosym.apps.cli.generate import usual_settings
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.control import ControlSettings, evaluate_control
+    from emosym.evaluation.results import subject_of
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+    pipeline = measured.pipeline
+    assert not isinstance(pipeline, ZeroShotPipeline)  # refused before anything was opened
+    usual = usual_settings(pipeline)
+    settings = ControlSettings(
+        seed=seed,
+        num_inference_steps=usual.steps if steps is None else steps,
+        guidance_scale=usual.guidance_scale if guidance_scale is None else guidance_scale,
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("control", total=settings.paintings(len(pipeline.space)))
+        found = evaluate_control(
+            pipeline, dataset, settings, progress=lambda n: bar.advance(task, n)
+        )
+    subject = subject_of(measured.checksum, dataset.split, dataset.ids())
+    return {**found, "subject": subject}
+
+
+def require_judged_paintings(pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
+    """Fail before the long reading, not after it; errors as in `evaluate_painting`."""
+    from emosym.evaluation.runner import load_judges
+
+    pipeline.require_painter()
+    load_judges(pipeline)

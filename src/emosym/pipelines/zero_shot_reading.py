@@ -1,0 +1,96 @@
+"""A stock reader: the likelihood of each emotion word as its answer, divided by a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from emosym.emotions import LabelSpace
+from emosym.models.answering import answer
+from emosym.models.backbone import open_chat
+from emosym.models.chat import ChatModel
+from emosym.models.likelihood import (
+    Answers,
+    answer_tokens,
+    content_free_pictures,
+    corrected,
+    log_prior,
+    pack_answers,
+    word_likelihoods,
+)
+from emosym.models.presets import Base
+from emosym.pipelines.reading import described
+from emosym.types import UnderstandingOutput
+
+QUESTION = (
+    "Which of these emotions does this picture evoke most in a viewer: {labels}? "
+    "Answer with one word of the list only."
+)
+WHY = "Why might this picture evoke {emotion}? Answer in one or two sentences."
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroShotReader:
+    """A stock model and the label words it chooses from.
+
+    `prior` (L,) are the log-shares of the words where there is nothing to see.
+    """
+
+    chat: ChatModel
+    space: LabelSpace
+    question: str
+    answers: Answers
+    prior: torch.Tensor
+
+
+def question_for(space: LabelSpace) -> str:
+    """Return what a stock reader is asked of every picture."""
+    return QUESTION.format(labels=", ".join(space.labels))
+
+
+def open_reader(
+    base: Base, space: LabelSpace, device: str = "cpu", four_bit: bool = False
+) -> ZeroShotReader:
+    """Open a base's reader and measure its prior over the labels; errors as in `open_chat`."""
+    chat = open_chat(base, device, four_bit)
+    rows = [answer_tokens(chat, label) for label in space.labels]
+    answers = pack_answers(rows, chat.device)
+    question = question_for(space)
+    nothing = content_free_pictures(chat.image_size)
+    prior = log_prior(word_likelihoods(chat, nothing, question, answers))
+    return ZeroShotReader(chat, space, question, answers, prior)
+
+
+def likelihoods(reader: ZeroShotReader, pictures: Sequence[Image.Image]) -> torch.Tensor:
+    """Return log p(word | picture) of every label, (B, L), before the prior correction."""
+    return word_likelihoods(reader.chat, pictures, reader.question, reader.answers)
+
+
+def read_words(
+    reader: ZeroShotReader, pictures: Sequence[Image.Image], explain: bool = False
+) -> list[UnderstandingOutput]:
+    """Read RGB pictures as one batch; with `explain` the model says why, naming its answer."""
+    if not pictures:
+        return []
+    labels = reader.space.labels
+    found = likelihoods(reader, pictures)  # (B, L)
+    shares = corrected(found, reader.prior).numpy()  # (B, L)
+    raw = found.softmax(dim=-1).tolist()
+    asked = [WHY.format(emotion=labels[i]) for i in shares.argmax(axis=1)]
+    said = answer(reader.chat, pictures, asked) if explain else [""] * len(pictures)
+    return [
+        UnderstandingOutput(
+            **described(reader.space, shares[i]),
+            in_domain=None,
+            outside=False,
+            emotion_latent=np.empty(0, np.float32),
+            context_latents=np.empty((0, 0), np.float32),
+            rationale=said[i] or None,
+            raw_probabilities=dict(zip(labels, raw[i], strict=True)),
+        )
+        for i in range(len(pictures))
+    ]
