@@ -194,7 +194,7 @@ def test_emotion_and_context_are_drawn_together() -> None:
 
 def test_each_emotion_needs_two_pictures() -> None:
     values = torch.randn(3, 2)
-    with pytest.raises(EmoSymError, match="b lacks"):
+    with pytest.raises(EmoSymError, match="two training pictures of each emotion; there is 1 of b"):
         fit_emotion_space(("a", "b"), values, values[:, None], np.array([0, 0, 1]))
 
 

@@ -132,14 +132,7 @@ def understand(
         return
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
-    show(console, tally, explain)
-    if zero_shot:
-        console.print(
-            f"Zero-shot by {loaded[0].base.name}, which was never trained on emotions: the "
-            "confidence is not calibrated.",
-            style="dim",
-            soft_wrap=True,
-        )
+    show(console, tally, explain, loaded[0].base.name if zero_shot else None)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -195,8 +188,8 @@ def read_all(readings: Iterable[Reading], total: int, sink: Sink) -> Tally:
     return tally
 
 
-def show(console: Console, tally: Tally, explain: bool) -> None:
-    """Print the first rows and what there is in all."""
+def show(console: Console, tally: Tally, explain: bool, untrained: str | None = None) -> None:
+    """Print the first rows and what there is in all; `untrained` names a zero-shot reader."""
     if explain:
         print_explained(console, tally.first)
     else:
@@ -210,6 +203,13 @@ def show(console: Console, tally: Tally, explain: bool) -> None:
         parts += [f"{tally.outside} {OUTSIDE}"] if tally.outside else []
         counts = [f"{name} {count}" for name, count in tally.emotions.most_common() if count]
         console.print("; ".join([*parts, *([", ".join(counts)] if counts else [])]), style="bold")
+    if untrained is not None:
+        console.print(
+            f"Zero-shot by {untrained}, which was never trained on emotions: the confidence is "
+            "not calibrated.",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def readings_table(readings: Sequence[Reading]) -> Table:
