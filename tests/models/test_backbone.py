@@ -132,6 +132,27 @@ def test_vision_computed_before_gives_the_same_prefix(preset: str) -> None:
     assert max(counts) <= longest_picture(chat)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_a_prefill_ends_where_the_rest_is_not_needed(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = open_chat(wide(preset))
+    inputs = chat_inputs(chat, photos((80, 120), (96, 96)), QUESTION)
+    layers = chat.backbone.model.language_model.layers  # type: ignore[union-attr]
+    calls: list[int] = []
+    for index, layer in enumerate(layers):
+        layer.mlp.register_forward_hook(lambda *_, index=index: calls.append(index))
+    short = prefill(chat.backbone, inputs)
+    assert calls == [0]
+    monkeypatch.setenv("EMOSYM_LEAVE_OUT", "short_prefill")
+    full = prefill(chat.backbone, inputs)
+    assert calls == [0, 0, 1]
+    pairs = zip(short.keys + short.values, full.keys + full.values, strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert torch.equal(short.next_position, full.next_position)
+
+
 def test_internvl_cuts_large_pictures_into_tiles() -> None:
     chat = open_chat(replace(wide("internvl3-1b"), max_pixels=4 * 56 * 56))
     inputs = chat_inputs(chat, photos((56, 56), (112, 224)), QUESTION)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from emosym.models.prefix import language_model
-from emosym.models.prefix_cache import attending, whole
+from emosym.models.prefix_cache import PrefillCache, attending, whole
 
 SHORTEST = 8  # what is shorter has few activations, and recomputing costs more than they do
 
@@ -50,6 +50,8 @@ class CheckpointedLayer(nn.Module):
         if not torch.is_grad_enabled() or cache is None or hidden_states.shape[1] < SHORTEST:
             return plain(hidden_states, *args, **kwargs)
         index = int(self.self_attn.layer_idx)  # type: ignore[union-attr, arg-type]
+        if isinstance(cache, PrefillCache) and index == cache.last:  # it is left half-way
+            return plain(hidden_states, *args, **kwargs)
         keys = values = None
         if index < len(cache.layers) and cache.layers[index].get_seq_length() > 0:
             keys, values = whole(cache.layers[index])

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from emosym.models.prefix_cache import prefix_cache, splitting
+from emosym.models.prefix_cache import PrefillCache, PrefixIsRead, prefix_cache, splitting
+from emosym.models.speed import in_use
 
 TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches")
 
@@ -108,10 +111,13 @@ def prefill(
         arguments = {k: v for k, v in arguments.items() if k in TEXT_INPUTS}
         arguments["mm_encoder_outputs"] = {"image": vision}
     arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]
-    output = backbone.model(  # type: ignore[operator]
-        **arguments, position_ids=positions, use_cache=True
-    )
-    layers = output.past_key_values.layers
+    config = text_config(backbone)
+    cache = PrefillCache(config) if may_stop(backbone) else DynamicCache(config=config)
+    with suppress(PrefixIsRead):
+        backbone.model(  # type: ignore[operator]
+            **arguments, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+    layers = cache.layers
     flat = positions if positions.ndim == 2 else positions.amax(dim=0)  # (B, P)
     return Prefix(
         tuple(layer.keys for layer in layers),
@@ -119,6 +125,12 @@ def prefill(
         mask.expand(len(ids), -1),
         flat.masked_fill(~mask, -1).amax(dim=1) + 1,
     )
+
+
+def may_stop(backbone: nn.Module) -> bool:
+    """Return whether a prefill may end within the last layer: sharded ones must run to its end."""
+    layers: Any = language_model(backbone).layers
+    return in_use("short_prefill") and not isinstance(layers[-1], FSDPModule)
 
 
 def takes_vision(backbone: nn.Module) -> bool:

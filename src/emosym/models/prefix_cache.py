@@ -53,6 +53,37 @@ class PrefixLayer(DynamicLayer):
         return int(self.prefix_keys.shape[2] + self.keys.shape[2])
 
 
+class PrefixIsRead(Exception):  # noqa: N818 - nothing went wrong
+    """Leaves a forward pass whose rest nobody needs."""
+
+
+class PrefillCache(DynamicCache):
+    """A cache that ends the forward pass as soon as the last layer's keys and values are in it.
+
+    A prefix is only gone on from: the last layer's attention and MLP, over all its tokens, would
+    be thrown away.
+    """
+
+    def __init__(self, config: Any) -> None:
+        """Take the language model's configuration."""
+        super().__init__(config=config)
+        self.last = int(config.num_hidden_layers) - 1
+
+    def update(
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        layer_idx: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append as the library does; raises PrefixIsRead at the last layer."""
+        held = super().update(key_states, value_states, layer_idx, *args, **kwargs)
+        if layer_idx == self.last:
+            raise PrefixIsRead
+        return held
+
+
 def whole(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all keys and all values (B, kv_heads, S, d) that a cache layer holds."""
     if not isinstance(layer, PrefixLayer):
