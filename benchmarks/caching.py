@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 from shared.bars import Bar, paired, show_bars
+from shared.published import library_prefill
 from shared.timing import arguments, interleaved, machine, show
 from shared.toy import pictures, storybook_model
 from torch import nn
@@ -35,7 +36,7 @@ from emosym.training.prefix_store import store_prefixes
 from emosym.types import Sample
 
 RECOMPUTED, KEPT = "from pictures each step", "from kept prefixes"
-APART = "from pictures each step, adapter not merged"
+APART = "from pictures each step, adapter not merged, whole forward pass"
 LIMITS = (
     "the five steps themselves: forward and backward of one token after the other, whose small "
     "products, casts and Python calls the saved prefix does not shorten"
@@ -93,7 +94,7 @@ def measure_steps(reader: Reader, batch: int, repeats: int, bf16: bool) -> list[
     apart = replace(reader, reasoner=copy.deepcopy(reasoner))  # its adapter is not merged
 
     def apart_from_pixels() -> Prefix:
-        return prefill(apart.reasoner.backbone, prepare_inputs(apart, images))
+        return library_prefill(apart.reasoner.backbone, prepare_inputs(apart, images))
 
     with merged_adapter(reasoner.backbone, ADAPTER):
         store = store_prefixes(feed)

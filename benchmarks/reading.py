@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 from PIL import Image
 from shared.bars import Bar, paired, show_bars
+from shared.published import library_prefill
 from shared.timing import arguments, interleaved, machine, show
 from shared.toy import pictures, storybook_model
 from transformers import DynamicCache
@@ -34,7 +35,7 @@ from emosym.pipelines.reading import read_pictures
 CHAIN, SIDE, BAR = 64, 64, 1.05
 JPEG_SIDE, JPEG_BATCH, WORKERS = 512, 32, 2
 NEVER = -1  # as an end token: nothing stops a spoken answer before its length
-PREFILL, UNDERSTANDING = "one prefill", "understanding ([CTX] x 4, [EMO], head)"
+PREFILL, UNDERSTANDING = "one forward pass of the library", "understanding ([CTX] x 4, [EMO], head)"
 FIRST, AHEAD, ONLY = "decode a batch, then read it", "`understand_many`", "reading only"
 FIVE_OF = (
     "five tokens more, one after the other: {share:.0%} of the {tokens} before them, "
@@ -82,7 +83,10 @@ def measure(
         state = speaker(prefill(reasoner.backbone, inputs))
         return say(reasoner, state, reader.start_token, NEVER, max_new_tokens=tokens)
 
-    variants = {PREFILL: lambda: prefill(reasoner.backbone, inputs), UNDERSTANDING: understand}
+    variants = {
+        PREFILL: lambda: library_prefill(reasoner.backbone, inputs),
+        UNDERSTANDING: understand,
+    }
     if chain is not None:
         variants[f"writing the label word ({word} tokens)"] = lambda: speak(word)
         variants[f"a chain of {chain} tokens, then the word"] = lambda: speak(chain + word)
@@ -92,7 +96,7 @@ def measure(
     show(title, seconds, PREFILL, images=batch)
     added = reasoner.latent_tokens.num_context_tokens + 1
     limits = FIVE_OF.format(share=added / tokens, tokens=tokens)
-    what = f"understanding / one prefill, {batch} x {side} px"
+    what = f"understanding / one forward pass, {batch} x {side} px"
     return [paired(what, seconds, UNDERSTANDING, PREFILL, BAR, limits)]
 
 

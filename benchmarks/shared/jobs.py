@@ -141,7 +141,7 @@ def step_of(
 
     def step() -> None:
         now = next(turn)
-        loop._one_step(settings, weights, optimizers, now, size, engine)
+        loop._one_step(settings, weights, optimizers, now, size, engine, None)
         if settings.ema_decay is not None:
             loop._update_average(average, weights, settings.ema_decay, now)
 

@@ -9,16 +9,19 @@ batch) is ours, so that a ratio compares the behaviour and not the sizes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import nn
 
-from emosym.models.prefix import prefill
+from emosym.models.prefix import Prefix, prefill
 from emosym.models.reading import prepare_inputs
 from emosym.models.reasoner import EmotionReasoner, think
+from emosym.models.speed import LEAVE_OUT
 from emosym.rewards.labels import parity_beta
 from emosym.training.feed import Feed
 from emosym.training.losses import kl_to_reference, label_loss
@@ -34,6 +37,12 @@ class PublishedRl:
     models: tuple[nn.Module, ...]
 
 
+def library_prefill(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Prefix:
+    """Prefill by the library's whole forward pass, to the end of the last layer."""
+    with patch.dict(os.environ, {LEAVE_OUT: "short_prefill"}):
+        return prefill(backbone, inputs)
+
+
 def published_rl(feed: Feed, policy: EmotionReasoner) -> PublishedRl:
     """Build the published step of stage 2 for a policy that is set to train.
 
@@ -47,7 +56,9 @@ def published_rl(feed: Feed, policy: EmotionReasoner) -> PublishedRl:
     def logits_of(model: EmotionReasoner, indices: np.ndarray) -> torch.Tensor:
         images = [feed.samples[i].images[0] for i in indices]
         inputs = prepare_inputs(feed.reader, images)  # type: ignore[arg-type]
-        return model.logits(think(model, prefill(model.backbone, inputs)).emotion_latent, space)
+        return model.logits(
+            think(model, library_prefill(model.backbone, inputs)).emotion_latent, space
+        )
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         logits = logits_of(policy, indices)  # (B, C)
