@@ -61,7 +61,10 @@ def environment() -> dict[str, str]:
     start = time.monotonic()
     make_snapshot("emosym-2b", Path(str(MODELS)))
     sys.stderr.write(f"\n{'random snapshot':36} {time.monotonic() - start:7.1f} s\n")
-    return {**os.environ, "EMOSYM_MODELS": str(MODELS), "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    found = {**os.environ, "EMOSYM_MODELS": str(MODELS), "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    for name in ("OMP_NUM_THREADS", "EMOSYM_CPU_PLAN"):  # what conftest.py sets for small tests
+        del found[name]
+    return found
 
 
 @pytest.fixture(scope="module")
