@@ -48,7 +48,8 @@ def run(words: str, environment: dict[str, str]) -> float:
     said = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     peak = used.ru_maxrss * 1024 / 1e9
-    label = " ".join(words.split()[:2]) + (" --zero-shot" if "--zero-shot" in words else "")
+    label = " ".join(words.split()[: 1 + words.startswith("train")])
+    label += " --zero-shot" if "--zero-shot" in words else ""
     sys.stderr.write(f"{label:36} {time.monotonic() - start:7.1f} s {peak:6.1f} GB\n")
     assert os.waitstatus_to_exitcode(status) == 0, said
     return peak
