@@ -34,8 +34,8 @@ BARE, BARE_KEPT = "bare forward and backward", "the same, from kept vision featu
 ALIGN = "`align` step, w_say = 0"
 RL, RL_PICTURES, PUBLISHED = "`rl` step", "`rl` step, from pictures", "`rl` step as published"
 EXTRA_STEPS = (
-    "five steps of one token after a prompt of some forty, and the optimizers; both shrink at 2B, "
-    "where a picture alone has hundreds of tokens"
+    "five steps of one token after a prompt of some forty, and the optimizers; of a picture of "
+    "hundreds of tokens they should be a smaller share (not measured)"
 )
 
 
