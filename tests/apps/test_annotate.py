@@ -184,6 +184,8 @@ def test_an_interrupt_keeps_what_was_answered(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # a shell's background jobs ignore it, and so would what they start
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process,
     ):
         for _ in range(3000):
