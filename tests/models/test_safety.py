@@ -43,7 +43,9 @@ def test_without_its_folder_there_is_none_and_half_of_it_is_refused(folder: Path
     tensors = load_file(path)
     del tensors["visual_projection.weight"]
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(EmoSymError, match=r"do not fit: .'visual_projection.weight'"):
+    with pytest.raises(
+        EmoSymError, match=r"do not fit their configuration: .'visual_projection.weight'"
+    ):
         load_painter(folder)
     path.unlink()
     with pytest.raises(EmoSymError, match="safety_checker has no weights"):

@@ -12,14 +12,14 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import is_flash_attn_2_available
 
-from emosym.errors import EmoSymError, UsageError
+from emosym.errors import UsageError
 from emosym.extras import require
 from emosym.files import read_json
 from emosym.models.chat import ChatModel, load_processors
 from emosym.models.prefix import family
 from emosym.models.presets import Base
 from emosym.models.quiet import quiet_loading
-from emosym.models.snapshots import bytes_needed, locate, require_memory, weight_files
+from emosym.models.snapshots import bytes_needed, locate, require_fit, require_memory, weight_files
 from emosym.models.speed import attention_kind
 from emosym.models.vision import prepare_vision
 
@@ -62,9 +62,7 @@ def load_backbone(base: Base, device: str = "cpu", four_bit: bool = False) -> nn
             output_loading_info=True,
             **options,
         )
-    odd = {k: sorted(report[k])[:3] for k in ("missing_keys", "unexpected_keys") if report[k]}
-    if odd:
-        raise EmoSymError(f"The weights in {folder} do not fit their configuration: {odd}.")
+    require_fit(folder, report)
     visual = getattr(model.model, "visual", None)
     if visual is not None and base.image_size is not None:  # pictures of one size
         prepare_vision(visual)

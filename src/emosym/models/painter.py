@@ -28,13 +28,19 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from emosym.errors import EmoSymError, UsageError, unknown_name
+from emosym.errors import UsageError, unknown_name
 from emosym.files import read_json, write_json
 from emosym.models import text_encoder as text
 from emosym.models.autoencoder import Autoencoder, decode_with, encode_with, unshuffle_factor
 from emosym.models.quiet import KEY_OF_TINY, quiet_loading
-from emosym.models.safety import POSITIONS, Safety, load_safety
-from emosym.models.snapshots import bytes_needed, found_variant, require_memory, weight_files
+from emosym.models.safety import Safety, load_safety
+from emosym.models.snapshots import (
+    bytes_needed,
+    found_variant,
+    require_fit,
+    require_memory,
+    weight_files,
+)
 from emosym.models.speed import attention_kind, prepare_for_cpu
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
@@ -266,10 +272,7 @@ def load_painter(
 
 def _whole(folder: Path, module: nn.Module, report: dict[str, Any]) -> nn.Module:
     """Return a loaded module, refusing one with weights missing or left over."""
-    odd = sorted(report["missing_keys"])
-    odd += sorted(k for k in report["unexpected_keys"] if not k.endswith(POSITIONS))
-    if odd:
-        raise EmoSymError(f"The weights in {folder} do not fit their configuration: {odd[:3]}.")
+    require_fit(folder, report)
     return module
 
 

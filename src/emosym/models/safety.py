@@ -12,12 +12,10 @@ from PIL import Image
 from torch import nn
 from transformers import AutoImageProcessor
 
-from emosym.errors import EmoSymError
 from emosym.files import read_json
-from emosym.models.snapshots import weight_files
+from emosym.models.snapshots import require_fit, weight_files
 
 FOLDER = "safety_checker"
-POSITIONS = "position_ids"  # a buffer that old checkpoints saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,7 @@ def load_safety(folder: Path, dtype: torch.dtype, device: str) -> Safety | None:
         use_safetensors=True,
         output_loading_info=True,
     )
-    odd = sorted(report["missing_keys"])
-    odd += sorted(k for k in report["unexpected_keys"] if not k.endswith(POSITIONS))
-    if odd:
-        raise EmoSymError(f"The weights in {folder / FOLDER} do not fit: {odd[:3]}.")
+    require_fit(folder / FOLDER, report)
     processor = AutoImageProcessor.from_pretrained(
         folder / "feature_extractor", local_files_only=True, backend="pil"
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json
@@ -22,6 +23,7 @@ INDEX = "*.safetensors.index.json"
 SAMPLE_BYTES = 1 << 20
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+POSITIONS = "position_ids"  # a buffer that old checkpoints saved
 GB = 1e9
 
 
@@ -147,6 +149,18 @@ def free_memory(device: str) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def require_fit(folder: Path, report: Mapping[str, Any]) -> None:
+    """Refuse a model whose library reports weights as missing or left over: never half-trained.
+
+    Raises:
+        EmoSymError: with the first of their names.
+    """
+    odd = [*sorted(report["missing_keys"]), *sorted(report["unexpected_keys"])]
+    odd = [key for key in odd if not key.endswith(POSITIONS)]
+    if odd:
+        raise EmoSymError(f"The weights in {folder} do not fit their configuration: {odd[:3]}.")
 
 
 def fingerprint(folder: Path) -> str:

@@ -23,9 +23,15 @@ from emosym.files import read_json
 from emosym.models.painter import Painter, encode_prompts, load_painter
 from emosym.models.quiet import quiet_loading
 from emosym.models.safety import FOLDER as SAFETY
-from emosym.models.safety import POSITIONS, Safety, load_safety
+from emosym.models.safety import Safety, load_safety
 from emosym.models.sampling import paint
-from emosym.models.snapshots import bytes_needed, found_variant, require_memory, weight_files
+from emosym.models.snapshots import (
+    bytes_needed,
+    found_variant,
+    require_fit,
+    require_memory,
+    weight_files,
+)
 
 INDEX = "model_index.json"
 OWN_CLASS = "Painter"  # what `save_painter` writes where diffusers has no such pipeline
@@ -149,10 +155,7 @@ def _load_parts(
             output_loading_info=True,
             **chosen,
         )
-        odd = [*report["missing_keys"], *report["unexpected_keys"]]
-        odd = sorted(key for key in odd if not key.endswith(POSITIONS))
-        if odd:
-            raise EmoSymError(f"The weights in {folder / name} do not fit: {odd[:3]}.")
+        require_fit(folder / name, report)
         loaded[name] = module.eval().requires_grad_(False)
     return loaded
 

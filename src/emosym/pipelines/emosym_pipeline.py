@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.presets import WEIGHTS, Base
+from emosym.models.snapshots import HUB_ID, cached_snapshot
 from emosym.models.text_encoder import PLACE
 from emosym.pipelines.painting import paint_stream, require_space
 from emosym.pipelines.reading import read_pictures
@@ -25,7 +25,6 @@ from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingO
 
 SHIPPED = ("storybook",)
 CARD = "README.md"
-REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 class EmoSymPipeline:
@@ -246,9 +245,9 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
         if not is_checkpoint(folder):
             raise UsageError(f"{folder} is not an emosym checkpoint: it has no {DESCRIPTION}.")
         return folder
-    if isinstance(name_or_folder, str) and REPOSITORY.fullmatch(name):
-        downloaded = _downloaded(name)
-        if downloaded is not None:
+    if isinstance(name_or_folder, str) and HUB_ID.fullmatch(name):
+        downloaded = cached_snapshot(name)
+        if downloaded is not None and is_checkpoint(downloaded):
             return downloaded
         raise UsageError(
             f"There is no folder {name!r}, and no such repository has been downloaded; "
@@ -257,18 +256,6 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     if folder.exists() or len(folder.parts) > 1:
         raise UsageError(f"There is no checkpoint folder {name!r}.")
     raise unknown_name("model", name, SHIPPED, "Or give the folder of a checkpoint.")
-
-
-def _downloaded(repo_id: str) -> Path | None:
-    """Return where the hub's cache on this machine has a repository, or None."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(repo_id, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    return folder if is_checkpoint(folder) else None
 
 
 def _check_batch_size(batch_size: int) -> None:
