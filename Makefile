@@ -7,13 +7,14 @@ RUN := .venv/bin
 # After the install nothing goes to the network.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo test check benchmark
+.PHONY: help setup demo test check benchmark ablation
 
 help:
 	@echo "make demo [IMAGES=folder]  the whole loop once; ends in runs/demo/report.html"
 	@echo "make test                  all tests"
 	@echo "make check                 ruff, format, mypy, import order"
 	@echo "make benchmark [ONLY=name] speed of the main paths on this machine, into docs/performance.md"
+	@echo "make ablation              what each part of the method is worth: about an hour, resumable"
 	@echo "make setup                 only create .venv and install"
 
 setup:
@@ -31,6 +32,9 @@ check: setup
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/python -m pytest tests/test_imports.py
+
+ablation: setup
+	$(RUN)/emosym ablate recipes/ablation.yaml
 
 benchmark: setup
 	$(RUN)/python scripts/run_benchmarks.py $(ONLY)

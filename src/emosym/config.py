@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from emosym.errors import UsageError, nearest, unknown_name
 
 RECIPES = Path(__file__).parent / "recipes"
+STUDIES = ("ablation",)  # they lie beside the recipes, and `emosym ablate` reads them
 
 
 class Section(BaseModel):
@@ -83,9 +84,9 @@ class LoraSection(Section):
 
 
 class LatentSection(Section):
-    """The [CTX] x K and [EMO] tokens."""
+    """The [CTX] x K and [EMO] tokens; K = 0 leaves [EMO] alone."""
 
-    num_context_tokens: int = Field(4, ge=1)
+    num_context_tokens: int = Field(4, ge=0)
     recurrent: bool = True
     template: Literal["emosym", "picture"] = "emosym"
 
@@ -144,7 +145,9 @@ class AlignRecipe(Recipe):
     """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1).
 
     `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
-    `max_pixels` bounds what a picture may cost.
+    `max_pixels` bounds what a picture may cost. `rationale_first` is the share of the steps that
+    learn from rationales alone, before labels count; with `unlabelled` also from the rationales of
+    those pictures of the part whose labels `label_fraction` leaves out.
     """
 
     stage: Literal["align"]
@@ -153,7 +156,11 @@ class AlignRecipe(Recipe):
     max_pixels: int | None = Field(None, ge=28 * 28)
     latents: LatentSection = LatentSection()
     lora: LoraSection = LoraSection()
-    rationale: Literal["label_blind", "label_aware", "shuffled", "none"] = "label_blind"
+    rationale: Literal["label_blind", "label_aware", "shuffled", "shuffled_within", "none"] = (
+        "label_blind"
+    )
+    rationale_first: float = Field(0.0, ge=0, lt=1)
+    unlabelled: bool = False
     w_cls: float = Field(0.5, ge=0)
     w_align: float = Field(0.5, ge=0)
     w_say: float = Field(0.25, ge=0)
@@ -162,11 +169,16 @@ class AlignRecipe(Recipe):
 
 
 class RlRecipe(Recipe):
-    """Stage 2: verifiable rewards against the frozen stage-1 policy."""
+    """Stage 2: verifiable rewards against the frozen stage-1 policy.
+
+    Controls: `supervised` takes as many steps on the labels themselves, and `shuffled_labels`
+    rewards every picture by the label of another one.
+    """
 
     stage: Literal["rl"]
-    objective: Literal["expected", "grpo", "parity"] = "expected"
+    objective: Literal["expected", "grpo", "parity", "supervised"] = "expected"
     reward: str = "accuracy"
+    shuffled_labels: bool = False
     proper_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.1, ge=0)
     sigma: float = Field(0.1, gt=0)
@@ -178,11 +190,13 @@ class RlRecipe(Recipe):
 class JointRecipe(Recipe):
     """Stage 3: condition embeddings through the painter's text encoder, then the emotion space.
 
-    `worded` is the share of prompts that hold words of the picture beside the emotion.
+    `worded` is the share of prompts that hold words of the picture beside the emotion; `condition`
+    is what the painter gets: e and c (ours), e alone, a learned row for each emotion, its word.
     """
 
     stage: Literal["joint"]
     prompt: str = "{}"
+    condition: Literal["emotion_context", "emotion", "inversion", "class_word"] = "emotion_context"
     worded: float = Field(0.0, ge=0, le=1)
     w_cls: float = Field(0.1, ge=0)
     w_attr: float = Field(0.1, ge=0)
@@ -193,7 +207,11 @@ class JointRecipe(Recipe):
 
 
 class FeedbackRecipe(Recipe):
-    """Stage 4: paint, score, select, remember, train on, keep the best on held-out real data."""
+    """Stage 4: paint, score, select, remember, train on, keep the best on held-out real data.
+
+    `keep: last` keeps the last round whatever it does, for measuring what training on does. With
+    `ratio: 0` nothing is painted.
+    """
 
     stage: Literal["feedback"]
     scope: Literal["head", "lora"] = "head"
@@ -207,6 +225,7 @@ class FeedbackRecipe(Recipe):
     capacity: int = Field(4096, ge=1)
     duplicate_similarity: float = Field(0.995, gt=0, le=1)
     ratio: float = Field(0.25, ge=0)
+    keep: Literal["best", "last"] = "best"
     cache_prefixes: bool = True
 
 
@@ -222,7 +241,7 @@ STAGES: dict[str, type[Section]] = {
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return sorted(p.stem for p in RECIPES.glob("*.yaml") if p.stem not in STUDIES)
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> StageRecipe:

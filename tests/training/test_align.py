@@ -42,7 +42,9 @@ from emosym.training.align import (
     knowledge_base,
     rationale_batch,
     run_align,
+    shuffled_texts,
     train_align,
+    training_order,
     use_lora,
 )
 from emosym.training.feed import open_feed
@@ -74,13 +76,17 @@ def trained(model: EmoSymModel, tiny_pictures, out: Path, **changes) -> set[str]
         ({"rationale": "label_blind", "optim": {"bf16": True}}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
         ({"rationale": "label_aware"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
         ({"rationale": "shuffled"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
+        ({"rationale": "shuffled_within"}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
         ({"rationale": "none"}, {*ADAPTED}),
         ({"w_align": 0}, {*ADAPTED}),
         ({"w_say": 0, "symmetric": False}, {*ADAPTED, *PROJECTOR}),
         ({"lora": {"r": 0}}, {*PROJECTOR, LOG_SCALE}),
         ({"optim": {"muon_lr": 1e-3, "accumulate": 2}}, {*ADAPTED, *PROJECTOR, LOG_SCALE}),
     ],
-    ids=["blind", "bf16", "aware", "shuffled", "none", "no-align", "published", "no-lora", "muon"],
+    ids=[
+        *("blind", "bf16", "aware", "shuffled", "within", "none", "no-align", "published"),
+        *("no-lora", "muon"),
+    ],
 )
 def test_exactly_these_parameters_move(
     model: EmoSymModel, tiny_pictures, tmp_path: Path, changes: dict, extra: set[str]
@@ -95,6 +101,53 @@ def test_without_recurrence_there_is_no_gain(
     model = new_model(str(tiny_base), 2, False, "emosym", 0)
     wanted = {*READER, *ADAPTED} - {"reasoner.latent_tokens.recurrent_gain"}
     assert trained(model, tiny_pictures, tmp_path, rationale="none") == wanted
+
+
+def test_without_a_context_token_the_emotion_token_stands_alone(
+    tiny_base: Path, tiny_pictures, tmp_path: Path
+) -> None:
+    model = new_model(str(tiny_base), 0, True, "emosym", 0)
+    assert not model.reader.tokens.recurrent
+    changes = {"latents": {"num_context_tokens": 0}}
+    wanted = {"reasoner.latent_tokens.emotion_embed", *HEAD, *ADAPTED}
+    found = trained(model, tiny_pictures, tmp_path / "none", rationale="none", **changes)
+    assert found == wanted
+    with pytest.raises(UsageError, match="K = 0 needs w_align=0"):
+        trained(model, tiny_pictures, tmp_path / "blind", **changes)
+
+
+def test_unlabelled_pictures_teach_by_their_rationales_only(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path
+) -> None:
+    """Other labels of unlabelled pictures change nothing, other rationales do."""
+    feed = tiny_feed(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
+    labelled = np.arange(8) < 4
+    recipe = recipe_of("align", tmp_path, unlabelled=True, rationale_first=0.5, optim={"steps": 4})
+    batches = training_order(8, labelled, recipe).reshape(4, 4)
+    assert sorted(batches[:2].flatten()) == list(range(8))  # all of them at first
+    assert all(sorted(batch) == [0, 1, 2, 3] for batch in batches[2:])  # then the labelled ones
+
+    def weights(targets: torch.Tensor, samples: tuple[Sample, ...], out: Path) -> torch.Tensor:
+        fresh = new_model(str(model.base.name), 2, True, "emosym", 0)
+        own = replace(feed, reader=fresh.reader, targets=targets, samples=samples)
+        use_lora(fresh, recipe)
+        changed = recipe.model_copy(update={"out": out})
+        train_align(fresh, own, changed, progress=False, labelled=labelled)
+        return fresh.reader.tokens.context_embeds.detach()
+
+    others = feed.targets.clone()
+    others[4:] = others[4:].roll(1, dims=1)
+    other = replace(feed.samples[5], rationale="A wooden door.")
+    said = (*feed.samples[:5], other, *feed.samples[6:])
+    with pytest.raises(UsageError, match="set rationale_first"):
+        plain = recipe_of("align", tmp_path, unlabelled=True)
+        train_align(model, feed, plain, progress=False, labelled=labelled)
+    with pytest.raises(UsageError, match="needs a rationale"):
+        silent = recipe_of("align", tmp_path, rationale="none", rationale_first=0.5)
+        train_align(model, feed, silent, progress=False)
+    first = weights(feed.targets, feed.samples, tmp_path / "a")
+    assert torch.equal(first, weights(others, feed.samples, tmp_path / "b"))
+    assert not torch.equal(first, weights(feed.targets, said, tmp_path / "c"))
 
 
 def test_text_encoder_and_vision_tower_rest_while_it_trains(
@@ -202,6 +255,11 @@ def test_rationales_by_kind(model: EmoSymModel, tiny_pictures) -> None:
     for text, plain, sample in zip(aware.texts, blind.texts, feed.samples, strict=True):
         assert text == f"{plain} It evokes {sample.label}."
     assert sorted(shuffled.texts) == sorted(blind.texts) and shuffled.texts != blind.texts
+    within = knowledge_base(model.reader, model.painter, feed, "shuffled_within", 0)
+    for label in np.unique(feed.truth):
+        rows = np.flatnonzero(feed.truth == label)
+        dealt, own = ({kind.texts[i] for i in rows} for kind in (within, blind))
+        assert dealt == own
     again = knowledge_base(model.reader, model.painter, feed, "shuffled", 0)
     assert again.texts == shuffled.texts
     # the first two pictures share a text
@@ -231,6 +289,16 @@ def test_without_a_rationale_the_attributes_speak(model: EmoSymModel, tiny_pictu
     assert len(found.ids[1]) == MAX_RATIONALE_TOKENS
 
 
+def test_texts_are_dealt_out_within_their_group() -> None:
+    texts = [f"text {i}" for i in range(40)]
+    groups = np.arange(40) % 2
+    dealt = shuffled_texts(texts, groups, 0)
+    assert dealt != texts and dealt == shuffled_texts(texts, groups, 0)
+    for group in (0, 1):
+        assert sorted(dealt[group::2]) == sorted(texts[group::2])
+    assert shuffled_texts(texts, groups, 1) != dealt
+
+
 def test_rationale_batch_by_hand() -> None:
     tokens, labels = rationale_batch([[5, 6, 7], [8]], 2, torch.device("cpu"))
     assert tokens.tolist() == [[5, 6, 7, 2], [8, 2, 2, 2]]
@@ -238,6 +306,29 @@ def test_rationale_batch_by_hand() -> None:
 
 
 # --- the whole stage ------------------------------------------------------------------------------
+
+
+def test_a_recipe_with_unlabelled_pictures_sees_the_whole_part(
+    tiny_base: Path, tiny_storybook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    train = align.train_align
+
+    def watched(model, feed, recipe, progress, deadline, labelled):
+        seen.append(labelled)
+        return train(model, feed, recipe, progress, deadline, labelled)
+
+    monkeypatch.setattr(align, "train_align", watched)
+    recipe = recipe_of(
+        "align",
+        tmp_path,
+        init=str(tiny_base),
+        data={"root": str(tiny_storybook), "workers": 1, "label_fraction": 0.25},
+        unlabelled=True,
+        rationale_first=0.5,
+    )
+    run_align(recipe, progress=False)
+    assert len(seen[0]) == 48 and 8 <= seen[0].sum() <= 16
 
 
 def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_path: Path) -> None:

@@ -114,3 +114,34 @@ def test_the_best_round_is_kept(tmp_path: Path, tiny_checkpoint: Path, story_roo
     after = snapshot(model.reader.reasoner)
     same = all(torch.equal(before[name], after[name]) for name in before)
     assert same == (best.number == 0)
+
+
+def test_the_last_round_can_be_kept_whatever_it_did(
+    tmp_path: Path, tiny_checkpoint: Path, story_root: Path
+) -> None:
+    recipe = recipe_of(
+        tmp_path / "run",
+        tiny_checkpoint,
+        story_root,
+        keep="last",
+        optim={"steps": 4, "batch_size": 8, "lr": 10.0, "checkpoint_every": 4, "log_every": 1},
+    )
+    model = load_checkpoint(tiny_checkpoint)
+    train, val = open_feeds(model.reader, recipe)
+    before = snapshot(model.reader.reasoner)
+    _, rounds = train_feedback(model, train, val, recipe, progress=False)
+    assert [r.kept for r in rounds] == [True, True]
+    after = snapshot(model.reader.reasoner)
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_without_paintings_in_training_nothing_is_painted(
+    tmp_path: Path, tiny_checkpoint: Path, story_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "emosym.training.feedback.fill_bank", lambda *a: pytest.fail("it painted for nothing")
+    )
+    recipe = recipe_of(tmp_path / "run", tiny_checkpoint, story_root, ratio=0)
+    result = run_feedback(recipe, progress=False)
+    rounds = json.loads((recipe.out / "rounds.json").read_text())
+    assert [r["painted"] for r in rounds] == [0, 0] and result.checkpoint.is_dir()

@@ -35,9 +35,10 @@ from emosym.training.rl import (
     log_probability,
     run_rl,
     train_rl,
+    with_shuffled_labels,
 )
 
-OBJECTIVES = ("expected", "parity", "grpo")
+OBJECTIVES = ("expected", "parity", "grpo", "supervised")
 KINDS = {"num_generations": 4, "inner_steps": 2}
 
 
@@ -155,6 +156,32 @@ def test_parity_is_the_published_formula(model: EmoSymModel, feed: Feed, tmp_pat
     beta = 0.05 if kl > 0.5 else 0.2 if kl < 0.1 else 0.1
     wanted = -np.log(chosen).mean() - (blend * chosen).mean() + beta * kl
     assert float(losses["loss"]) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_supervised_is_cross_entropy(model: EmoSymModel, feed: Feed, tmp_path: Path) -> None:
+    losses, p, truth, kl = loss_of("supervised", model, feed, tmp_path)
+    assert float(losses["loss"]) == pytest.approx(-np.log(p[np.arange(3), truth]).mean(), rel=1e-4)
+    assert float(losses["kl"]) == pytest.approx(kl, rel=1e-3)
+
+
+def test_shuffled_labels_are_those_of_other_pictures(
+    model: EmoSymModel, feed: Feed, tmp_path: Path
+) -> None:
+    wrong = with_shuffled_labels(feed, 3)
+    assert sorted(wrong.truth) == sorted(feed.truth) and (wrong.truth != feed.truth).any()
+    assert np.array_equal(wrong.targets.argmax(1).numpy(), wrong.truth)
+    assert np.array_equal(with_shuffled_labels(feed, 3).truth, wrong.truth)
+    seen: list[np.ndarray] = []
+    kept = rl.OBJECTIVES["expected"]
+
+    def watched(recipe, model, train, *more):
+        seen.append(train.truth)
+        return kept(recipe, model, train, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rl.OBJECTIVES, "expected", watched)
+        train_rl(model, feed, recipe_of("rl", tmp_path, shuffled_labels=True, seed=3), False)
+    assert np.array_equal(seen[0], wrong.truth)
 
 
 def test_grpo_is_its_formula_at_the_first_inner_step(

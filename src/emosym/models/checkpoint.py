@@ -118,6 +118,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "max_pixels": base.max_pixels,
         "reader_fingerprint": base.reader_fingerprint(),
         "four_bit": model.four_bit,
+        "condition": model.condition,
         "label_spaces": list(model.reader.reasoner.heads),
         "label_space": model.reader.space,
         "template": model.reader.template,
@@ -193,6 +194,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
             if f"recipe-{i}-{stage}.yaml" in files
         ),
         four_bit=four_bit,
+        condition=described.get("condition", "emotion_context"),
     )
 
 
@@ -248,7 +250,8 @@ def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | No
 
     gaussians, _ = load_gaussians(folder / "emotion_space.safetensors")
     labels = label_space(described["label_space"]).labels
-    count = int(described["num_context_tokens"])
+    alone = described.get("condition") == "emotion"
+    count = 0 if alone else int(described["num_context_tokens"])
     return EmotionSpace(labels, tuple(gaussians[name] for name in labels), count)
 
 

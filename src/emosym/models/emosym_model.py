@@ -47,7 +47,10 @@ class PainterSource:
 
 @dataclass(frozen=True, slots=True)
 class EmoSymModel:
-    """A reader, a painter and what joins them; parts that a stage has not made yet are None."""
+    """A reader, a painter and what joins them; parts that a stage has not made yet are None.
+
+    `condition` is what the painter gets (see `training.conditions`).
+    """
 
     base: Base
     reader: Reader
@@ -59,6 +62,7 @@ class EmoSymModel:
     stages: tuple[str, ...]
     recipes: tuple[str, ...] = ()
     four_bit: bool = False
+    condition: str = "emotion_context"
 
     @property
     def painter(self) -> Painter:

@@ -14,17 +14,18 @@ class LatentTokens(nn.Module):
     """Trainable input embeddings of [CTX] x K and [EMO] (DESIGN section 1).
 
     With `recurrent`, the input of each token after the first is its embedding plus the previous
-    hidden state scaled by a learned gain, which starts at the size of the embeddings.
+    hidden state scaled by a learned gain, which starts at the size of the embeddings. Without
+    context tokens there is nothing to feed back.
     """
 
     def __init__(self, hidden_size: int, num_context_tokens: int, recurrent: bool) -> None:
         """Create K + 1 embeddings of size H."""
         super().__init__()
         self.num_context_tokens = num_context_tokens
-        self.recurrent = recurrent
+        self.recurrent = recurrent and num_context_tokens > 0
         self.context_embeds = nn.Parameter(torch.zeros(num_context_tokens, hidden_size))
         self.emotion_embed = nn.Parameter(torch.zeros(1, hidden_size))
-        if recurrent:
+        if self.recurrent:
             self.recurrent_gain = nn.Parameter(torch.ones(()))
 
     @torch.no_grad()

@@ -122,7 +122,7 @@ def think(
         emotion_embed = emotion_embed + tokens.recurrent_gain * latents[-1].to(emotion_embed.dtype)
         seen = _without_last(mask, count) if block_context else mask
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
-    elif block_context:
+    elif block_context and count:
         mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
         mask = grow(mask, count)
         seen = _without_last(mask, count)

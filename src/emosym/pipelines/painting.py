@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from emosym.errors import EmoSymError
+from emosym.errors import EmoSymError, UsageError
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
 from emosym.models.reasoner import think
+from emosym.models.text_encoder import PLACE
 from emosym.pipelines.reading import open_pictures, read_pictures
 from emosym.pipelines.requests import PaintRequest
 from emosym.seeds import torch_rng
@@ -79,10 +80,20 @@ def paint_stream(
 
 @torch.no_grad()
 def latents_of(model: EmoSymModel, picture: Image.Image) -> torch.Tensor:
-    """Return the joint latents (1, (1 + K) H) of a picture, as the emotion space orders them."""
+    """Return the joint latents (1, (1 + K) H) of a picture, as the emotion space orders them.
+
+    Raises:
+        UsageError: when nothing of a picture reaches the painter.
+    """
+    if model.condition not in ("emotion_context", "emotion"):
+        raise UsageError(
+            f"This checkpoint paints by {model.condition}, which takes nothing from a picture. "
+            "Name an emotion instead."
+        )
     prefix, _ = open_pictures(model.reader, [picture])
     thought = think(model.reader.reasoner, prefix)
-    both = torch.cat([thought.emotion_latent[:, None], thought.context_latents], dim=1)
+    context = thought.context_latents[:, : require_space(model).num_context_tokens]
+    both = torch.cat([thought.emotion_latent[:, None], context], dim=1)
     return both.flatten(1).float().cpu()
 
 
@@ -125,8 +136,14 @@ def paint_latents(
     from emosym.models.sampling import paint
 
     painter, device = model.painter, model.reader.reasoner.device
-    conditions = model.mappers(emotion.to(device), context.to(device))
-    embeds = encode_prompts(painter, [request.prompt] * len(indices), conditions)
+    prompt, conditions = request.prompt, None
+    if model.condition == "class_word":
+        space = require_space(model)
+        weights = request.weights or ()
+        prompt = prompt.replace(PLACE, space.labels[weights.index(max(weights))])
+    else:
+        conditions = model.mappers(emotion.to(device), context.to(device))
+    embeds = encode_prompts(painter, [prompt] * len(indices), conditions)
     guided = request.guidance_scale != 1.0
     return paint(
         painter,

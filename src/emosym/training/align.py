@@ -12,6 +12,7 @@ from torch import nn
 
 from emosym.annotate.lookup import rationales_of
 from emosym.config import AlignRecipe, dump_recipe
+from emosym.errors import UsageError
 from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_adapter
 from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel, new_model
@@ -22,7 +23,7 @@ from emosym.models.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
 from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
-from emosym.training.loop import run_loop
+from emosym.training.loop import batch_indices, run_loop
 from emosym.training.losses import info_nce, label_loss
 from emosym.training.optim import build_optimizers, cosine
 from emosym.training.processes import Processes
@@ -63,8 +64,14 @@ def run_align(
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
+    labelled = None
+    if recipe.unlabelled:
+        known = {sample.id for sample in train.samples}
+        everything = recipe.data.model_copy(update={"label_fraction": 1.0})
+        train, _ = open_feeds(model.reader, recipe.model_copy(update={"data": everything}))
+        labelled = np.array([sample.id in known for sample in train.samples])
     use_lora(model, recipe)
-    train_align(model, train, recipe, progress, deadline)
+    train_align(model, train, recipe, progress, deadline, labelled)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val, fit_domain_too=True)
 
 
@@ -82,9 +89,31 @@ def train_align(
     recipe: AlignRecipe,
     progress: bool = True,
     deadline: float | None = None,
+    labelled: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Train adapter, tokens, head and projector on a feed; returns the last losses."""
+    """Train adapter, tokens, head and projector on a feed; returns the last losses.
+
+    `labelled` (N,) bool says whose labels may be used; the others have their rationales only.
+
+    Raises:
+        UsageError: for a rationale without a context token to compress it into.
+    """
     reader, reasoner = model.reader, model.reader.reasoner
+    if not recipe.latents.num_context_tokens and recipe.rationale != "none" and recipe.w_align:
+        raise UsageError("Rationales are compressed into context tokens: K = 0 needs w_align=0.")
+    first = first_steps(recipe)
+    if first and (recipe.rationale == "none" or not (recipe.w_align or recipe.w_say)):
+        raise UsageError("rationale_first needs a rationale, and w_align or w_say above 0.")
+    if labelled is not None and not first:
+        raise UsageError("Pictures without labels have rationales only: set rationale_first.")
+    order: np.ndarray | None = None
+    if first:  # the phases see different pictures, so the order is known before
+        known = np.ones(len(train), dtype=bool) if labelled is None else labelled
+        order = training_order(len(train), known, recipe)
+
+    def chosen(indices: np.ndarray) -> np.ndarray:
+        return indices if order is None else order[indices]
+
     knowledge = None
     if recipe.rationale != "none" and (recipe.w_align or recipe.w_say):
         stored = recipe.data.knowledge
@@ -96,13 +125,15 @@ def train_align(
     processes = Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        rows, own, total = torch.from_numpy(indices), processes.own(indices), len(indices)
+        whole, total = chosen(indices), len(indices)
+        rows, own = torch.from_numpy(whole), processes.own(whole)
         thought = think(reasoner, train.prefix(own))
         own_logits = reasoner.logits(thought.emotion_latent, reader.space)
         logits = processes.whole(own_logits, total)
         targets = train.targets[rows].to(logits.device)
         losses = {"classify": label_loss(logits, targets)}
-        loss = recipe.w_cls * losses["classify"]
+        # before that the labels' loss is only logged: its gradient is 0
+        loss = (recipe.w_cls if step >= first else 0.0) * losses["classify"]
         if knowledge is not None and recipe.w_align:
             losses["align"] = info_nce(
                 processes.whole(reasoner.context_projector(thought.context_latents), total),
@@ -128,18 +159,39 @@ def train_align(
 
     optim = recipe.optim
     last = run_loop(
-        loop_settings("align", recipe, deadline),
+        replace(loop_settings("align", recipe, deadline), shuffle=order is None),
         {"reasoner": reasoner},
         build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
         cosine(optim.warmup),
-        len(train),
+        len(train) if order is None else len(order),
         loss_fn,
         processes=processes,
         progress=progress,
-        ahead=lambda _, rows: train.want(processes.own(rows)),
+        ahead=lambda _, rows: train.want(processes.own(chosen(rows))),
     )
     reasoner.eval().requires_grad_(False)
     return last
+
+
+def training_order(count: int, labelled: np.ndarray, recipe: AlignRecipe) -> np.ndarray:
+    """Return the pictures (steps * batch,) in the order they are seen.
+
+    In the first steps (`recipe.rationale_first`) all of them, then the labelled ones (N,) bool.
+    """
+    optim = recipe.optim
+    first = first_steps(recipe)
+    phases = ((first, np.arange(count)), (optim.steps - first, np.flatnonzero(labelled)))
+    parts = [
+        rows[batch_indices(recipe.seed, f"align-{phase}", step, optim.batch_size, len(rows))]
+        for phase, (steps, rows) in enumerate(phases)
+        for step in range(steps)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def first_steps(recipe: AlignRecipe) -> int:
+    """Return how many steps learn from rationales alone."""
+    return round(recipe.rationale_first * recipe.optim.steps)
 
 
 def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> None:
@@ -168,7 +220,7 @@ def knowledge_base(
 
     `label_blind` takes the rationale in the file `stored`, else the sample's own, else one written
     from its attributes; `label_aware` adds the emotion word; `shuffled` gives each picture another
-    one's text.
+    one's text, `shuffled_within` that of another one of its emotion.
     """
     texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
     if kind == "label_aware":
@@ -176,9 +228,9 @@ def knowledge_base(
             f"{text} It evokes {sample.label}."
             for text, sample in zip(texts, feed.samples, strict=True)
         ]
-    if kind == "shuffled":
-        order = numpy_rng(seed, "shuffled-rationales").permutation(len(texts))
-        texts = [texts[i] for i in order]
+    if kind in ("shuffled", "shuffled_within"):
+        groups_of = feed.truth if kind == "shuffled_within" else np.zeros(len(texts), dtype=int)
+        texts = shuffled_texts(texts, groups_of, seed)
     known: dict[str, int] = {}
     groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
     return KnowledgeBase(
@@ -190,6 +242,17 @@ def knowledge_base(
         embed_texts(painter, list(known))[groups],
         groups,
     )
+
+
+def shuffled_texts(texts: Sequence[str], groups: np.ndarray, seed: int) -> list[str]:
+    """Deal texts (N) out anew among the pictures of each group (N,)."""
+    dealt = list(texts)
+    rng = numpy_rng(seed, "shuffled-rationales")
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        for place, source in zip(rows, rng.permutation(rows), strict=True):
+            dealt[place] = texts[source]
+    return dealt
 
 
 @torch.no_grad()

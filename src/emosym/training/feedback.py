@@ -18,6 +18,7 @@ import torch
 
 from emosym.config import FeedbackRecipe, dump_recipe
 from emosym.emotions import label_space
+from emosym.errors import UsageError
 from emosym.files import write_json
 from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
@@ -76,9 +77,14 @@ def train_feedback(
     """Run the rounds; returns the best model on held-out real pictures, and what each round did.
 
     The bank is recipe.out/bank, the rounds are recipe.out/rounds.json. Round 0 is the model as it
-    comes in: it is kept when no round reads held-out pictures better.
+    comes in: it is kept when no round reads held-out pictures better (but see `recipe.keep`).
     """
     require_two_of_each(label_space(model.reader.space).labels, train.truth)
+    if model.condition not in ("emotion_context", "emotion"):
+        raise UsageError(
+            f"This checkpoint paints by {model.condition}: what it reads does not reach its "
+            "painter, so there is nothing to refresh. Train joint with condition=emotion_context."
+        )
     reasoner = model.reader.reasoner
     processes = Processes()
     with processes.main_first():  # which makes the bank
@@ -97,11 +103,14 @@ def train_feedback(
     best, best_weights = start, _copy(weights)
     for number in range(1, recipe.rounds + 1):
         out = recipe.out / f"round-{number}"
-        model = replace(model, emotion_space=refresh_space(train, store))
-        done = fill_bank(model, bank, recipe, number, out)
+        model = replace(model, emotion_space=refresh_space(train, store, model.condition))
+        done = Round(number, 0, 0, {})
+        if recipe.ratio > 0:
+            done = fill_bank(model, bank, recipe, number, out)
         train_round(model, train, store, bank, recipe, number, progress, deadline)
         now = held_out_values(read_all(val, store=val_store), val)
         better = (now["accuracy"], -now["nll"]) > (best["accuracy"], -best["nll"])
+        better = better or recipe.keep == "last"
         rounds.append(replace(done, held_out=now, kept=better))
         if processes.main:
             log.info("feedback round %d: %s", number, rounds[-1])
@@ -113,7 +122,7 @@ def train_feedback(
     reasoner.eval().requires_grad_(False)
     if processes.main:
         write_json(recipe.out / "rounds.json", [asdict(r) for r in rounds])
-    return replace(model, emotion_space=refresh_space(train, store)), rounds
+    return replace(model, emotion_space=refresh_space(train, store, model.condition)), rounds
 
 
 def set_trainable(reasoner: EmotionReasoner, scope: str) -> None:

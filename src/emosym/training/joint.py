@@ -17,6 +17,7 @@ from emosym.annotate.attributes import describe_attributes
 from emosym.config import JointRecipe, dump_recipe
 from emosym.data.images import load_image, square
 from emosym.emotions import label_space
+from emosym.errors import UsageError
 from emosym.models.adapters import (
     UNET_PROJECTIONS,
     add_adapter,
@@ -34,6 +35,12 @@ from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import think
 from emosym.models.sampling import denoising_loss, draw_times
 from emosym.seeds import numpy_rng
+from emosym.training.conditions import (
+    InvertedEmotions,
+    condition_embeds,
+    inverted_space,
+    word_prompts,
+)
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.loop import run_loop
@@ -81,7 +88,8 @@ def train_joint(
 
     Returns the model with its emotion space.
     """
-    require_two_of_each(label_space(model.reader.space).labels, train.truth)
+    labels = label_space(model.reader.space).labels
+    require_two_of_each(labels, train.truth)
     reader, reasoner, painter = model.reader, model.reader.reasoner, model.painter
     canvas = prepare_canvas(painter, train)
     spill = recipe.out / "prefixes" / "train"
@@ -89,7 +97,10 @@ def train_joint(
     if recipe.unet_lora_r and not has_adapter(painter.unet, ADAPTER):
         lora = lora_config(recipe.unet_lora_r, recipe.unet_lora_r, 0.0, UNET_PROJECTIONS)
         add_adapter(painter.unet, lora, ADAPTER, recipe.seed)
-    modules = set_trainable(model)
+    if recipe.condition == "class_word" and not recipe.unet_lora_r:
+        raise UsageError("With condition=class_word only a U-Net adapter trains: set unet_lora_r.")
+    model = replace(model, condition=recipe.condition)
+    modules, inverted = set_trainable(model, recipe.seed)
     processes = Processes()
 
     def prompts_of(step: int, indices: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -106,8 +117,12 @@ def train_joint(
         thought = think(reasoner, (store or train).prefix(processes.own(sources)))
         own_logits = reasoner.logits(thought.emotion_latent, reader.space)
         logits = processes.whole(own_logits, total)
-        conditions = model.mappers(thought.emotion_latent, thought.context_latents)
-        embeds = encode_prompts(painter, processes.own(prompts), conditions)
+        truth = train.truth[processes.own(sources)]
+        own_prompts = processes.own(prompts)
+        if model.condition == "class_word":
+            own_prompts = word_prompts(own_prompts, [labels[i] for i in truth])
+        conditions = condition_embeds(model, thought, torch.from_numpy(truth), inverted)
+        embeds = encode_prompts(painter, own_prompts, conditions)
         latents = canvas_latents(painter, train, canvas, processes.own(indices))
         kept, noise, times = own_draws(processes, painter, latents, total, recipe.condition_dropout)
         denoise = processes.mean(
@@ -143,7 +158,9 @@ def train_joint(
     )
     for module in modules.values():
         module.requires_grad_(False)
-    return replace(model, emotion_space=refresh_space(train, store))
+    if inverted is not None:
+        return replace(model, emotion_space=inverted_space(labels, inverted))
+    return replace(model, emotion_space=refresh_space(train, store, model.condition))
 
 
 def own_draws(
@@ -172,27 +189,47 @@ def joint_optimizers(modules: dict[str, torch.nn.Module], recipe: JointRecipe) -
     ]
 
 
-def set_trainable(model: EmoSymModel) -> dict[str, torch.nn.Module]:
-    """Train tokens, head, mappers and the U-Net's adapter; freeze everything else."""
+def set_trainable(
+    model: EmoSymModel, seed: int
+) -> tuple[dict[str, torch.nn.Module], InvertedEmotions | None]:
+    """Train tokens, head, the mappers in use and the U-Net's adapter; freeze everything else.
+
+    Returns what trains by name, and the learned rows where the condition is `inversion`.
+    """
     reasoner, painter = model.reader.reasoner, model.painter
     reasoner.eval().requires_grad_(False)
     reasoner.latent_tokens.requires_grad_(True)
     reasoner.heads.requires_grad_(True)
     for module in painter.modules().values():
         module.eval().requires_grad_(False)
-    model.mappers.train().requires_grad_(True)
-    modules: dict[str, torch.nn.Module] = {"reasoner": reasoner, "mappers": model.mappers}
+    modules: dict[str, torch.nn.Module] = {"reasoner": reasoner}
+    inverted = None
+    model.mappers.eval().requires_grad_(False)
+    if model.condition != "class_word":
+        model.mappers.train().requires_grad_(True)
+        modules["mappers"] = model.mappers
+    if model.condition == "emotion":
+        model.mappers.context_mapper.requires_grad_(False)
+    if model.condition == "inversion":
+        tokens = reasoner.latent_tokens
+        width = tokens.emotion_embed.shape[1]
+        count = len(label_space(model.reader.space))
+        inverted = InvertedEmotions(count, tokens.num_context_tokens, width, seed)
+        modules["inverted"] = inverted.to(reasoner.device)
     if has_adapter(painter.unet, ADAPTER):
         train_adapter(painter.unet, ADAPTER, True)
         modules["unet"] = painter.unet
-    return modules
+    return modules, inverted
 
 
-def refresh_space(train: Feed, store: PrefixStore | None) -> EmotionSpace:
+def refresh_space(
+    train: Feed, store: PrefixStore | None, condition: str = "emotion_context"
+) -> EmotionSpace:
     """Fit the emotion space to the training pictures as the model reads them now."""
     readings = read_all(train, store=store)
     labels = label_space(train.reader.space).labels
-    return fit_emotion_space(labels, readings.emotion, readings.context, train.truth)
+    context = readings.context[:, :0] if condition == "emotion" else readings.context
+    return fit_emotion_space(labels, readings.emotion, context, train.truth)
 
 
 @torch.no_grad()

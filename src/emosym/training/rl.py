@@ -25,6 +25,7 @@ from emosym.models.prefix import Prefix
 from emosym.models.reading import ADAPTER
 from emosym.models.reasoner import EmotionReasoner, Thought, think
 from emosym.rewards.labels import LABEL_REWARDS, LabelReward, parity_beta
+from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import (
     StageResult,
@@ -69,6 +70,8 @@ def train_rl(
     """
     if recipe.reward not in LABEL_REWARDS:
         raise unknown_name("reward", recipe.reward, LABEL_REWARDS)
+    if recipe.shuffled_labels:
+        train = with_shuffled_labels(train, recipe.seed)
     reasoner = model.reader.reasoner
     reasoner.eval().requires_grad_(False)
     reference = read_all(train, recipe.optim.batch_size, bf16=use_bf16(recipe.optim)).logits
@@ -94,6 +97,35 @@ def train_rl(
     )
     reasoner.requires_grad_(False)
     return last
+
+
+def with_shuffled_labels(train: Feed, seed: int) -> Feed:
+    """Give every picture the label and votes of another one: a control that must not help."""
+    order = numpy_rng(seed, "shuffled-labels").permutation(len(train))
+    return replace(train, truth=train.truth[order], targets=train.targets[torch.from_numpy(order)])
+
+
+def supervised_objective(
+    recipe: RlRecipe,
+    model: EmoSymModel,
+    train: Feed,
+    reference: torch.Tensor,
+    reward: LabelReward,
+    processes: Processes | None = None,
+) -> Callable[[int, np.ndarray], Losses]:
+    """Minimise the labels' cross-entropy: as many supervised steps, the control of every reward."""
+    reasoner, space = model.reader.reasoner, label_space(model.reader.space)
+    together = processes or Processes()
+
+    def loss_fn(step: int, indices: np.ndarray) -> Losses:
+        thought = think(reasoner, train.prefix(together.own(indices)))
+        own_logits = reasoner.logits(thought.emotion_latent, space.name)
+        logits = together.whole(own_logits, len(indices))  # (B, C)
+        rows = torch.from_numpy(indices)
+        loss = label_loss(logits, train.targets[rows].to(logits.device))
+        return {"loss": loss, "kl": kl_to_reference(logits, reference[rows].to(logits.device))}
+
+    return loss_fn
 
 
 def expected_objective(
@@ -292,4 +324,5 @@ OBJECTIVES: dict[str, Objective] = {
     "expected": expected_objective,
     "grpo": grpo_objective,
     "parity": parity_objective,
+    "supervised": supervised_objective,
 }

@@ -12,6 +12,7 @@ import typer
 
 from emosym import __version__
 from emosym.apps.cli import bank
+from emosym.apps.cli.ablate import ablate
 from emosym.apps.cli.annotate import annotate
 from emosym.apps.cli.compare import compare
 from emosym.apps.cli.data_check import check
@@ -44,6 +45,7 @@ app.command()(demo)
 app.command()(evaluate)
 app.command()(compare)
 app.command("evaluate-base")(evaluate_base)
+app.command()(ablate)
 app.command()(report)
 app.command()(doctor)
 data.command()(storybook)

@@ -1,0 +1,120 @@
+"""What conditions the painter: each arm trains its own parts only, and paints as it was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.training.makers import HEAD, MAPPERS, TOKENS, moved, recipe_of, snapshot, tiny_feed
+
+from emosym.errors import UsageError
+from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.pipelines.painting import latents_of, paint_stream
+from emosym.pipelines.requests import paint_request
+from emosym.training.conditions import InvertedEmotions, inverted_space, word_prompts
+from emosym.training.feed import Feed
+from emosym.training.feedback import train_feedback
+from emosym.training.joint import train_joint
+
+EMOTION_ONLY = tuple(name for name in MAPPERS if "context_mapper" not in name)
+CONDITIONS = ("emotion_context", "emotion", "inversion", "class_word")
+
+
+@pytest.fixture
+def model(tiny_checkpoint: Path) -> EmoSymModel:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture
+def feed(model: EmoSymModel, tiny_pictures) -> Feed:
+    labels = tiny_pictures.labels
+    rows = np.concatenate([np.flatnonzero(labels == i)[:2] for i in range(8)])
+    return tiny_feed(model.reader, tiny_pictures.pictures[rows], np.repeat(np.arange(8), 2))
+
+
+def painted(model: EmoSymModel, emotion: str, seed: int) -> np.ndarray:
+    space = model.emotion_space
+    assert space is not None
+    from emosym.emotions import MIKELS8
+
+    request = paint_request(MIKELS8, emotion, num_images=2, seed=seed, num_inference_steps=2)
+    return np.stack([np.asarray(o.image) for o in paint_stream(model, request)])
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("emotion_context", {*TOKENS, *HEAD, *MAPPERS}),
+        ("emotion", {*TOKENS, *HEAD, *EMOTION_ONLY}),
+        # the classification loss moves tokens and head; nothing of the picture conditions
+        ("inversion", {*TOKENS, *HEAD, *MAPPERS}),
+        ("class_word", {*TOKENS, *HEAD}),
+    ],
+)
+def test_each_condition_trains_its_own_parts_and_paints_after_loading(
+    model: EmoSymModel, feed: Feed, tmp_path: Path, condition: str, wanted: set[str]
+) -> None:
+    before = snapshot(model)
+    recipe = recipe_of("joint", tmp_path / "run", condition=condition, unet_lora_r=2)
+    after = train_joint(model, feed, recipe, progress=False)
+    assert moved(before, after) == wanted
+    assert after.condition == condition and after.emotion_space is not None
+    context = 0 if condition == "emotion" else model.reader.tokens.num_context_tokens
+    assert after.emotion_space.num_context_tokens == context
+    save_checkpoint(after, tmp_path / "checkpoint")
+    loaded = load_checkpoint(tmp_path / "checkpoint")
+    assert loaded.condition == condition
+    ours, theirs = painted(after, "awe", 3), painted(loaded, "awe", 3)
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+    assert not np.array_equal(theirs, painted(loaded, "fear", 3))  # the emotion matters
+
+
+def test_a_learned_row_is_its_emotion_and_moves(
+    model: EmoSymModel, feed: Feed, tmp_path: Path
+) -> None:
+    recipe = recipe_of("joint", tmp_path, condition="inversion", condition_dropout=0, seed=4)
+    after = train_joint(model, feed, recipe, progress=False)
+    tokens = model.reader.tokens
+    start = InvertedEmotions(8, tokens.num_context_tokens, tokens.emotion_embed.shape[1], 4)
+    space = after.emotion_space
+    assert space is not None
+    means = torch.stack([gaussian.mean for gaussian in space.gaussians])
+    changed = (means != start.rows.detach().flatten(1)).any(dim=1)
+    # three batches of four of sixteen pictures: not every emotion need have been seen
+    assert 1 <= int(changed.sum()) <= 8
+    untouched = inverted_space(space.labels, start)
+    assert all(float(g.rest) == 0 and g.variances.numel() == 0 for g in untouched.gaussians)
+
+
+def test_without_a_picture_in_the_condition_nothing_is_like_it(
+    model: EmoSymModel, feed: Feed, tmp_path: Path
+) -> None:
+    recipe = recipe_of("joint", tmp_path, condition="inversion")
+    after = train_joint(model, feed, recipe, progress=False)
+    with pytest.raises(UsageError, match="paints by inversion"):
+        latents_of(after, Image.new("RGB", (64, 64)))
+    with pytest.raises(UsageError, match="nothing to refresh"):
+        train_feedback(after, feed, feed, recipe, progress=False)  # type: ignore[arg-type]
+
+
+def test_a_word_in_the_prompt_needs_something_to_train(
+    model: EmoSymModel, feed: Feed, tmp_path: Path
+) -> None:
+    recipe = recipe_of("joint", tmp_path, condition="class_word")
+    with pytest.raises(UsageError, match="set unet_lora_r"):
+        train_joint(model, feed, recipe, progress=False)
+    with pytest.raises(UsageError, match="'emotion'"):
+        recipe_of("joint", tmp_path, condition="emotions")
+
+
+def test_words_take_the_place_of_the_placeholder() -> None:
+    prompts = ["{}", "a street, {} at night", "a street"]
+    assert word_prompts(prompts, ["awe", "fear", "anger"]) == [
+        "awe",
+        "a street, fear at night",
+        "anger a street",
+    ]
