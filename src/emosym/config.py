@@ -145,9 +145,8 @@ class AlignRecipe(Recipe):
     """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1).
 
     `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
-    `max_pixels` bounds what a picture may cost. `rationale_first` is the share of the steps that
-    learn from rationales alone, before labels count; with `unlabelled` also from the rationales of
-    those pictures of the part whose labels `label_fraction` leaves out.
+    `max_pixels` bounds what a picture may cost. With `w_cls: 0` it learns from rationales alone and
+    uses no label; `rl` with `objective: supervised` can then learn from few.
     """
 
     stage: Literal["align"]
@@ -159,8 +158,6 @@ class AlignRecipe(Recipe):
     rationale: Literal["label_blind", "label_aware", "shuffled", "shuffled_within", "none"] = (
         "label_blind"
     )
-    rationale_first: float = Field(0.0, ge=0, lt=1)
-    unlabelled: bool = False
     w_cls: float = Field(0.5, ge=0)
     w_align: float = Field(0.5, ge=0)
     w_say: float = Field(0.25, ge=0)

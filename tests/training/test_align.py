@@ -44,7 +44,6 @@ from emosym.training.align import (
     run_align,
     shuffled_texts,
     train_align,
-    training_order,
     use_lora,
 )
 from emosym.training.feed import open_feed
@@ -116,38 +115,30 @@ def test_without_a_context_token_the_emotion_token_stands_alone(
         trained(model, tiny_pictures, tmp_path / "blind", **changes)
 
 
-def test_unlabelled_pictures_teach_by_their_rationales_only(
+def test_from_rationales_alone_no_label_is_used(
     model: EmoSymModel, tiny_pictures, tmp_path: Path
 ) -> None:
-    """Other labels of unlabelled pictures change nothing, other rationales do."""
+    """The head rests, other labels change nothing, and other rationales do."""
     feed = tiny_feed(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
-    labelled = np.arange(8) < 4
-    recipe = recipe_of("align", tmp_path, unlabelled=True, rationale_first=0.5, optim={"steps": 4})
-    batches = training_order(8, labelled, recipe).reshape(4, 4)
-    assert sorted(batches[:2].flatten()) == list(range(8))  # all of them at first
-    assert all(sorted(batch) == [0, 1, 2, 3] for batch in batches[2:])  # then the labelled ones
 
-    def weights(targets: torch.Tensor, samples: tuple[Sample, ...], out: Path) -> torch.Tensor:
+    def weights(name: str, **changes: object) -> torch.Tensor:
         fresh = new_model(str(model.base.name), 2, True, "emosym", 0)
-        own = replace(feed, reader=fresh.reader, targets=targets, samples=samples)
+        recipe = recipe_of("align", tmp_path / name, w_cls=0)
         use_lora(fresh, recipe)
-        changed = recipe.model_copy(update={"out": out})
-        train_align(fresh, own, changed, progress=False, labelled=labelled)
+        before = snapshot(fresh)
+        own = replace(feed, reader=fresh.reader, **changes)  # type: ignore[arg-type]
+        train_align(fresh, own, recipe, progress=False)
+        assert moved(before, fresh) == {*TOKENS, *ADAPTED, *PROJECTOR, LOG_SCALE}
         return fresh.reader.tokens.context_embeds.detach()
 
-    others = feed.targets.clone()
-    others[4:] = others[4:].roll(1, dims=1)
     other = replace(feed.samples[5], rationale="A wooden door.")
-    said = (*feed.samples[:5], other, *feed.samples[6:])
-    with pytest.raises(UsageError, match="set rationale_first"):
-        plain = recipe_of("align", tmp_path, unlabelled=True)
-        train_align(model, feed, plain, progress=False, labelled=labelled)
-    with pytest.raises(UsageError, match="needs a rationale"):
-        silent = recipe_of("align", tmp_path, rationale="none", rationale_first=0.5)
-        train_align(model, feed, silent, progress=False)
-    first = weights(feed.targets, feed.samples, tmp_path / "a")
-    assert torch.equal(first, weights(others, feed.samples, tmp_path / "b"))
-    assert not torch.equal(first, weights(feed.targets, said, tmp_path / "c"))
+    first = weights("a")
+    assert torch.equal(first, weights("b", targets=feed.targets.roll(1, dims=1)))
+    changed = (*feed.samples[:5], other, *feed.samples[6:])
+    assert not torch.equal(first, weights("c", samples=changed))
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        nothing = recipe_of("align", tmp_path / "d", w_cls=0, rationale="none")
+        train_align(model, feed, nothing, progress=False)
 
 
 def test_text_encoder_and_vision_tower_rest_while_it_trains(
@@ -306,29 +297,6 @@ def test_rationale_batch_by_hand() -> None:
 
 
 # --- the whole stage ------------------------------------------------------------------------------
-
-
-def test_a_recipe_with_unlabelled_pictures_sees_the_whole_part(
-    tiny_base: Path, tiny_storybook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[np.ndarray] = []
-    train = align.train_align
-
-    def watched(model, feed, recipe, progress, deadline, labelled):
-        seen.append(labelled)
-        return train(model, feed, recipe, progress, deadline, labelled)
-
-    monkeypatch.setattr(align, "train_align", watched)
-    recipe = recipe_of(
-        "align",
-        tmp_path,
-        init=str(tiny_base),
-        data={"root": str(tiny_storybook), "workers": 1, "label_fraction": 0.25},
-        unlabelled=True,
-        rationale_first=0.5,
-    )
-    run_align(recipe, progress=False)
-    assert len(seen[0]) == 48 and 8 <= seen[0].sum() <= 16
 
 
 def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_path: Path) -> None:

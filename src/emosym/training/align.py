@@ -23,7 +23,7 @@ from emosym.models.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
 from emosym.seeds import numpy_rng
 from emosym.training.feed import Feed, open_feeds
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
-from emosym.training.loop import batch_indices, run_loop
+from emosym.training.loop import run_loop
 from emosym.training.losses import info_nce, label_loss
 from emosym.training.optim import build_optimizers, cosine
 from emosym.training.processes import Processes
@@ -64,14 +64,8 @@ def run_align(
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
-    labelled = None
-    if recipe.unlabelled:
-        known = {sample.id for sample in train.samples}
-        everything = recipe.data.model_copy(update={"label_fraction": 1.0})
-        train, _ = open_feeds(model.reader, recipe.model_copy(update={"data": everything}))
-        labelled = np.array([sample.id in known for sample in train.samples])
     use_lora(model, recipe)
-    train_align(model, train, recipe, progress, deadline, labelled)
+    train_align(model, train, recipe, progress, deadline)
     return finish_stage(model, recipe, dump_recipe(recipe), train, val, fit_domain_too=True)
 
 
@@ -89,33 +83,20 @@ def train_align(
     recipe: AlignRecipe,
     progress: bool = True,
     deadline: float | None = None,
-    labelled: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Train adapter, tokens, head and projector on a feed; returns the last losses.
 
-    `labelled` (N,) bool says whose labels may be used; the others have their rationales only.
-
     Raises:
-        UsageError: for a rationale without a context token to compress it into.
+        UsageError: for a rationale without a context token to compress it into, or no loss at all.
     """
     reader, reasoner = model.reader, model.reader.reasoner
-    if not recipe.latents.num_context_tokens and recipe.rationale != "none" and recipe.w_align:
+    told = recipe.rationale != "none" and bool(recipe.w_align or recipe.w_say)
+    if not recipe.latents.num_context_tokens and told and recipe.w_align:
         raise UsageError("Rationales are compressed into context tokens: K = 0 needs w_align=0.")
-    first = first_steps(recipe)
-    if first and (recipe.rationale == "none" or not (recipe.w_align or recipe.w_say)):
-        raise UsageError("rationale_first needs a rationale, and w_align or w_say above 0.")
-    if labelled is not None and not first:
-        raise UsageError("Pictures without labels have rationales only: set rationale_first.")
-    order: np.ndarray | None = None
-    if first:  # the phases see different pictures, so the order is known before
-        known = np.ones(len(train), dtype=bool) if labelled is None else labelled
-        order = training_order(len(train), known, recipe)
-
-    def chosen(indices: np.ndarray) -> np.ndarray:
-        return indices if order is None else order[indices]
-
+    if not told and not recipe.w_cls:
+        raise UsageError("There is nothing to learn from: w_cls is 0 and there is no rationale.")
     knowledge = None
-    if recipe.rationale != "none" and (recipe.w_align or recipe.w_say):
+    if told:
         stored = recipe.data.knowledge
         knowledge = knowledge_base(
             reader, model.painter, train, recipe.rationale, recipe.seed, stored
@@ -125,15 +106,13 @@ def train_align(
     processes = Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        whole, total = chosen(indices), len(indices)
-        rows, own = torch.from_numpy(whole), processes.own(whole)
+        rows, own, total = torch.from_numpy(indices), processes.own(indices), len(indices)
         thought = think(reasoner, train.prefix(own))
         own_logits = reasoner.logits(thought.emotion_latent, reader.space)
         logits = processes.whole(own_logits, total)
         targets = train.targets[rows].to(logits.device)
         losses = {"classify": label_loss(logits, targets)}
-        # before that the labels' loss is only logged: its gradient is 0
-        loss = (recipe.w_cls if step >= first else 0.0) * losses["classify"]
+        loss = recipe.w_cls * losses["classify"]
         if knowledge is not None and recipe.w_align:
             losses["align"] = info_nce(
                 processes.whole(reasoner.context_projector(thought.context_latents), total),
@@ -159,39 +138,18 @@ def train_align(
 
     optim = recipe.optim
     last = run_loop(
-        replace(loop_settings("align", recipe, deadline), shuffle=order is None),
+        loop_settings("align", recipe, deadline),
         {"reasoner": reasoner},
         build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
         cosine(optim.warmup),
-        len(train) if order is None else len(order),
+        len(train),
         loss_fn,
         processes=processes,
         progress=progress,
-        ahead=lambda _, rows: train.want(processes.own(chosen(rows))),
+        ahead=lambda _, rows: train.want(processes.own(rows)),
     )
     reasoner.eval().requires_grad_(False)
     return last
-
-
-def training_order(count: int, labelled: np.ndarray, recipe: AlignRecipe) -> np.ndarray:
-    """Return the pictures (steps * batch,) in the order they are seen.
-
-    In the first steps (`recipe.rationale_first`) all of them, then the labelled ones (N,) bool.
-    """
-    optim = recipe.optim
-    first = first_steps(recipe)
-    phases = ((first, np.arange(count)), (optim.steps - first, np.flatnonzero(labelled)))
-    parts = [
-        rows[batch_indices(recipe.seed, f"align-{phase}", step, optim.batch_size, len(rows))]
-        for phase, (steps, rows) in enumerate(phases)
-        for step in range(steps)
-    ]
-    return np.concatenate([np.empty(0, np.int64), *parts])
-
-
-def first_steps(recipe: AlignRecipe) -> int:
-    """Return how many steps learn from rationales alone."""
-    return round(recipe.rationale_first * recipe.optim.steps)
 
 
 def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> None:
@@ -201,7 +159,7 @@ def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> N
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.heads.requires_grad_(True)
+    reasoner.heads.requires_grad_(recipe.w_cls > 0)
     projector = reasoner.context_projector
     projector.requires_grad_(with_text and recipe.w_align > 0)
     if not recipe.symmetric:  # the published form has a fixed temperature
@@ -229,8 +187,8 @@ def knowledge_base(
             for text, sample in zip(texts, feed.samples, strict=True)
         ]
     if kind in ("shuffled", "shuffled_within"):
-        groups_of = feed.truth if kind == "shuffled_within" else np.zeros(len(texts), dtype=int)
-        texts = shuffled_texts(texts, groups_of, seed)
+        dealt = feed.truth if kind == "shuffled_within" else np.zeros(len(texts), dtype=int)
+        texts = shuffled_texts(texts, dealt, seed)
     known: dict[str, int] = {}
     groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
     return KnowledgeBase(

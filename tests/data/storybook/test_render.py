@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emosym.data.storybook.draw import draw_many, paint_story, stream
 from emosym.data.storybook.paint_character import HEAD
 from emosym.data.storybook.paint_light import LIGHT_LOOKS
 from emosym.data.storybook.paint_objects import draw_object
 from emosym.data.storybook.paint_pen import new_pen, reduced
-from emosym.data.storybook.render import draw_many, paint_array, paint_story, stream
+from emosym.data.storybook.render import paint_array
 from emosym.data.storybook.world import ACTIONS, FACES, LIGHTS, OBJECTS, SCENES, draw_story
 from emosym.errors import UsageError
 

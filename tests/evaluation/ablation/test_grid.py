@@ -46,6 +46,31 @@ def test_a_study_comes_to_one_job_for_each_arm_fraction_and_seed(tmp_path: Path)
     assert jobs["rl/start/labels-100/seed-0"].raw is None
 
 
+def test_an_arm_has_its_own_stage_start_and_measure(tmp_path: Path) -> None:
+    raw = small()
+    raw["stages"]["answer"] = {"stage": "rl", "objective": "supervised"}
+    raw["parts"].append(
+        {
+            "name": "later", "title": "", "stage": "answer", "question": "?", "base": "ours",
+            "init": "align/ours", "fractions": [0.5],
+            "arms": {
+                "ours": {"label": "", "init": "align/ours/labels-100", "measure": "nothing"},
+                "fresh": {"label": "", "init": "", "stage": "align"},
+                "usual": {"label": ""},
+            },
+        }
+    )  # fmt: skip
+    study = load_study(written(tmp_path, raw))
+    jobs = {job.name: job for job in jobs_of(study, tmp_path, tmp_path)}
+    ours, fresh, usual = (jobs[f"later/{a}/labels-50/seed-1"] for a in ("ours", "fresh", "usual"))
+    assert (ours.after, ours.measure) == ("align/ours/labels-100/seed-1", "nothing")
+    recipe = recipe_of(ours)
+    assert isinstance(recipe, RlRecipe) and recipe.objective == "supervised"
+    assert recipe.data.label_fraction == 0.5
+    assert fresh.after is None and isinstance(recipe_of(fresh), AlignRecipe)
+    assert (usual.after, usual.measure) == ("align/ours/labels-50/seed-1", "reading")
+
+
 def test_full_and_overrides_lie_on_top(tmp_path: Path) -> None:
     path = written(tmp_path, small())
     assert load_study(path).stages["align"]["optim"]["steps"] == 3
@@ -68,6 +93,9 @@ def test_sections_are_merged_and_nothing_is_shared() -> None:
         ({"parts.1.init": "align/our"}, "'ours'"),
         ({"parts.1.init": "alig/ours"}, "'align'"),
         ({"parts.0.stage": "aligm"}, "'align'"),
+        ({"parts.0.arms.ours.stage": "aligm"}, "'align'"),
+        ({"parts.0.arms.ours.init": "align/our"}, "'ours'"),
+        ({"parts.0.arms.ours.init": "align/none/labels-7"}, "labels-7/seed-0, which is not"),
         ({"expect.0.second": "non"}, "'none'"),
         ({"expect.0.part": "ail"}, "Unknown part"),
         ({"parts.0.arms.none.set": {"rationale": "nome"}}, "'none'"),

@@ -66,9 +66,9 @@ def plan_table(study: Study) -> Table:
     from emosym.evaluation.ablation.grid import seeds_of
 
     total = 0
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1))
     for column in ("part", "arm", "labels", "seeds", "starts from"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for part in study.parts:
         for name, arm in part.arms.items():
             fractions = arm.fractions or part.fractions
@@ -79,7 +79,7 @@ def plan_table(study: Study) -> Table:
                 name + (" (control)" if arm.control else ""),
                 ", ".join(f"{100 * f:g} %" for f in fractions),
                 ", ".join(map(str, counts)),
-                f"(is {arm.same_as})" if arm.same_as else part.init or study.base,
+                f"(is {arm.same_as})" if arm.same_as else arm.init or part.init or study.base,
             )
     table.caption = f"{total} jobs"
     return table

@@ -34,6 +34,9 @@ def storybook(
     table: Annotated[
         bool, typer.Option("--table", help="Also print what each set of cues can tell at best.")
     ] = False,
+    style: Annotated[
+        str, typer.Option(help="picture, or line: ink, which no shipped weights were trained on.")
+    ] = "picture",
 ) -> None:
     """Draw storybook pictures with captions and rationales, in EmoSet's layout."""
     from rich.console import Console
@@ -51,7 +54,9 @@ def storybook(
     ) as bar:
         task = bar.add_task("drawing", total=sum(counts.values()))
         drawn = write_storybook(
-            out, counts, size, seed, workers, progress=lambda n: bar.advance(task, n)
+            *(out, counts, size, seed, workers),
+            progress=lambda n: bar.advance(task, n),
+            style=style,
         )
         bar.update(task, completed=sum(counts.values()))
     state = "Wrote" if drawn else "Already complete:"
@@ -64,7 +69,7 @@ def storybook(
     if table:
         console.print(information(), highlight=False)
     if sheet is not None:
-        draw_sheet(sheet, seed, size)
+        draw_sheet(sheet, seed, size, style)
         console.print(f"Contact sheet: {sheet}.", highlight=False, soft_wrap=True)
 
 
@@ -96,15 +101,15 @@ def information() -> Table:
     return table
 
 
-def draw_sheet(path: Path, seed: int, size: int) -> None:
+def draw_sheet(path: Path, seed: int, size: int, style: str) -> None:
     """Write a PNG with the first 8 x 8 pictures of the train split."""
     import numpy as np
     from PIL import Image
 
-    from emosym.data.storybook.render import draw_many
+    from emosym.data.storybook.draw import draw_many
     from emosym.files import write_atomic
 
-    _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size)
+    _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size, style=style)
     gap = max(2, size // 32)
     cell = size + gap
     sheet = np.full((SHEET_SIDE * cell + gap, SHEET_SIDE * cell + gap, 3), 255, np.uint8)

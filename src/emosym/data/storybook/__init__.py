@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emosym.data.storybook.render import draw_many, paint_story, stream
+from emosym.data.storybook.draw import STYLES, draw_many, paint_story, stream
 from emosym.data.storybook.words import caption_of, questions_of, rationale_of
 from emosym.data.storybook.world import (
     ACTIONS,
@@ -28,6 +28,7 @@ __all__ = [
     "LIGHTS",
     "OBJECTS",
     "SCENES",
+    "STYLES",
     "Story",
     "attribute_targets",
     "caption_of",

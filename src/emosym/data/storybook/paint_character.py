@@ -13,11 +13,31 @@ HAIRS: tuple[Colour, ...] = ((66, 44, 44), (140, 82, 42), (226, 170, 76), (176, 
 CLOTHES: tuple[Colour, ...] = (
     (220, 70, 74), (60, 126, 200), (244, 184, 62), (84, 160, 104), (140, 98, 184), (52, 172, 176),
 )  # fmt: skip
-TROUSERS: Colour = (88, 100, 156)
-SHOES: Colour = (92, 62, 62)
 INK: Colour = (46, 28, 44)
 MOUTH: Colour = (112, 20, 38)
 TONGUE: Colour = (240, 116, 116)
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """What a character may look like; a cat's `hairs` are the fur of its ears."""
+
+    skins: tuple[Colour, ...]
+    hairs: tuple[Colour, ...]
+    clothes: tuple[Colour, ...]
+    trousers: Colour
+    shoes: Colour
+    is_cat: bool = False
+
+
+CHILD = Wardrobe(SKINS, HAIRS, CLOTHES, (88, 100, 156), (92, 62, 62))
+CAT = Wardrobe(
+    ((206, 210, 218), (240, 214, 170), (190, 176, 204), (224, 232, 222)),
+    ((150, 156, 168), (206, 150, 84), (128, 108, 152), (160, 178, 160)),
+    ((250, 250, 250), (236, 214, 120), (168, 216, 210), (226, 170, 190), (180, 190, 230),
+     (204, 204, 204)),
+    (236, 236, 240), (120, 120, 132), is_cat=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,29 +112,56 @@ POSES: dict[str, Pose] = {
 
 
 def draw_character(
-    pen: Pen, action: str, face: str, looks: tuple[int, int, int, int], facing: int, cx: float
+    pen: Pen,
+    action: str,
+    face: str,
+    looks: tuple[int, int, int, int],
+    facing: int,
+    cx: float,
+    wardrobe: Wardrobe = CHILD,
 ) -> None:
-    """Draw the child with its column at cx; `facing` is -1 or 1."""
+    """Draw the character with its column at cx; `facing` is -1 or 1."""
     pose = POSES[action]
-    skin, hair, clothes = SKINS[looks[0]], HAIRS[looks[2]], CLOTHES[looks[3]]
+    skin, hair = wardrobe.skins[looks[0]], wardrobe.hairs[looks[2]]
+    clothes = wardrobe.clothes[looks[3]]
 
     def placed(points: tuple[Point, ...]) -> list[Point]:
         return [(cx + facing * x, y) for x, y in points]
 
     (hx, hy), *_ = placed((pose.head,))
-    _draw_back_hair(pen, looks[1], hair, hx, hy)
+    if not wardrobe.is_cat:
+        _draw_back_hair(pen, looks[1], hair, hx, hy)
     for leg in pose.legs:
         points = placed(leg)
-        pen.line(points, 0.062, TROUSERS)
+        pen.line(points, 0.062, wardrobe.trousers)
         fx, fy = points[-1]
-        pen.oval(fx + 0.012 * facing, fy, 0.044, 0.028, SHOES)
+        pen.oval(fx + 0.012 * facing, fy, 0.044, 0.028, wardrobe.shoes)
     if not pose.arms_in_front:
         _draw_arms(pen, [placed(arm) for arm in pose.arms], skin, clothes)
     trunk = placed(pose.torso)
     pen.line(trunk, 0.165, clothes)
     if pose.arms_in_front:
         _draw_arms(pen, [placed(arm) for arm in pose.arms], skin, clothes)
-    _draw_head(pen, face, looks[1], skin, hair, hx, hy)
+    if wardrobe.is_cat:
+        _draw_cat_head(pen, face, skin, hair, hx, hy)
+    else:
+        _draw_head(pen, face, looks[1], skin, hair, hx, hy)
+
+
+def _draw_cat_head(pen: Pen, face: str, skin: Colour, hair: Colour, x: float, y: float) -> None:
+    r = HEAD
+    for side in (-1, 1):
+        ear = [(0.9, -0.1), (0.86, -1.25), (0.24, -0.8)]
+        pen.poly([(x + side * dx * r, y + dy * r) for dx, dy in ear], hair)
+        inner = [(0.8, -0.3), (0.78, -0.98), (0.42, -0.72)]
+        pen.poly([(x + side * dx * r, y + dy * r) for dx, dy in inner], (240, 190, 190))
+    pen.oval(x, y + 0.08 * r, 1.06 * r, 0.9 * r, skin)
+    for side in (-1, 1):
+        for tilt in (-0.08, 0.1):
+            start, end = (0.7, 0.42), (1.25, 0.42 + tilt)
+            pen.line([(x + side * dx * r, y + dy * r) for dx, dy in (start, end)], 0.05 * r, INK)
+    pen.oval(x, y + 0.3 * r, 0.1 * r, 0.07 * r, (220, 120, 130))
+    _draw_face(pen, FACES.index(face), x, y)
 
 
 def _draw_arms(pen: Pen, arms: list[list[Point]], skin: Colour, clothes: Colour) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import ImageFilter
 
-from emosym.data.storybook.paint_pen import Colour, Pen, blend, new_pen, reduced, ring
+from emosym.data.storybook.paint_pen import Colour, Painter, Pen, blend, new_pen, reduced, ring
 
-Painter = Callable[[Pen, np.random.Generator], None]
 WHITE = (255, 255, 255)
 
 

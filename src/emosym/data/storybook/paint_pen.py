@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +82,9 @@ class Pen:
         half = thick / 2
         for x, y in (flat[0], flat[-1]):
             self.draw.ellipse([x - half, y - half, x + half, y + half], fill=fill)
+
+
+Painter = Callable[[Pen, np.random.Generator], None]
 
 
 def new_pen(

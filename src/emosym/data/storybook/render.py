@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from itertools import count as count_up
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -15,8 +12,7 @@ from emosym.data.storybook.paint_light import LIGHT_LOOKS, Light, falling_of, sk
 from emosym.data.storybook.paint_objects import HALF, draw_object
 from emosym.data.storybook.paint_pen import Pen, new_pen, reduced
 from emosym.data.storybook.paint_wild import SCENE_PAINTERS
-from emosym.data.storybook.pool import run_pieces
-from emosym.data.storybook.world import SIDE_X, SKY_OBJECTS, Story, draw_story
+from emosym.data.storybook.world import SIDE_X, SKY_OBJECTS, Story
 from emosym.errors import UsageError
 from emosym.seeds import numpy_rng
 
@@ -31,7 +27,6 @@ FIGURE_TOP = 0.14
 # Above these sizes what is painted once is not kept: it would fill the memory of every worker.
 CACHED_LAYERS = 128
 CACHED_BACKGROUNDS = 256
-CHUNK = 64  # pictures a worker draws at a time
 
 
 def check_size(size: int) -> None:
@@ -227,65 +222,3 @@ def paint_array(story: Story, size: int) -> np.ndarray:
     paint, alpha = _finished(pen, size, look)
     _lay(picture, paint, alpha, left, top)
     return _bytes_of(picture)
-
-
-def paint_story(story: Story, size: int) -> Image.Image:
-    """Paint a story as an RGB picture of size x size pixels.
-
-    Raises:
-        UsageError: for a size outside 32..1024.
-    """
-    return Image.fromarray(paint_array(story, size))
-
-
-def stream(
-    seed: int, size: int, split: str = "train", start: int = 0
-) -> Iterator[tuple[Story, Image.Image]]:
-    """Yield stories with their pictures for ever, from index `start` on."""
-    for index in count_up(start):
-        story = draw_story(seed, index, split)
-        yield story, paint_story(story, size)
-
-
-def draw_chunk(
-    seed: int, split: str, start: int, count: int, size: int
-) -> tuple[list[Story], np.ndarray]:
-    """Draw `count` stories from `start` on in this process: stories, (count, size, size, 3)."""
-    stories = [draw_story(seed, start + i, split) for i in range(count)]
-    pictures = np.empty((count, size, size, 3), np.uint8)
-    for i, story in enumerate(stories):
-        pictures[i] = paint_array(story, size)
-    return stories, pictures
-
-
-def draw_many(
-    seed: int,
-    split: str,
-    start: int,
-    count: int,
-    size: int,
-    workers: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[list[Story], np.ndarray]:
-    """Draw `count` stories and their pictures, uint8 (count, size, size, 3).
-
-    The same bytes for any number of workers (spawned processes). `progress` is told how many
-    pictures came with each chunk.
-
-    Raises:
-        UsageError: for a bad size, count, split or number of workers.
-    """
-    check_size(size)
-    if count < 0 or workers < 1:
-        raise UsageError(f"count must be 0 or more and workers 1 or more, got {count}, {workers}.")
-    pieces: list[tuple[Any, ...]] = [
-        (seed, split, start + at, min(CHUNK, count - at), size) for at in range(0, count, CHUNK)
-    ]
-    stories: list[Story] = []
-    pictures = np.empty((count, size, size, 3), np.uint8)
-    for some, drawn in run_pieces(draw_chunk, pieces, workers):
-        pictures[len(stories) : len(stories) + len(some)] = drawn
-        stories += some
-        if progress is not None:
-            progress(len(some))
-    return stories, pictures

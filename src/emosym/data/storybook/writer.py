@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emosym.data.storybook.draw import PICTURE, painter_of
 from emosym.data.storybook.pool import run_pieces
-from emosym.data.storybook.render import check_size, paint_array
+from emosym.data.storybook.render import check_size
 from emosym.data.storybook.words import caption_of, rationale_of
 from emosym.data.storybook.world import (
     ACTIONS,
@@ -119,9 +120,11 @@ def annotation_of(story: Story, picture: np.ndarray) -> dict[str, Any]:
     return annotation
 
 
-def write_piece(out: Path, seed: int, split: str, start: int, count: int, size: int) -> list[Row]:
+def write_piece(
+    out: Path, seed: int, split: str, start: int, count: int, size: int, style: str
+) -> list[Row]:
     """Write pictures and annotations of `count` stories that are not there yet; return all rows."""
-    rows = []
+    rows, paint = [], painter_of(style)
     for index in range(start, start + count):
         story = draw_story(seed, index, split)
         row = row_of(story)
@@ -129,7 +132,7 @@ def write_piece(out: Path, seed: int, split: str, start: int, count: int, size: 
         image, annotation = out / row[1], out / row[2]
         if image.exists() and annotation.exists():
             continue
-        picture = paint_array(story, size)
+        picture = paint(story, size)
         write_atomic(image, Image.fromarray(picture).save)
         write_json(annotation, annotation_of(story, picture))
     return rows
@@ -142,6 +145,7 @@ def write_storybook(
     seed: int = 0,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    style: str = PICTURE,
 ) -> bool:
     """Write a storybook in EmoSet's layout; return False when it was already complete.
 
@@ -153,11 +157,14 @@ def write_storybook(
         EmoSymError: when the disk is full or not writable.
     """
     check_size(size)
+    painter_of(style)
     if set(counts) != set(SPLITS) or any(counts[split] < 1 for split in SPLITS):
         raise UsageError(f"Give at least one picture for each of {', '.join(SPLITS)}.")
     if workers < 1:
         raise UsageError(f"The number of workers must be 1 or more, got {workers}.")
     request = {"format": FORMAT, "seed": seed, "size": size, "counts": dict(counts)}
+    if style != PICTURE:
+        request["style"] = style
     _claim(out, request)
     if _complete(out, counts):
         return False
@@ -168,7 +175,7 @@ def write_storybook(
     write_json(out / "info.json", info_of())
     for split in SPLITS:
         pieces: list[tuple[Any, ...]] = [
-            (out, seed, split, start, min(PIECE, counts[split] - start), size)
+            (out, seed, split, start, min(PIECE, counts[split] - start), size, style)
             for start in range(0, counts[split], PIECE)
         ]
         rows: list[Row] = []

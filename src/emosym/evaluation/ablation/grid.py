@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from emosym.config import Section, StageRecipe, resolve_recipe
 from emosym.errors import UsageError, unknown_name
 
-Measure = Literal["reading", "painting"]
+Measure = Literal["reading", "painting", "nothing"]
 
 
 class StudyData(Section):
@@ -35,6 +35,7 @@ class StudyData(Section):
 class Arm(Section):
     """One way to train: recipe keys (dotted) that differ from the stage's.
 
+    `stage`, `init` and `measure` take the place of the part's; an `init` of "" is the base.
     `same_as` ("part/arm") shows another arm's result, such as the model before the stage: nothing
     is trained. A `control` is an arm that should not help. `seeds` is a count, or one for each
     fraction; `fractions` are the shares of labels used.
@@ -43,6 +44,9 @@ class Arm(Section):
     label: str
     set: dict[str, Any] = Field(default_factory=dict)
     same_as: str | None = None
+    stage: str | None = None
+    init: str | None = None
+    measure: Measure | None = None
     control: bool = False
     seeds: int | dict[float, int] | None = None
     fractions: tuple[float, ...] | None = None
@@ -51,8 +55,8 @@ class Arm(Section):
 class Part(Section):
     """Arms of one stage that are compared with each other, and with `base` above all.
 
-    `init` names the arm ("part/arm") whose checkpoint of the same fraction and seed
-    all of them start from.
+    `init` names the arm whose checkpoint of the same seed all of them start from: "part/arm" of the
+    same fraction, or "part/arm/labels-100" of that one. A `hidden` part is not in the table.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Part(Section):
     base: str
     measure: Measure = "reading"
     init: str | None = None
+    hidden: bool = False
     fractions: tuple[float, ...] = (1.0,)
     arms: dict[str, Arm]
 
@@ -183,15 +188,17 @@ def _check(study: Study, path: Path) -> None:
     """Refuse a study that names arms, stages or seeds that are not there."""
     parts = {part.name: part for part in study.parts}
     for part in study.parts:
-        if part.stage not in study.stages:
-            raise unknown_name(f"stage in {path}", part.stage, study.stages)
+        for stage in (part.stage, *(arm.stage or part.stage for arm in part.arms.values())):
+            if stage not in study.stages:
+                raise unknown_name(f"stage in {path}", stage, study.stages)
         if part.base not in part.arms:
             raise unknown_name(f"base arm of {part.name}", part.base, part.arms)
-        for other in (part.init, *(arm.same_as for arm in part.arms.values())):
-            name, _, arm = (other or "").partition("/")
-            if other is not None and name not in parts:
+        named = [part.init, *(n for arm in part.arms.values() for n in (arm.same_as, arm.init))]
+        for other in filter(None, named):
+            name, arm = [*other.split("/"), ""][:2]
+            if name not in parts:
                 raise unknown_name(f"part that {part.name} refers to", name, parts)
-            if other is not None and arm not in parts[name].arms:
+            if arm not in parts[name].arms:
                 raise unknown_name(f"arm that {part.name} refers to", arm, parts[name].arms)
     for expected in study.expect:
         if expected.part not in parts:
@@ -235,25 +242,40 @@ def jobs_of(study: Study, out: Path, data: Path) -> list[Job]:
     jobs = []
     for part in study.parts:
         for name, arm, fraction, seed in cells_of(study, part):
-            own, after, raw = job_name(part.name, name, fraction, seed), None, None
-            before, _, start = (arm.same_as or part.init or "").partition("/")
-            if before:
-                after = job_name(before, start, fraction, seed)
+            own, raw = job_name(part.name, name, fraction, seed), None
+            after = start_of(part, arm, fraction, seed)
             if arm.same_as is None:
                 raw = raw_recipe(study, part, arm, fraction, seed)
                 init = study.base if after is None else str(out / after / "checkpoint")
                 raw = laid_over(raw, {"out": str(out / own), "init": init})
                 raw = laid_over(raw, {"data": {"root": str(data), "source": "storybook"}})
                 resolve_recipe(raw, own)
-            jobs.append(Job(part.name, name, fraction, seed, part.measure, raw, after))
+            measure = arm.measure or part.measure
+            jobs.append(Job(part.name, name, fraction, seed, measure, raw, after))
     return jobs
 
 
+def start_of(part: Part, arm: Arm, fraction: float, seed: int) -> str | None:
+    """Return the name of the job that an arm's job starts from, or shows; None for the base."""
+    start = arm.same_as or (part.init if arm.init is None else arm.init)
+    if not start:
+        return None
+    names = start.split("/")
+    if len(names) == 2:
+        return job_name(names[0], names[1], fraction, seed)
+    return f"{start}/seed-{seed}"
+
+
 def raw_recipe(study: Study, part: Part, arm: Arm, fraction: float, seed: int) -> dict[str, Any]:
-    """Return an arm's recipe, but for where it starts from, reads and writes."""
-    raw = laid_over(study.stages[part.stage], nested(arm.set))
+    """Return an arm's recipe, but for where it starts from, reads and writes.
+
+    A stage of the study is a recipe's stage of that name, unless it says `stage` itself.
+    """
+    stage = arm.stage or part.stage
+    raw = laid_over(study.stages[stage], nested(arm.set))
+    kind = raw.get("stage", stage)
     return laid_over(
-        raw, {"stage": part.stage, "seed": seed, "data": {"label_fraction": fraction, "workers": 1}}
+        raw, {"stage": kind, "seed": seed, "data": {"label_fraction": fraction, "workers": 1}}
     )
 
 

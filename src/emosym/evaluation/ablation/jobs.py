@@ -23,8 +23,10 @@ from emosym.evaluation.understanding import negative_log_likelihood
 from emosym.files import read_json, write_atomic, write_json
 from emosym.metrics.calibration import brier_multiclass, expected_calibration_error
 from emosym.metrics.classification import macro_f1
+from emosym.models.adapters import merged_adapter
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
+from emosym.models.reading import ADAPTER
 from emosym.training.feed import Feed, open_feed, read_all
 from emosym.training.run import run_recipe
 
@@ -73,9 +75,10 @@ def run_job(job: Job, out: Path, data: Path, ood: Path, paintings: int) -> dict[
         return found
     began = time.monotonic()
     checkpoint, _ = run_recipe(recipe_of(job), progress=False)
-    trained = time.monotonic()
-    model = load_checkpoint(checkpoint)
-    values = measure_reading(model, {"test": data, "ood": ood}, folder / LOGITS)
+    trained, values = time.monotonic(), dict[str, float]()
+    if job.measure != "nothing":
+        roots = {"test": data, "ood": ood}
+        values = measure_reading(load_checkpoint(checkpoint), roots, folder / LOGITS)
     if job.measure == "painting":
         values |= measure_painting(checkpoint, data, paintings, job.seed)
     measured = {
@@ -99,7 +102,8 @@ def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> d
     values: dict[str, float] = {}
     for kind, root in roots.items():
         feed = replace(feed_of(model.base.name, root, model.reader.space), reader=model.reader)
-        logits = read_all(feed, batch_size=256).logits
+        with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
+            logits = read_all(feed, batch_size=256).logits
         stored[kind] = logits
         prefix = "" if kind == "test" else f"{kind}_"
         found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)

@@ -163,6 +163,8 @@ def make_table(study: Study, measured: Mapping[str, Values], about: Mapping[str,
     """
     parts = []
     for part in study.parts:
+        if part.hidden:
+            continue
         rows = [
             row_of(study, part, name, arm, fraction, measured)
             for fraction in dict.fromkeys(
