@@ -36,5 +36,5 @@ def small() -> dict[str, Any]:
             {"text": "ours is better", "part": "align", "first": "ours", "second": "none",
              "direction": "first_higher"},
         ],
-        "full": {"seeds": 4, "stages": {"align": {"optim": {"steps": 30}}}},
+        "full": {"all_seeds": 4, "stages": {"align": {"optim": {"steps": 30}}}},
     }  # fmt: skip

@@ -17,6 +17,7 @@ from emosym.evaluation.ablation.grid import (
     load_study,
     nested,
     recipe_of,
+    seeds_of,
 )
 
 
@@ -75,7 +76,9 @@ def test_full_and_overrides_lie_on_top(tmp_path: Path) -> None:
     path = written(tmp_path, small())
     assert load_study(path).stages["align"]["optim"]["steps"] == 3
     full = load_study(path, full=True, overrides=["stages.align.lora.r=4"])
-    assert full.seeds == 4
+    assert full.all_seeds == 4
+    ours = full.parts[0].arms["ours"]
+    assert [len(seeds_of(s, ours, 0.5)) for s in (load_study(path), full)] == [3, 4]
     assert full.stages["align"] == {"lora": {"r": 4}, "optim": {"steps": 30}}
 
 

@@ -91,12 +91,16 @@ class Expectation(Section):
 
 
 class Study(Section):
-    """A whole ablation: data, complete recipes of the stages, parts with arms, expectations."""
+    """A whole ablation: data, complete recipes of the stages, parts with arms, expectations.
+
+    `seeds` is for arms that name no number of their own, `all_seeds` for every arm.
+    """
 
     study: str
     base: str = "storybook-base"
     data: StudyData = StudyData()
     seeds: int = Field(3, ge=1)
+    all_seeds: int | None = Field(None, ge=1)
     first_seed: int = 0
     paintings: int = Field(20, ge=6)
     stages: dict[str, dict[str, Any]]
@@ -217,7 +221,8 @@ def seeds_of(study: Study, arm: Arm, fraction: float) -> range:
     count = arm.seeds
     if isinstance(count, dict):
         count = count.get(fraction)
-    return range(study.first_seed, study.first_seed + (study.seeds if count is None else count))
+    chosen = study.all_seeds or count or study.seeds
+    return range(study.first_seed, study.first_seed + chosen)
 
 
 def cells_of(study: Study, part: Part) -> Iterator[tuple[str, Arm, float, int]]:
