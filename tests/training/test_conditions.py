@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.painting import latents_of, paint_stream
 from emosym.pipelines.requests import paint_request
-from emosym.training.conditions import InvertedEmotions, inverted_space, word_prompts
+from emosym.training.conditions import InvertedEmotions, inverted_space, prompts_for, word_prompt
 from emosym.training.feed import Feed
 from emosym.training.feedback import train_feedback
 from emosym.training.joint import train_joint
@@ -111,10 +112,11 @@ def test_a_word_in_the_prompt_needs_something_to_train(
         recipe_of("joint", tmp_path, condition="emotions")
 
 
-def test_words_take_the_place_of_the_placeholder() -> None:
-    prompts = ["{}", "a street, {} at night", "a street"]
-    assert word_prompts(prompts, ["awe", "fear", "anger"]) == [
-        "awe",
-        "a street, fear at night",
-        "anger a street",
-    ]
+def test_words_take_the_place_of_the_placeholder(model: EmoSymModel) -> None:
+    assert word_prompt("{}", "awe") == "awe"
+    assert word_prompt("a street, {} at night", "fear") == "a street, fear at night"
+    assert word_prompt("a street", "anger") == "anger a street"
+    prompts, truth = ["{} a", "b {}"], np.array([1, 7])
+    assert prompts_for(model, prompts, truth) == prompts
+    by_word = replace(model, condition="class_word")
+    assert prompts_for(by_word, prompts, truth) == ["awe a", "b sadness"]

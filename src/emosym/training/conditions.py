@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
+from emosym.emotions import label_space
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, Gaussian
 from emosym.models.reasoner import Thought
@@ -31,13 +33,13 @@ class InvertedEmotions(nn.Module):
 
 
 def condition_embeds(
-    model: EmoSymModel, thought: Thought, truth: torch.Tensor, inverted: InvertedEmotions | None
+    model: EmoSymModel, thought: Thought, truth: np.ndarray, inverted: InvertedEmotions | None
 ) -> list[torch.Tensor] | None:
     """Return what the text encoders get for class indices `truth` (B,); None for `class_word`."""
     if model.condition == "class_word":
         return None
     if inverted is not None:
-        rows = inverted.rows[truth]  # (B, 1 + K, H)
+        rows = inverted.rows[torch.from_numpy(truth)]  # (B, 1 + K, H)
         found: list[torch.Tensor] = model.mappers(rows[:, 0], rows[:, 1:])
         return found
     count = 0 if model.condition == "emotion" else thought.context_latents.shape[1]
@@ -45,12 +47,17 @@ def condition_embeds(
     return found
 
 
-def word_prompts(prompts: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Put an emotion's word at the place of each prompt, or before one without."""
-    return [
-        prompt.replace(PLACE, label) if PLACE in prompt else f"{label} {prompt}".strip()
-        for prompt, label in zip(prompts, labels, strict=True)
-    ]
+def prompts_for(model: EmoSymModel, prompts: Sequence[str], truth: np.ndarray) -> list[str]:
+    """Return prompts (B) as they are; for `class_word` with the emotions' words at their places."""
+    if model.condition != "class_word":
+        return list(prompts)
+    labels = label_space(model.reader.space).labels
+    return [word_prompt(p, labels[i]) for p, i in zip(prompts, truth, strict=True)]
+
+
+def word_prompt(prompt: str, label: str) -> str:
+    """Put an emotion's word at the place of a prompt, or before one without."""
+    return prompt.replace(PLACE, label) if PLACE in prompt else f"{label} {prompt}".strip()
 
 
 def inverted_space(labels: tuple[str, ...], inverted: InvertedEmotions) -> EmotionSpace:

@@ -39,7 +39,7 @@ from emosym.training.conditions import (
     InvertedEmotions,
     condition_embeds,
     inverted_space,
-    word_prompts,
+    prompts_for,
 )
 from emosym.training.feed import Feed, open_feeds, read_all
 from emosym.training.finish import StageResult, finish_stage, loop_settings, training_device
@@ -97,8 +97,6 @@ def train_joint(
     if recipe.unet_lora_r and not has_adapter(painter.unet, ADAPTER):
         lora = lora_config(recipe.unet_lora_r, recipe.unet_lora_r, 0.0, UNET_PROJECTIONS)
         add_adapter(painter.unet, lora, ADAPTER, recipe.seed)
-    if recipe.condition == "class_word" and not recipe.unet_lora_r:
-        raise UsageError("With condition=class_word only a U-Net adapter trains: set unet_lora_r.")
     model = replace(model, condition=recipe.condition)
     modules, inverted = set_trainable(model, recipe.seed)
     processes = Processes()
@@ -118,11 +116,8 @@ def train_joint(
         own_logits = reasoner.logits(thought.emotion_latent, reader.space)
         logits = processes.whole(own_logits, total)
         truth = train.truth[processes.own(sources)]
-        own_prompts = processes.own(prompts)
-        if model.condition == "class_word":
-            own_prompts = word_prompts(own_prompts, [labels[i] for i in truth])
-        conditions = condition_embeds(model, thought, torch.from_numpy(truth), inverted)
-        embeds = encode_prompts(painter, own_prompts, conditions)
+        told = prompts_for(model, processes.own(prompts), truth)
+        embeds = encode_prompts(painter, told, condition_embeds(model, thought, truth, inverted))
         latents = canvas_latents(painter, train, canvas, processes.own(indices))
         kept, noise, times = own_draws(processes, painter, latents, total, recipe.condition_dropout)
         denoise = processes.mean(
@@ -205,6 +200,8 @@ def set_trainable(
     modules: dict[str, torch.nn.Module] = {"reasoner": reasoner}
     inverted = None
     model.mappers.eval().requires_grad_(False)
+    if model.condition == "class_word" and not has_adapter(painter.unet, ADAPTER):
+        raise UsageError("With condition=class_word only a U-Net adapter trains: set unet_lora_r.")
     if model.condition != "class_word":
         model.mappers.train().requires_grad_(True)
         modules["mappers"] = model.mappers

@@ -75,10 +75,8 @@ def run_jobs(
             "A worker was killed, perhaps for lack of memory: try fewer --jobs. The same command "
             "goes on from here."
         ) from None
-    except BaseException:
-        stop(pool)
-        raise
-    pool.shutdown()
+    finally:
+        stop(pool)  # at once where it was interrupted: idle workers have nothing to lose
     return failed
 
 
