@@ -255,8 +255,8 @@ def test_raw_and_calibrated_reliability_stand_side_by_side(tmp_path: Path) -> No
     write_readings(tmp_path / "r", "test", rows)
     _, page = checked(build_report(tmp_path / "r", tmp_path / "report.html"))
     part = page[page.index('<section id="calibration">') :]
-    # Always right: calibrated says 1/2 (ECE 50 %), raw says 1/8 of the first emotion (87.5 %).
-    assert "87.5\N{NO-BREAK SPACE}%" in part and "50.0\N{NO-BREAK SPACE}%" in part
+    # Calibrated is right and says 1/2 (ECE 50 %); raw ties on a wrong emotion and says 1/8.
+    assert "12.5\N{NO-BREAK SPACE}%" in part and "50.0\N{NO-BREAK SPACE}%" in part
     assert "(raw)" in part and "(calibrated)" in part
     assert "Emotion space is left out, since the run folder lacks emotion_space.json." in page
 

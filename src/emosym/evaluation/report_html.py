@@ -58,7 +58,7 @@ def picture(root: Path, relative: object, alt: str, side: int = 256) -> str:
     except UsageError:
         return '<div class="none">unreadable</div>'
     image.thumbnail((side, side))
-    made = [(_encoded(image, "JPEG", quality=QUALITY, subsampling=0, optimize=True), "jpeg")]
+    made = [(_encoded(image, "JPEG", quality=QUALITY, subsampling=0), "jpeg")]
     if max(image.size) <= SMALL_SIDE:
         made.append((_encoded(image, "PNG", optimize=True), "png"))
     content, kind = min(made, key=lambda item: len(item[0]))
