@@ -55,6 +55,8 @@ margin:.15rem 0 .3rem;font-variant-numeric:tabular-nums}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px;
 margin-top:16px;align-items:start}
 svg{width:100%;height:auto;display:block;overflow:visible}
+img.figure{width:100%;height:auto;display:block;background:#fff;border-radius:8px}
+main>section>.card{margin-top:16px}
 svg.map{max-width:780px;margin:0 auto}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 svg .axis{fill:var(--muted);font-size:12px}
