@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ LOOKS = {  # verdict: (colour, marker)
 PLAIN = ("#5a5a5a", "o")
 WIDTHS = (8.6, 3.7)  # inches: a laptop's card, a phone's
 MARKERS = "osD^vPX"
+NO_BREAK = "\N{WORD JOINER}"  # no space to textwrap, so that "5 %" stays on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _figure(draw: Draw, width: float, height: float, narrow: bool) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure as NewFigure
 
-    settings: Mapping[str, Any] = {"svg.hashsalt": "emosym", "font.size": 9 if narrow else 10}
+    settings: dict[Any, Any] = {"svg.hashsalt": "emosym", "font.size": 9 if narrow else 10}
     with rc_context(settings):
         figure: Figure = NewFigure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
@@ -135,4 +136,4 @@ def _figure(draw: Draw, width: float, height: float, narrow: bool) -> str:
 def _wrapped(name: str, narrow: bool) -> str:
     from textwrap import fill
 
-    return fill(name, 22 if narrow else 44)
+    return fill(name.replace(" %", NO_BREAK + "%"), 22 if narrow else 56).replace(NO_BREAK, " ")

@@ -95,10 +95,10 @@ def _metric(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
 
 def _part(part: Mapping[str, Any]) -> str:
     metric = part["metric"]
-    better = "higher" if part["higher_is_better"] else "lower"
+    better, base = "higher" if part["higher_is_better"] else "lower", _base(part)
     sentences = "".join(f"<li>{_verdict(part, one)}</li>" for one in part["expectations"])
     listed = f"<ul>{sentences}</ul>" if sentences else "<p>Nothing was expected in advance.</p>"
-    head = ["Arm", "Labels", "Seeds", unit(metric), f"Less {part['base']} [95 %]", "Verdict"]
+    head = ["Arm", "Labels", "Seeds", unit(metric), f"Difference to {base} [95 %]", "Verdict"]
     rows = [
         [
             _arm(row),
@@ -113,11 +113,17 @@ def _part(part: Mapping[str, Any]) -> str:
     return (
         f"<h2>{text(part['name'])}</h2><p><b>{text(part['question'])}</b></p>"
         f"<p>Measured by {text(unit(metric))}; {better} is better. The base arm is "
-        f'{text(part["base"])}.</p><h3 class="next">Expected, and found</h3>{listed}'
+        f'{text(base)}.</p><h3 class="next">Expected, and found</h3>{listed}'
         f"{_expected_figure(part)}{_arms_figure(part)}"
         f'<h3 class="next">Every arm</h3>{table(head, rows, numeric=False)}'
         f"{_curves(part)}{_every_measure(part)}"
     )
+
+
+def _base(part: Mapping[str, Any]) -> str:
+    """Return the base arm as the rows call it."""
+    labels = [row["label"] for row in part["rows"] if row["arm"] == part["base"]]
+    return str(labels[0] if labels else part["base"])
 
 
 def _arm(row: Mapping[str, Any]) -> str:
@@ -143,7 +149,8 @@ def _bar(name: str, metric: str, found: Mapping[str, Any], expected: int | None)
     numbers = [scale * value for value in values if value is not None]
     if len(numbers) < 3:
         return []
-    return [Bar(name, *numbers, verdict=str(found.get("verdict", "")), expected=expected)]
+    value, low, high = numbers
+    return [Bar(name, value, low, high, str(found.get("verdict", "")), expected)]
 
 
 def _expected_figure(part: Mapping[str, Any]) -> str:
@@ -160,7 +167,8 @@ def _expected_figure(part: Mapping[str, Any]) -> str:
         card(
             f"What was expected: {metric_name(metric)}",
             forest(bars, f"difference in {unit(metric)}", _alt(bars, metric)),
-            f"{FOREST} The shade is where the difference was expected.",
+            f"{FOREST} The shade is the side where the difference was expected; "
+            "around zero it stands for none, and its width means nothing.",
         )
         for metric, bars in groups.items()
         if bars
@@ -183,8 +191,8 @@ def _arms_figure(part: Mapping[str, Any]) -> str:
     if not bars:
         return ""
     better = "right" if part["higher_is_better"] else "left"
-    axis = f"{unit(metric)} less that of {part['base']} ({better} is better)"
-    return card(f"Every arm against {part['base']}", forest(bars, axis, _alt(bars, metric)), FOREST)
+    axis = f"{unit(metric)} less that of {_base(part)} ({better} is better)"
+    return card(f"Every arm against {_base(part)}", forest(bars, axis, _alt(bars, metric)), FOREST)
 
 
 def _alt(bars: Sequence[Bar], metric: str) -> str:

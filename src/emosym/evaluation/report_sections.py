@@ -122,8 +122,11 @@ def calibration(run: Run) -> str:
     sides.append(("As it is stated (calibrated)", values))
     cards = []
     for title, found in sides:
-        drawn = [found[f"reliability_{k}"] for k in ("count", "confidence", "accuracy")]
-        cards.append(card(title, plots.reliability_svg(*drawn, f"Reliability, {title.lower()}")))
+        count, sure, right = (
+            found[f"reliability_{key}"] for key in ("count", "confidence", "accuracy")
+        )
+        svg = plots.reliability_svg(count, sure, right, f"Reliability, {title.lower()}")
+        cards.append(card(title, svg))
     names = [n for n in ("ece", "brier_multiclass", "nll", "roc_auc") if values.get(n) is not None]
     rows = [
         [
