@@ -8,6 +8,8 @@ from typing import Any
 
 from emosym.evaluation.ablation_plots import Bar, Curve, forest, learning_curves
 from emosym.evaluation.ablation_table import (
+    ablation_latex,
+    ablation_markdown,
     amount,
     check_table,
     difference,
@@ -17,6 +19,8 @@ from emosym.evaluation.ablation_table import (
 )
 from emosym.evaluation.report_html import card, page, table, text
 from emosym.files import write_text
+
+__all__ = ["ablation_latex", "ablation_markdown", "ablation_page"]
 
 DIRECTIONS = {"first_higher": 1, "second_higher": -1, "no_difference": 0}
 LEAD = (
