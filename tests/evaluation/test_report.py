@@ -168,6 +168,9 @@ def test_several_runs_stand_side_by_side(run: Path, tmp_path: Path) -> None:
     assert len(checker.ids) == len(set(checker.ids))
     compare = page[page.index('id="compare"') : page.index('id="run0"')]
     assert "75.0" in compare and "33.3" in compare
+    write_json(other / "run.json", {"title": f"Run {EVIL}"})
+    _, page = checked(build_report([run, other], tmp_path / "report.html"))
+    assert f"({run})</h2>" in page and f"({other})</h2>" in page
 
 
 def test_damaged_run_folders_are_named(run: Path, tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def build_report(run_dir: Path | Sequence[Path], out: Path) -> Path:
     if not folders:
         raise UsageError("Give at least one run folder to report on.")
     runs = [read_run(folder) for folder in folders]
+    titles = [run.title for run in runs]
+    runs = [  # runs of one title are told apart by the folder as it was given
+        run
+        if titles.count(run.title) == 1
+        else replace(run, about={**run.about, "title": f"{run.title} ({folder})"})
+        for run, folder in zip(runs, folders, strict=True)
+    ]
     for side in SIDES:
         built = _page([replace(run, picture_side=side) for run in runs])
         if len(built.encode()) <= MOST_BYTES:
