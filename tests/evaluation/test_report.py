@@ -4,16 +4,19 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
+from emosym.evaluation.emotion_map import project_gaussian, write_space
 from emosym.evaluation.report import build_report
 from emosym.evaluation.results import make_result, write_result
 from emosym.evaluation.run_folder import (
@@ -22,10 +25,10 @@ from emosym.evaluation.run_folder import (
     write_paintings,
     write_readings,
     write_rows,
-    write_space,
 )
 from emosym.evaluation.understanding import evaluate_understanding
 from emosym.files import write_json
+from emosym.models.gaussians import Gaussian
 from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
 
 EVIL = '<script>alert("x")</script>'
@@ -124,7 +127,7 @@ def test_the_report_is_one_safe_file_with_every_section(run: Path, tmp_path: Pat
     assert EVIL not in page
     assert "&lt;script&gt;" in page
     wanted = {"paintings", "reading", "space", "stages", "bank", "mistakes", "test", "yours"}
-    assert wanted | {"notes"} == set(checker.ids) - {"hatch"}
+    assert wanted | {"calibration", "notes"} == set(checker.ids) - {"hatch"}
     assert all(link.startswith("#") and link[1:] in checker.ids for link in checker.links)
     assert all(source.startswith("data:image/") for source in checker.sources)
     # 2 in the hero, 2 paintings, 1 bank entry, 1 mistake, 4 test readings, 1 of the user's.
@@ -165,6 +168,9 @@ def test_several_runs_stand_side_by_side(run: Path, tmp_path: Path) -> None:
     assert len(checker.ids) == len(set(checker.ids))
     compare = page[page.index('id="compare"') : page.index('id="run0"')]
     assert "75.0" in compare and "33.3" in compare
+    write_json(other / "run.json", {"title": f"Run {EVIL}"})
+    _, page = checked(build_report([run, other], tmp_path / "report.html"))
+    assert f"({run})</h2>" in page and f"({other})</h2>" in page
 
 
 def test_damaged_run_folders_are_named(run: Path, tmp_path: Path) -> None:
@@ -243,3 +249,63 @@ def test_the_verb(run: Path, tmp_path: Path) -> None:
     assert str(run / "report.html") in done.output.replace("\n", "")
     assert (run / "report.html").is_file()
     assert read_run(run).title == f"Run {EVIL}"
+
+
+def test_raw_and_calibrated_reliability_stand_side_by_side(tmp_path: Path) -> None:
+    half = reading("awe", 0.5)
+    flat = dict.fromkeys(MIKELS8.labels, 1 / 8)
+    rows = [(f"id{i}", replace(half, raw_probabilities=flat), "awe") for i in range(2)]
+    write_readings(tmp_path / "r", "test", rows)
+    _, page = checked(build_report(tmp_path / "r", tmp_path / "report.html"))
+    part = page[page.index('<section id="calibration">') :]
+    # Calibrated is right and says 1/2 (ECE 50 %); raw ties on a wrong emotion and says 1/8.
+    assert "12.5\N{NO-BREAK SPACE}%" in part and "50.0\N{NO-BREAK SPACE}%" in part
+    assert "(raw)" in part and "(calibrated)" in part
+    assert "Emotion space is left out, since the run folder lacks emotion_space.json." in page
+
+
+def test_a_reading_that_lacks_an_emotion_is_named(run: Path, tmp_path: Path) -> None:
+    lines = run / "readings" / "test.jsonl"
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    del rows[2]["probabilities"]["fear"]
+    write_rows(lines, rows)
+    (run / "results" / "u.json").unlink()
+    with pytest.raises(UsageError, match="gives no probability for 'fear'"):
+        build_report(run, tmp_path / "report.html")
+
+
+def test_the_bank_grows_round_by_round(run: Path, tmp_path: Path) -> None:
+    after = json.loads((run / "bank_after.json").read_text())
+    write_json(run / "bank_after.json", {**after, "per_round": {"1": {"awe": 7}, "2": {"awe": 4}}})
+    first = {"number": 1, "painted": 8, "admitted": 7, "refused": {"not train_on": 1}, "bank": 7}
+    write_json(run / "feedback" / "rounds.json", [first])
+    _, page = checked(build_report(run, tmp_path / "report.html"))
+    part = page[page.index('<section id="bank">') :]
+    assert "awe, round 2: 4" in part and ">11</text>" in part
+    assert "1 not chosen by the policy train_on" in part
+    write_json(run / "feedback" / "rounds.json", [{"number": 1}])
+    with pytest.raises(UsageError, match=r"rounds\.json has a row without"):
+        build_report(run, tmp_path / "report.html")
+
+
+def test_a_gaussian_in_the_plane() -> None:
+    # Variance 4 along the first axis, 1 along the second, .25 in every other direction.
+    made = Gaussian(
+        torch.tensor([1.0, 2.0, 3.0]), torch.eye(3)[:2], torch.tensor([4.0, 1.0]),
+        torch.tensor(0.25),
+    )  # fmt: skip
+    mean, covariance = project_gaussian(made, np.eye(3)[[0, 2]], np.asarray([1.0, 0.0, 1.0]))
+    np.testing.assert_allclose(mean, [0.0, 2.0])
+    np.testing.assert_allclose(covariance, [[4.0, 0.0], [0.0, 0.25]])
+
+
+def test_many_large_pictures_stay_under_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (8, 256, 256, 3), dtype=np.uint8)
+    pictures = {i: Image.fromarray(noise[i]) for i in range(8)}
+    rows = [(f"id{i}", reading("awe"), None) for i in range(8)]
+    write_readings(tmp_path / "r", "user", rows, pictures)
+    monkeypatch.setattr("emosym.evaluation.report.MOST_BYTES", 300_000)
+    checker, page = checked(build_report(tmp_path / "r", tmp_path / "report.html"))
+    assert len(page.encode()) <= 300_000 and len(checker.sources) == 8

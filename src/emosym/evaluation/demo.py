@@ -22,6 +22,7 @@ from emosym.data.images import find_images, load_image
 from emosym.data.sources import open_dataset
 from emosym.data.storybook import write_storybook
 from emosym.errors import unknown_name
+from emosym.evaluation.emotion_map import write_space
 from emosym.evaluation.report import build_report
 from emosym.evaluation.results import write_result
 from emosym.evaluation.run_folder import (
@@ -29,7 +30,6 @@ from emosym.evaluation.run_folder import (
     worth_showing,
     write_paintings,
     write_readings,
-    write_space,
 )
 from emosym.evaluation.runner import ReadSplit, evaluate_painting, evaluate_reading
 from emosym.files import read_json, write_json
@@ -185,6 +185,7 @@ def write_points(out: Path, pipeline: EmoSymPipeline, read: ReadSplit, painted: 
         [labels[i] for i in read.labels],
         np.stack([reading_of(output).emotion_latent for _, output in outputs]),
         [label for label, _ in outputs],
+        pipeline.model.emotion_space,
     )
 
 
@@ -199,7 +200,15 @@ def write_bank(out: Path, real: dict[str, int]) -> None:
     """Write the bank before and after feedback, with a few remembered paintings of each emotion."""
     bank = Bank.open(out / "feedback" / "bank")
     entries = bank.read()
-    made = {label: sum(e.intent == label for e in entries) for label in bank.space.labels}
+    labels = bank.space.labels
+    made = {label: sum(e.intent == label for e in entries) for label in labels}
+    per_round = {
+        str(number): {
+            label: sum(e.intent == label and e.provenance.round == number for e in entries)
+            for label in labels
+        }
+        for number in sorted({e.provenance.round for e in entries})
+    }
     thumbnails: list[dict[str, Any]] = []
     for label in bank.space.labels:
         chosen = [e for e in entries if e.intent == label]
@@ -224,6 +233,7 @@ def write_bank(out: Path, real: dict[str, int]) -> None:
                 "per_emotion": {
                     label: {"real": real[label], "generated": generated[label]} for label in real
                 },
+                **({"per_round": per_round} if name == "after" else {}),
                 "thumbnails": shown,
             },
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+HALF = math.sqrt(2 * math.log(2))  # radius, in standard deviations, around half of a 2-D Gaussian
 # Once a page: an id must not occur twice when several runs stand in one report.
 HATCH = (
     '<svg style="position:absolute;width:0;height:0" aria-hidden="true"><defs><pattern id="hatch" '
@@ -21,7 +22,8 @@ HATCH = (
 )
 
 
-def _svg(width: float, height: float, title: str, parts: Sequence[str], cls: str = "") -> str:
+def svg(width: float, height: float, title: str, parts: Sequence[str], cls: str = "") -> str:
+    """Return an <svg> of this size whose title screen readers say."""
     return (
         f'<svg class="{cls}" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{escape(title)}">'
@@ -29,7 +31,8 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str], cls: str
     )
 
 
-def _text(x: float, y: float, text: str, cls: str = "", anchor: str = "start") -> str:
+def label_at(x: float, y: float, text: str, cls: str = "", anchor: str = "start") -> str:
+    """Return text at a place; `anchor` is start, middle or end."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" class="{cls}" text-anchor="{anchor}">{escape(text)}</text>'
     )
@@ -53,7 +56,7 @@ def confusion_svg(labels: Sequence[str], counts: Sequence[Sequence[float]]) -> s
         )
     for row, label in enumerate(labels):
         y = top + row * cell
-        parts.append(_text(left - 8, y + cell / 2 + 4, label, "axis", "end"))
+        parts.append(label_at(left - 8, y + cell / 2 + 4, label, "axis", "end"))
         total = sum(counts[row])
         for column, count in enumerate(counts[row]):
             share = count / total if total else 0.0
@@ -68,15 +71,16 @@ def confusion_svg(labels: Sequence[str], counts: Sequence[Sequence[float]]) -> s
             if count:
                 value = f"{100 * share:.0f}" if share >= 0.005 else "·"
                 shade = "cell on" if opacity > 0.55 else "cell"
-                parts.append(_text(x + cell / 2, y + cell / 2 + 4, value, shade, "middle"))
+                parts.append(label_at(x + cell / 2, y + cell / 2 + 4, value, shade, "middle"))
     side = len(labels) * cell
-    return _svg(left + side + 34, top + side + 4, "Confusion matrix in percent", parts)
+    return svg(left + side + 34, top + side + 4, "Confusion matrix in percent", parts)
 
 
 def reliability_svg(
     counts: Sequence[float],
     confidence: Sequence[float | None],
     accuracy: Sequence[float | None],
+    title: str = "Reliability diagram",
 ) -> str:
     """Draw stated confidence against what came true, with how many readings each bar holds."""
     left, top, side, rise, low = 52.0, 10.0, 392.0, 292.0, 44.0
@@ -90,7 +94,7 @@ def reliability_svg(
         parts.append(
             f'<line x1="{left:g}" x2="{left + side:g}" y1="{y:g}" y2="{y:g}" class="grid"/>'
         )
-        parts.append(_text(left - 8, y + 4, f"{100 * tick:.0f} %", "axis", "end"))
+        parts.append(label_at(left - 8, y + 4, f"{100 * tick:.0f} %", "axis", "end"))
     for bar, (count, sure, right) in enumerate(zip(counts, confidence, accuracy, strict=True)):
         x = left + bar * width
         tall = low * count / most
@@ -112,7 +116,7 @@ def reliability_svg(
         gap, start = abs(y - wanted), min(y, wanted)
         parts.append(
             f'<rect x="{x + 2:.1f}" y="{start:.1f}" width="{width - 4:.1f}" height="{gap:.1f}" '
-            'fill="var(--bad)" fill-opacity=".35"/>'
+            'fill="var(--bad)" fill-opacity=".75"/>'
         )
     parts.append(
         f'<line x1="{left:g}" y1="{top + rise:g}" x2="{left + side:g}" y2="{top:g}" '
@@ -121,9 +125,11 @@ def reliability_svg(
     bottom = top + rise + 14 + low
     for tick in (0.0, 0.5, 1.0):
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[tick]
-        parts.append(_text(left + side * tick, bottom + 16, f"{100 * tick:.0f} %", "axis", anchor))
+        parts.append(
+            label_at(left + side * tick, bottom + 16, f"{100 * tick:.0f} %", "axis", anchor)
+        )
     parts.append(
-        _text(
+        label_at(
             left + side / 2,
             bottom + 34,
             "stated confidence, and how many readings state it",
@@ -131,11 +137,18 @@ def reliability_svg(
             "middle",
         )
     )
-    return _svg(left + side + 10, bottom + 42, "Reliability diagram", parts)
+    return svg(left + side + 10, bottom + 42, title, parts)
 
 
-def space_svg(points: Sequence[Sequence[Any]], emotions: Sequence[str]) -> str:
-    """Draw [x, y, emotion, kind] points: dots are real pictures, rings painted ones."""
+def space_svg(
+    points: Sequence[Sequence[Any]],
+    emotions: Sequence[str],
+    gaussians: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Draw [x, y, emotion, kind] points: dots are real pictures, rings painted ones.
+
+    Of each of `gaussians` (keys of emotion_space.json) the ellipse that holds half of it is drawn.
+    """
     width, height, edge = 560.0, 420.0, 26.0
     xs, ys = _trimmed([p[0] for p in points]), _trimmed([p[1] for p in points])
 
@@ -159,6 +172,10 @@ def space_svg(points: Sequence[Sequence[Any]], emotions: Sequence[str]) -> str:
                 'r="4.5"'
             )
             dots.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" {style}/>')
+    across, up = (width - 2 * edge) / (xs[1] - xs[0]), (height - 2 * edge) / (ys[1] - ys[0])
+    for found in gaussians:
+        px, py = place(*found["mean"])
+        dots.append(_ellipse(px, py, found["covariance"], (across, up), str(found["emotion"])))
     taken: list[tuple[float, float]] = []
     for emotion in emotions:
         own = [p for p in points if p[2] == emotion]
@@ -174,7 +191,28 @@ def space_svg(points: Sequence[Sequence[Any]], emotions: Sequence[str]) -> str:
             f'<text x="{px:.1f}" y="{py + 5:.1f}" class="centre" text-anchor="middle" '
             f'style="fill:{colour(emotion)}">{escape(emotion)}</text>'
         )
-    return _svg(width, height, "Emotion space in two dimensions", [*dots, *names], "map")
+    return svg(width, height, "Emotion space in two dimensions", [*dots, *names], "map")
+
+
+def _ellipse(
+    x: float,
+    y: float,
+    covariance: Sequence[Sequence[float]],
+    scale: tuple[float, float],
+    emotion: str,
+) -> str:
+    """Return the ellipse at (x, y) that holds half of a Gaussian; `scale` is pixels per unit."""
+    a = covariance[0][0] * scale[0] ** 2
+    c = covariance[1][1] * scale[1] ** 2
+    b = -covariance[0][1] * scale[0] * scale[1]  # the page's y points down
+    middle, spread = (a + c) / 2, math.hypot((a - c) / 2, b)
+    radii = [HALF * math.sqrt(max(0.0, middle + sign * spread)) for sign in (1, -1)]
+    angle = math.degrees(0.5 * math.atan2(2 * b, a - c))
+    return (
+        f'<ellipse rx="{radii[0]:.1f}" ry="{radii[1]:.1f}" fill="none" stroke="{colour(emotion)}" '
+        f'stroke-width="2" transform="translate({x:.1f} {y:.1f}) rotate({angle:.1f})"><title>half '
+        f"of what is painted from for {escape(emotion)}</title></ellipse>"
+    )
 
 
 def _trimmed(values: Sequence[float]) -> tuple[float, float]:
@@ -183,47 +221,3 @@ def _trimmed(values: Sequence[float]) -> tuple[float, float]:
     low = ordered[math.floor(0.01 * (len(ordered) - 1))]
     high = ordered[math.ceil(0.99 * (len(ordered) - 1))]
     return (low, high) if high > low else (low - 1.0, high + 1.0)
-
-
-def bank_svg(
-    before: Mapping[str, Mapping[str, float]],
-    after: Mapping[str, Mapping[str, float]],
-    emotions: Sequence[str],
-) -> str:
-    """Draw entries per emotion, before above after, real filled and generated hatched."""
-    left, row, bar, width = 92.0, 40.0, 13.0, 400.0
-    totals = [
-        sum(side.get(emotion, {}).get(kind, 0) for kind in ("real", "generated"))
-        for side in (before, after)
-        for emotion in emotions
-    ]
-    most = max([*totals, 1])
-    parts: list[str] = []
-    for index, emotion in enumerate(emotions):
-        top = 6 + index * row
-        parts.append(_text(left - 10, top + bar + 5, emotion, "axis", "end"))
-        for place, (when, side) in enumerate((("before", before), ("after", after))):
-            y = top + place * (bar + 2)
-            x = left
-            found = side.get(emotion, {})
-            for kind in ("real", "generated"):
-                count = float(found.get(kind, 0))
-                length = (width - 50) * count / most
-                shape = (
-                    f'x="{x:.1f}" y="{y:.1f}" width="{length:.1f}" height="{bar:g}" '
-                    f'opacity="{0.5 if when == "before" else 1}"'
-                )
-                parts.append(
-                    f'<rect {shape} fill="{colour(emotion)}"><title>{escape(emotion)}, {when}: '
-                    f"{count:g} {kind}</title></rect>"
-                )
-                if kind == "generated" and count:
-                    parts.append(f'<rect {shape} fill="url(#hatch)"/>')
-                x += length
-            parts.append(_text(x + 6, y + bar - 2, f"{entries_of(found):g}", "axis"))
-    return _svg(left + width, 10 + row * len(emotions), "Memory bank before and after", parts)
-
-
-def entries_of(found: Mapping[str, float]) -> float:
-    """Return real plus generated entries."""
-    return float(found.get("real", 0)) + float(found.get("generated", 0))

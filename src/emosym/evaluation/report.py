@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from emosym.errors import UsageError
 from emosym.evaluation import report_paintings as painting
 from emosym.evaluation import report_sections as sections
-from emosym.evaluation.report_common import PAINT_TABLE, READ_TABLE, values_of
+from emosym.evaluation.report_bank import bank
+from emosym.evaluation.report_common import PAINT_TABLE, READ_TABLE, origin_of, values_of
 from emosym.evaluation.report_html import page, table, text
 from emosym.evaluation.report_words import WORDS, word_of, written
 from emosym.evaluation.run_folder import Run, read_run
 from emosym.files import write_text
 
-SECTIONS: tuple[tuple[str, str, Callable[[Run], str]], ...] = (
-    ("paintings", "Paintings", painting.paintings),
-    ("reading", "Reading", sections.reading_quality),
-    ("space", "Emotion space", sections.emotion_space),
-    ("stages", "Stages", sections.stages),
-    ("bank", "Memory bank", painting.bank),
-    ("mistakes", "Mistakes", sections.mistakes),
-    ("test", "Test readings", sections.test_readings),
-    ("yours", "Your pictures", sections.user_readings),
+SECTIONS: tuple[tuple[str, str, Callable[[Run], str], str], ...] = (
+    ("stages", "Stages", sections.stages, "stages.json"),
+    ("paintings", "Paintings", painting.paintings, "paintings/readings.jsonl"),
+    ("reading", "Reading", sections.reading_quality, "a result named understanding, or readings"),
+    ("calibration", "Confidence", sections.calibration, "a result with reliability, or readings"),
+    ("space", "Emotion space", sections.emotion_space, "emotion_space.json"),
+    ("bank", "Memory bank", bank, "rounds.json or bank_after.json"),
+    ("mistakes", "Mistakes", sections.mistakes, "labelled readings/test.jsonl with a mistake"),
+    ("test", "Test readings", sections.test_readings, "readings/test.jsonl with pictures"),
+    ("yours", "Your pictures", sections.user_readings, "readings/user.jsonl"),
 )
 LEAD = (
     "One model that reads the emotion a picture evokes and paints pictures that evoke an emotion "
     "you ask for. This page holds what was measured and made."
 )
+MOST_BYTES = 6_000_000
+SIDES = (256, 192, 144, 112, 80, 56)
 
 
 def build_report(run_dir: Path | Sequence[Path], out: Path) -> Path:
     """Write the report of one run folder, or of several side by side, to `out`; return `out`.
+
+    Pictures are shown as large as keeps the page under 6 MB, between 256 and 56 pixels.
 
     Raises:
         UsageError: when there is no folder, or one is missing, empty or damaged.
@@ -40,32 +47,51 @@ def build_report(run_dir: Path | Sequence[Path], out: Path) -> Path:
     if not folders:
         raise UsageError("Give at least one run folder to report on.")
     runs = [read_run(folder) for folder in folders]
+    titles = [run.title for run in runs]
+    runs = [  # runs of one title are told apart by the folder as it was given
+        run
+        if titles.count(run.title) == 1
+        else replace(run, about={**run.about, "title": f"{run.title} ({folder})"})
+        for run, folder in zip(runs, folders, strict=True)
+    ]
+    for side in SIDES:
+        built = _page([replace(run, picture_side=side) for run in runs])
+        if len(built.encode()) <= MOST_BYTES:
+            break
+    write_text(out, built)
+    return out
+
+
+def _page(runs: Sequence[Run]) -> str:
     links: list[tuple[str, str]] = []
     body: list[str] = []
+    left_out: list[str] = []
     if len(runs) > 1:
         links.append(("compare", "Comparison"))
         body.append(f'<section id="compare">{_comparison(runs)}</section>')
     for place, run in enumerate(runs):
         if len(runs) > 1:
             links.append((f"run{place}", run.title))
-            top = f'<hr><section id="run{place}"><h1>{text(run.title)}</h1>{_about(run)}'
-            body.append(f"{top}{painting.hero(run)}{sections.tiles(run)}</section>")
-        for anchor, name, build in SECTIONS:
+            top = f'<hr><section id="run{place}"><h2 class="run">{text(run.title)}</h2>'
+            body.append(f"{top}{_about(run)}{painting.hero(run)}{sections.tiles(run)}</section>")
+        of = f"{run.title}: " if len(runs) > 1 else ""
+        for anchor, name, build, needs in SECTIONS:
             content = build(run)
+            if not content:
+                left_out.append(f"{of}{name} is left out, since the run folder lacks {needs}.")
             if content:
                 where = anchor if len(runs) == 1 else f"run{place}-{anchor}"
                 body.append(f'<section id="{where}">{content}</section>')
                 if len(runs) == 1:
                     links.append((where, name))
-    body.append(f'<section id="notes">{_notes(runs)}</section>')
+    body.append(f'<section id="notes">{_notes(runs, left_out)}</section>')
     links.append(("notes", "What the numbers mean"))
     title = runs[0].title if len(runs) == 1 else f"{len(runs)} runs compared"
     header = f'<p class="kicker">EmoSym report</p><h1>{text(title)}</h1>'
     header += f'<p class="lead">{text(LEAD)}</p>'
     if len(runs) == 1:
         header += f"{_about(runs[0])}{painting.hero(runs[0])}{sections.tiles(runs[0])}"
-    write_text(out, page(f"EmoSym · {title}", header, links, "".join(body), _foot(runs)))
-    return out
+    return page(f"EmoSym · {title}", header, links, "".join(body), _foot(runs))
 
 
 def _about(run: Run) -> str:
@@ -84,7 +110,14 @@ def _about(run: Run) -> str:
 
 
 def _comparison(runs: Sequence[Run]) -> str:
-    rows = []
+    rows = [
+        [
+            text(f"Test {what}, seed"),
+            *(" · ".join(text(v) for v in origin_of(run, group) if v is not None) for run in runs),
+        ]
+        for group, what in (("understanding", "pictures"), ("paintings", "paintings"))
+        if any(values_of(run, group) for run in runs)
+    ]
     for group in ("understanding", "paintings"):
         found = [values_of(run, group) for run in runs]
         wanted = READ_TABLE if group == "understanding" else PAINT_TABLE
@@ -93,13 +126,16 @@ def _comparison(runs: Sequence[Run]) -> str:
                 cells = [text(written(metric, values.get(metric))) for values in found]
                 rows.append([text(word_of(metric).title), *cells])
     head = ["Measure", *[run.title for run in runs]]
+    measures = table(head, rows) if rows else ""
+    staged = sections.stage_table(runs) if any(run.stages for run in runs) else ""
     return (
-        "<h2>Side by side</h2><p>Compare runs only where the test pictures and the number of "
-        f"paintings are the same.</p>{table(head, rows)}"
+        "<h2>Side by side</h2><p>What each run measured, in one table; compare runs only where the "
+        f"test pictures and the number of paintings are the same.</p>{measures}"
+        f"{f'<h3 class=next>Stage by stage</h3>{staged}' if staged else ''}"
     )
 
 
-def _notes(runs: Sequence[Run]) -> str:
+def _notes(runs: Sequence[Run], left_out: Sequence[str]) -> str:
     seen = {m for run in runs for g in ("understanding", "paintings") for m in values_of(run, g)}
     words = "".join(
         f"<dt>{text(word.title)}</dt><dd>{text(word.meaning)}</dd>"
@@ -117,7 +153,16 @@ def _notes(runs: Sequence[Run]) -> str:
         "tells what a person in a picture feels.</p>"
     )
     listed = f"<dl>{words}</dl>" if words else ""
-    return f"<h2>What the numbers mean</h2>{general}{listed}{_all_values(runs)}"
+    return (
+        f"<h2>What the numbers mean</h2>{general}{listed}{_left_out(left_out)}{_all_values(runs)}"
+    )
+
+
+def _left_out(lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<h3 class="next">Left out</h3><ul class="small">{items}</ul>'
 
 
 def _all_values(runs: Sequence[Run]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from emosym.emotions import LABEL_SPACES, MIKELS8, LabelSpace
+from emosym.errors import UsageError
 from emosym.evaluation.report_html import table, text
 from emosym.evaluation.report_words import word_of, written
 from emosym.evaluation.run_folder import Row, Run
@@ -56,10 +59,44 @@ def values_of(run: Run, name: str) -> Row:
     rows = [r for r in run.test if "error" not in r and r.get("label") in space.labels]
     if name != "understanding" or not rows:
         return {}
+    return measured(rows, space, "probabilities")
+
+
+def raw_values_of(run: Run) -> Row:
+    """Return the reading measures of the test readings' raw probabilities, empty without any."""
+    space = space_of(run)
+    rows = [r for r in run.test if "error" not in r and r.get("label") in space.labels]
+    if not rows or not all(row.get("raw_probabilities") for row in rows):
+        return {}
+    return measured(rows, space, "raw_probabilities")
+
+
+def measured(rows: Sequence[Row], space: LabelSpace, key: str) -> Row:
+    """Return the measures of labelled readings by the probabilities under `key`.
+
+    Raises:
+        UsageError: when a reading lacks an emotion of `space`, or holds no probabilities.
+    """
     from emosym.evaluation.understanding import evaluate_understanding
 
-    shares = np.asarray([[row["probabilities"][k] for k in space.labels] for row in rows])
+    for row in rows:
+        missing = [label for label in space.labels if label not in row[key]]
+        if missing:
+            raise UsageError(
+                f"The reading {row['id']!r} gives no probability for {missing[0]!r}, as the others "
+                f"do; all need {', '.join(space.labels)}."
+            )
+    shares = np.asarray([[row[key][k] for k in space.labels] for row in rows])
     return evaluate_understanding(shares, [space.index(r["label"]) for r in rows], None, space)
+
+
+def origin_of(run: Run, name: str) -> tuple[int | None, object]:
+    """Return of how many and with which seed a result was measured, as far as is known."""
+    if name in run.results:
+        return int(run.results[name]["n"]), run.results[name]["seed"]
+    labelled = sum("error" not in row and row.get("label") is not None for row in run.test)
+    count = labelled if name == "understanding" else len(run.paintings)
+    return count or None, run.about.get("seed")
 
 
 def meaning_table(values: Row, metrics: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emosym.data.images import load_image
 from emosym.errors import UsageError
@@ -15,7 +15,11 @@ from emosym.evaluation.plots import HATCH, colour
 from emosym.evaluation.report_style import STYLE
 from emosym.files import inside
 
-SHOWN_SIDE = 256
+if TYPE_CHECKING:
+    from PIL import Image
+
+QUALITY = 88
+SMALL_SIDE = 128  # larger pictures are never smaller as a PNG
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -38,9 +42,10 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def picture(root: Path, relative: object, alt: str) -> str:
+def picture(root: Path, relative: object, alt: str, side: int = 256) -> str:
     """Return an <img> with the picture inside it, or a grey box when there is none to show.
 
+    The picture is at most `side` pixels wide and high, a JPEG, or a PNG where that is smaller.
     The path must stay inside `root`; a picture that is missing or damaged gives the box.
     """
     if not isinstance(relative, str) or not relative:
@@ -52,16 +57,19 @@ def picture(root: Path, relative: object, alt: str) -> str:
         image = load_image(path)
     except UsageError:
         return '<div class="none">unreadable</div>'
-    stream = io.BytesIO()
-    if max(image.size) <= SHOWN_SIDE:
-        image.save(stream, "PNG", optimize=True)
-        kind = "png"
-    else:
-        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        image.save(stream, "JPEG", quality=86)
-        kind = "jpeg"
-    data = base64.b64encode(stream.getvalue()).decode()
+    image.thumbnail((side, side))
+    made = [(_encoded(image, "JPEG", quality=QUALITY, subsampling=0), "jpeg")]
+    if max(image.size) <= SMALL_SIDE:
+        made.append((_encoded(image, "PNG", optimize=True), "png"))
+    content, kind = min(made, key=lambda item: len(item[0]))
+    data = base64.b64encode(content).decode()
     return f'<img src="data:image/{kind};base64,{data}" alt="{text(alt)}" loading="lazy">'
+
+
+def _encoded(image: Image.Image, kind: str, **settings: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **settings)
+    return stream.getvalue()
 
 
 def dot(emotion: str) -> str:
@@ -90,15 +98,44 @@ def tile(
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = True) -> str:
-    """Return a table; cells are HTML already. All columns but the first are numbers."""
+    """Return a table; cells are HTML already. All columns but the first are numbers.
+
+    The first cell of a row is its header. On a phone every row folds into a block of its own, each
+    value behind its column's name.
+    """
     cls = [' class="n"' if numeric and place else "" for place in range(len(head))]
-    top = "".join(f"<th{c}>{text(name)}</th>" for name, c in zip(head, cls, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{c}>{cell}</td>" for cell, c in zip(row, cls, strict=True)) + "</tr>"
-        for row in rows
+    top = "".join(
+        f'<th scope="col"{c}>{text(name)}</th>' for name, c in zip(head, cls, strict=True)
     )
-    inner = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scroll"><table>{inner}</table></div>'
+    body = "".join(_row(head, row, cls) for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>"
+    )
+
+
+def _row(head: Sequence[str], row: Sequence[str], cls: Sequence[str]) -> str:
+    first, *others = row
+    cells = "".join(
+        f'<td{_dashed(c, cell)} data-label="{text(name)}">{cell}</td>'
+        for name, cell, c in zip(head[1:], others, cls[1:], strict=True)
+    )
+    return f'<tr><th scope="row">{first}</th>{cells}</tr>'
+
+
+def _dashed(cls: str, cell: str) -> str:
+    """Return a cell's class; one that holds only a dash is not shown on a phone."""
+    if cell != "–":
+        return cls
+    return f'{cls[:-1]} dash"' if cls else ' class="dash"'
+
+
+def said(sentence: str, n: int | None = None, seed: object = None, of: str = "pictures") -> str:
+    """Return a section's opening: what it shows, of how many, and from which seed."""
+    parts = [] if n is None else [f"n = {n:,} {of}"]
+    parts += [] if seed is None else [f"seed {seed}"]
+    tail = f' <span class="of">({text(", ".join(parts))})</span>' if parts else ""
+    return f"<p>{text(sentence)}{tail}</p>"
 
 
 def card(title: str, body: str, note: str = "") -> str:
@@ -118,7 +155,7 @@ def bars(probabilities: Mapping[str, float], most: int = 3) -> str:
     return f'<div class="bars">{rows}</div>'
 
 
-def reading(root: Path, row: Mapping[str, Any]) -> str:
+def reading(root: Path, row: Mapping[str, Any], side: int = 256) -> str:
     """Return one reading as a card: picture, emotion, likeliest three, the reason in words."""
     name = str(row.get("id", ""))
     if "error" in row:
@@ -143,7 +180,7 @@ def reading(root: Path, row: Mapping[str, Any]) -> str:
     words = f"<blockquote>{text(row['rationale'])}</blockquote>" if row.get("rationale") else ""
     return (
         f'<div class="card reading{" outside" if outside else ""}">'
-        f"{picture(root, row.get('image'), f'{name}, read as {emotion}')}<div>{badge}{who}"
+        f"{picture(root, row.get('image'), f'{name}, read as {emotion}', side)}<div>{badge}{who}"
         f'{bars(shares)}{words}<div class="id">{text(name)}</div></div></div>'
     )
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from emosym.evaluation import plots
-from emosym.evaluation.report_common import READ_TABLE, meaning_table, space_of, values_of
-from emosym.evaluation.report_html import card, percent, reading, table, text, tile
+from emosym.evaluation.report_common import (
+    READ_TABLE,
+    meaning_table,
+    origin_of,
+    raw_values_of,
+    space_of,
+    values_of,
+)
+from emosym.evaluation.report_html import card, percent, reading, said, table, text, tile
 from emosym.evaluation.report_words import word_of, written
 from emosym.evaluation.run_folder import Row, Run
 
@@ -49,74 +58,142 @@ def stages(run: Run) -> str:
     """What each stage took and where it left the model."""
     if not run.stages:
         return ""
-    names: list[str] = []
-    for row in run.stages:
-        names += [name for name in row.get("metrics", {}) if name not in names]
-    rows = []
-    for row in run.stages:
-        note = f'<div class="small">{text(row["note"])}</div>' if row.get("note") else ""
-        cells = [text(written(name, row.get("metrics", {}).get(name))) for name in names]
-        minutes = row.get("minutes")
-        spent = "–" if minutes is None else f"{float(minutes):.1f}"
-        rows.append([f"<b>{text(row['stage'])}</b>{note}", spent, *cells])
     total = sum(float(row.get("minutes") or 0) for row in run.stages)
-    head = ["Stage", "Minutes", *[word_of(name).title for name in names]]
-    return (
-        "<h2>How it got there</h2>"
-        f"<p>{len(run.stages)} parts in {total:.1f} minutes; a training stage's figures are on "
-        f"validation pictures when it was done.</p>{table(head, rows)}"
+    told = (
+        f"{len(run.stages)} parts in {total:.1f} minutes; a training stage's figures are on "
+        "validation pictures when it was done, the last row's on the test pictures."
     )
+    opening = said(told, seed=run.about.get("seed"))
+    return f"<h2>How it got there</h2>{opening}{stage_table([run])}"
+
+
+def stage_table(runs: Sequence[Run]) -> str:
+    """Return the stages of one run, or of several: the same stage of each run side by side."""
+    names: list[str] = []
+    order: list[str] = []
+    for row in (row for run in runs for row in run.stages):
+        names += [name for name in row.get("metrics", {}) if name not in names]
+        order += [row["stage"]] if row["stage"] not in order else []
+    rows = []
+    for stage in order:
+        for run in runs:
+            rows += [
+                _stage_row(row, names, run.title if len(runs) > 1 else None)
+                for row in run.stages
+                if row["stage"] == stage
+            ]
+    head = ["Stage", *(["Run"] if len(runs) > 1 else []), "Minutes"]
+    return table([*head, *[word_of(name).title for name in names]], rows)
+
+
+def _stage_row(row: Row, names: Sequence[str], title: str | None) -> list[str]:
+    note = f'<div class="small">{text(row["note"])}</div>' if row.get("note") else ""
+    minutes = row.get("minutes")
+    spent = "–" if minutes is None else f"{float(minutes):.1f}"
+    cells = [text(written(name, row.get("metrics", {}).get(name))) for name in names]
+    of = [] if title is None else [text(title)]
+    return [f"<b>{text(row['stage'])}</b>{note}", *of, spent, *cells]
 
 
 def reading_quality(run: Run) -> str:
-    """Confusion matrix, reliability diagram and every reading metric."""
+    """Confusion matrix and every reading metric."""
     values = values_of(run, "understanding")
     if not values:
         return ""
-    result = run.results.get("understanding")
-    count = result["n"] if result else sum(map(sum, values["confusion"]))
     cards = []
     if "confusion" in values:
         svg = plots.confusion_svg(space_of(run).labels, values["confusion"])
         note = "Rows: what the label says. Columns: what was read. Percent of each row."
         cards.append(card("What is taken for what", svg, note))
-    if "reliability_count" in values:
-        drawn = [values[f"reliability_{k}"] for k in ("count", "confidence", "accuracy")]
-        svg = plots.reliability_svg(*drawn)
-        note = (
-            "Bars on the dashed line keep their word: of readings that say 80 percent, "
-            "80 percent come true. Red is the gap; the grey bars below count the readings."
+    measures = meaning_table(values, READ_TABLE)
+    if measures:
+        cards.append(card("In numbers", measures))
+    told = "What the model reads in held-out pictures that no stage trained on."
+    opening = said(told, *origin_of(run, "understanding"))
+    return f'<h2>How well it reads</h2>{opening}<div class="pair">{"".join(cards)}</div>'
+
+
+def calibration(run: Run) -> str:
+    """Reliability diagrams, raw and calibrated side by side."""
+    values, raw = values_of(run, "understanding"), raw_values_of(run)
+    if "reliability_count" not in values:
+        return ""
+    sides = [("As the head says it (raw)", raw)] if raw else []
+    sides.append(("As it is stated (calibrated)", values))
+    cards = []
+    for title, found in sides:
+        count, sure, right = (
+            found[f"reliability_{key}"] for key in ("count", "confidence", "accuracy")
         )
-        cards.append(card("Whether confidence can be believed", svg, note))
+        svg = plots.reliability_svg(count, sure, right, f"Reliability, {title.lower()}")
+        cards.append(card(title, svg))
+    names = [n for n in ("ece", "brier_multiclass", "nll", "roc_auc") if values.get(n) is not None]
+    rows = [
+        [
+            text(word_of(name).title),
+            *(text(written(name, found.get(name))) for _, found in sides),
+            f'<span class="small">{text(word_of(name).meaning)}</span>',
+        ]
+        for name in names
+    ]
+    head = ["Measure", *(["Raw"] if raw else []), "Calibrated", "What it says"]
+    told = "How often a stated confidence comes true, before and after the scaling"
+    told += " that was fitted on validation pictures." if raw else "."
+    note = (
+        "Bars that end on the dashed line keep their word: of readings that say 80 percent, 80 "
+        "percent come true. Red is the gap; the grey bars below count the readings."
+    )
+    if not raw:
+        told = "How often a stated confidence comes true."
+        note += " This run kept no raw probabilities, so only the calibrated ones are drawn."
+    opening = said(told, *origin_of(run, "understanding"))
     return (
-        f"<h2>How well it reads</h2><p>{count:,} held-out pictures that no stage trained on.</p>"
-        f'<div class="pair">{"".join(cards)}</div>{meaning_table(values, READ_TABLE)}'
+        f'<h2>Whether confidence can be believed</h2>{opening}<div class="pair">{"".join(cards)}'
+        f'</div><p class="small">{text(note)}</p>{table(head, rows, numeric=False)}'
     )
 
 
 def emotion_space(run: Run) -> str:
-    """The 2-D map of emotion latents."""
+    """The 2-D map of emotion latents and of the Gaussians that painting samples from."""
     if not run.space or not run.space.get("points"):
         return ""
-    svg = plots.space_svg(run.space["points"], space_of(run).labels)
-    painted = any(point[3] == "painted" for point in run.space["points"])
-    rings = " Rings are paintings, read by the same model." if painted else ""
-    note = f"{run.space.get('note', '')} Each dot is the emotion latent of a real picture.{rings}"
-    return f"<h2>The emotion space</h2>{card('Where the model puts pictures', svg, note)}"
+    points, gaussians = run.space["points"], run.space.get("gaussians") or []
+    svg = plots.space_svg(points, space_of(run).labels, gaussians)
+    parts = ["Each dot is the emotion latent of a real picture, coloured by its label."]
+    if any(point[3] == "painted" for point in points):
+        parts.append("Rings are paintings, read by the same model, coloured by what was asked.")
+    if gaussians:
+        parts.append("An ellipse holds half of the Gaussian that an emotion is painted from.")
+    share = run.space.get("share")
+    parts.append(str(run.space.get("note", "")))
+    if share is not None:
+        parts.append(f"It holds {percent(share)} of how those means differ; the rest is not seen.")
+    counts = run.space.get("counts") or {}
+    for kind, what in (("real", "pictures"), ("painted", "paintings")):
+        shown = sum(point[3] == kind for point in points)
+        if counts.get(kind, shown) > shown:
+            parts.append(f"{shown:,} of {counts[kind]:,} {what} are drawn, evenly picked.")
+    told = "Where the model puts pictures by the emotion they evoke, flattened to two dimensions."
+    _, seed = origin_of(run, "understanding")
+    opening = said(told, len(points), seed, "points")
+    return f"<h2>The emotion space</h2>{opening}{card('Emotion latents', svg, ' '.join(parts))}"
 
 
 def mistakes(run: Run) -> str:
     """The readings that were wrong and sure of it, pictures first."""
-    wrong = [r for r in run.test if r.get("label") and "error" not in r and _wrong(r)]
+    labelled = [r for r in run.test if r.get("label") and "error" not in r]
+    wrong = [row for row in labelled if _wrong(row)]
     wrong.sort(key=lambda row: (not row.get("image"), -float(row.get("confidence") or 0.0)))
     if not wrong:
         return ""
-    cards = "".join(reading(run.root, row) for row in wrong[:MOST_MISTAKES])
-    return (
-        "<h2>Where it is wrong and sure of it</h2><p>The most confident mistakes on the test "
-        "split. In a drawn world some are not mistakes of reading: now and then a picture shows "
-        f'cues of another emotion than its label.</p><div class="readings">{cards}</div>'
+    cards = "".join(reading(run.root, row, run.picture_side) for row in wrong[:MOST_MISTAKES])
+    told = (
+        f"The {min(MOST_MISTAKES, len(wrong))} most confident of {len(wrong):,} mistakes on the "
+        "test split. In a drawn world some are not mistakes of reading: now and then a picture "
+        "shows cues of another emotion than its label."
     )
+    opening = said(told, len(labelled), origin_of(run, "understanding")[1], "readings")
+    return f'<h2>Where it is wrong and sure of it</h2>{opening}<div class="readings">{cards}</div>'
 
 
 def _wrong(row: Row) -> bool:
@@ -129,11 +206,10 @@ def test_readings(run: Run) -> str:
     shown = [row for row in run.test if row.get("image") or "error" in row][:MOST_READINGS]
     if not shown:
         return ""
-    cards = "".join(reading(run.root, row) for row in shown)
-    return (
-        f"<h2>Readings of the test split</h2><p>The first {len(shown)} with a picture, not picked."
-        f'</p><div class="readings">{cards}</div>'
-    )
+    cards = "".join(reading(run.root, row, run.picture_side) for row in shown)
+    told = f"What the model says of the first {len(shown)} test pictures kept here, not picked."
+    opening = said(told, len(run.test), origin_of(run, "understanding")[1], "readings in all")
+    return f'<h2>Readings of the test split</h2>{opening}<div class="readings">{cards}</div>'
 
 
 def user_readings(run: Run) -> str:
@@ -142,12 +218,12 @@ def user_readings(run: Run) -> str:
         return ""
     outside = sum(bool(row.get("outside")) for row in run.user)
     broken = sum("error" in row for row in run.user)
-    told = f"{len(run.user)} files"
+    told = f"What the model says of {len(run.user)} files of yours"
     if outside:
         told += f"; {outside} outside what this preset has seen, so take no emotion from those"
     if broken:
         told += f"; {broken} could not be read"
-    cards = "".join(reading(run.root, row) for row in run.user[:MOST_USER])
+    cards = "".join(reading(run.root, row, run.picture_side) for row in run.user[:MOST_USER])
     more = len(run.user) - MOST_USER
     tail = f'<p class="small">{more} more are in readings/user.jsonl.</p>' if more > 0 else ""
     return f'<h2>Your pictures</h2><p>{text(told)}.</p><div class="readings">{cards}</div>{tail}'

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 STYLE = """
-:root{color-scheme:light dark;--paper:#f8f4ec;--card:#fffdf9;--ink:#25211c;--muted:#756c60;
---line:#e5dccd;--accent:#2e7d78;--good:#2f8f5b;--bad:#c8553d;--warn:#9a6700;--warnbg:#fdf0cf;
+:root{color-scheme:light dark;--paper:#f8f4ec;--card:#fffdf9;--ink:#25211c;--muted:#6a6156;
+--line:#e5dccd;--accent:#2a736e;--good:#21754a;--bad:#b3432c;--warn:#855800;--warnbg:#fdf0cf;
 --shadow:0 1px 2px rgba(60,40,10,.05),0 6px 24px rgba(60,40,10,.06);
---e-amusement:#c98a12;--e-awe:#3c6fd0;--e-contentment:#3f9a5a;--e-excitement:#df5f2e;
---e-anger:#bd2d2d;--e-disgust:#7d8420;--e-fear:#7450b4;--e-sadness:#4a7890}
+--e-amusement:#8f6100;--e-awe:#3463bf;--e-contentment:#2b7a45;--e-excitement:#bd471a;
+--e-anger:#bd2d2d;--e-disgust:#666c14;--e-fear:#7450b4;--e-sadness:#426c82}
 @media (prefers-color-scheme:dark){:root{--paper:#17161b;--card:#201f26;--ink:#eee8de;
 --muted:#a39b90;--line:#37343f;--accent:#6cc3ba;--good:#5fc48c;--bad:#e9806a;--warn:#f2c86b;
 --warnbg:#3a3019;--shadow:0 1px 2px rgba(0,0,0,.3);--e-amusement:#edb54a;--e-awe:#82a9f5;
@@ -22,7 +22,8 @@ h1,h2,h3{font-family:"Iowan Old Style","Palatino Linotype",Palatino,Georgia,"Dej
 line-height:1.18;font-weight:600;margin:0;text-wrap:balance}
 h1{font-size:clamp(2rem,5vw,3.1rem);letter-spacing:-.015em}
 h2{font-size:clamp(1.45rem,3vw,1.9rem);margin:0 0 .35rem}
-h3{font-size:1.08rem;margin:0 0 .5rem}.card+h3,.pair+h3{margin-top:22px}
+h3{font-size:1.08rem;margin:0 0 .5rem}h3.next{margin-top:26px}
+h2.run{font-size:clamp(1.8rem,4vw,2.5rem)}
 p{margin:.4rem 0;max-width:70ch}.lead{font-size:1.12rem;color:var(--muted)}
 .small{font-size:.86rem;color:var(--muted)}a{color:var(--accent)}
 header.top{padding-top:34px}
@@ -37,6 +38,7 @@ nav{position:sticky;top:0;z-index:5;background:color-mix(in srgb,var(--paper) 92
 backdrop-filter:blur(8px);border-bottom:1px solid var(--line);margin-top:18px}
 nav div{max-width:1120px;margin:0 auto;padding:0 22px;display:flex;gap:20px;overflow-x:auto;
 scrollbar-width:none}
+nav a:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 nav a{white-space:nowrap;padding:11px 0;font-size:.9rem;text-decoration:none;color:var(--muted)}
 nav a:hover{color:var(--ink)}
 section{padding:40px 0 4px}
@@ -51,8 +53,10 @@ margin:.15rem 0 .3rem;font-variant-numeric:tabular-nums}
 .meter i{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--accent)}
 .meter u{position:absolute;top:-3px;bottom:-3px;width:2px;background:var(--ink)}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:18px;
-margin-top:16px}
+margin-top:16px;align-items:start}
 svg{width:100%;height:auto;display:block;overflow:visible}
+img.figure{width:100%;height:auto;display:block;background:#fff;border-radius:8px}
+main>section>.card{margin-top:16px}
 svg.map{max-width:780px;margin:0 auto}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 svg .axis{fill:var(--muted);font-size:12px}
@@ -64,8 +68,11 @@ stroke-linejoin:round}
 .scroll{overflow-x:auto;margin:14px 0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.93rem}
 th{text-align:left;font-size:.8rem;color:var(--muted);font-weight:600;vertical-align:bottom}
+td,th[scope=row]{vertical-align:top}
 th,td{padding:8px 14px 8px 0;border-bottom:1px solid var(--line)}
 td .small{min-width:8.5rem}td.n,th.n{text-align:right}td:last-child,th:last-child{padding-right:0}
+th[scope=row]{font-size:inherit;color:var(--ink);font-weight:400;min-width:7rem}
+.of{color:var(--muted);white-space:nowrap}
 .dot{display:inline-block;width:.62em;height:.62em;border-radius:50%;margin-right:.5em}
 .sheet{display:grid;grid-template-columns:repeat(10,1fr);gap:12px;
 margin:10px 0 26px}
@@ -98,7 +105,20 @@ code{font-size:.86em;overflow-wrap:anywhere}
 hr{border:0;border-top:1px solid var(--line);margin:44px 0 0}
 footer{padding-top:26px;padding-bottom:48px}
 @media (max-width:900px){.sheet{grid-template-columns:repeat(5,1fr)}}
-@media (max-width:640px){main,header.top,footer,nav div{padding-left:16px;padding-right:16px}
+@media (max-width:640px){nav{position:static}nav div{flex-wrap:wrap;gap:0 18px}
+nav a{padding:8px 0}html{scroll-padding-top:.6rem}
+table,tbody,tr,th[scope=row],td{display:block}thead{position:absolute;width:1px;height:1px;
+overflow:hidden;clip-path:inset(50%)}
+tr{padding:9px 0;border-bottom:1px solid var(--line)}
+th[scope=row],td,td.n{border:0;padding:2px 0;text-align:left}th[scope=row]{font-weight:600}
+td[data-label]{display:grid;grid-template-columns:minmax(8.5rem,42%) 1fr;gap:10px}
+td[data-label]::before{content:attr(data-label);color:var(--muted);font-size:.86em}
+td[data-label].dash{display:none}td[data-label="What it says"]{display:block}
+td[data-label="What it says"]::before{content:none}
+td[data-label=""]{display:block}td[data-label=""]::before{content:none}
+svg .axis{font-size:15px}svg .cell{font-size:15px}svg.map .centre{font-size:23px}
+.of{white-space:normal}
+main,header.top,footer,nav div{padding-left:16px;padding-right:16px}
 .hero{grid-template-columns:repeat(4,1fr)}.hero figcaption{font-size:.72rem}
 .sheet figcaption{font-size:.66rem}.sheet{grid-template-columns:repeat(4,1fr);gap:9px}
 .tiles{grid-template-columns:1fr 1fr;gap:10px}.tile{padding:12px 13px}.tile b{font-size:1.6rem}

@@ -37,6 +37,12 @@ WORDS: dict[str, Word] = {
         "Squared error of all probabilities of a picture, 0 to 2; lower is better.",
         False,
     ),
+    "brier": Word(
+        "Brier score (votes)",
+        "The same on validation pictures, against the annotators' votes where there are several.",
+        False,
+    ),
+    "pictures": Word("Pictures", "How many were drawn.", False),
     "brier_confidence": Word(
         "Brier score of confidence", "Squared gap between confidence and being right.", False
     ),
@@ -94,7 +100,7 @@ WORDS: dict[str, Word] = {
     ),
 }
 # Spellings that stage tables may use for the same thing.
-ALIASES = {"brier": "brier_multiclass", "emo_a": "emo_a_judge_a", "f1": "macro_f1"}
+ALIASES = {"emo_a": "emo_a_judge_a", "f1": "macro_f1"}
 SHARES = ("accuracy", "coverage", "fidelity", "recall", "_relative", "emo_a", "_share")
 
 

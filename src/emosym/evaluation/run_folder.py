@@ -12,9 +12,14 @@
                                  "judges": {name: emotion}}
     bank_before.json, bank_after.json
                                  {"entries", "real", "generated": int, "per_emotion": {emotion:
-                                 {"real", "generated"}}, "values"?: {name: number}, "thumbnails":
+                                 {"real", "generated"}}, "per_round"?: {round: {emotion: int}},
+                                 "values"?: {name: number}, "thumbnails":
                                  [{"image", "emotion", "score"?, "origin"?}]}
-    emotion_space.json           {"note", "points": [[x, y, emotion, "real" | "painted"], ...]}
+    emotion_space.json           {"note", "share"?: of the means' spread, "counts"?: {kind: int},
+                                 "points": [[x, y, emotion, "real" | "painted"], ...],
+                                 "gaussians"?: [{"emotion", "mean": [2], "covariance": [2][2]}]}
+    rounds.json or feedback/rounds.json
+                                 the rounds of the feedback stage (training.feedback.Round)
 
 Every file and field is optional. Image paths are relative to the run folder and stay inside it.
 """
@@ -23,7 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +36,7 @@ import numpy as np
 
 from emosym.errors import UsageError
 from emosym.evaluation.results import read_result
-from emosym.files import read_json, write_atomic, write_json, write_text
+from emosym.files import read_json, write_atomic, write_text
 from emosym.types import BadInput, UnderstandingOutput
 
 if TYPE_CHECKING:
@@ -45,7 +50,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything found in one run folder; what is absent is empty or None."""
+    """Everything found in one run folder; what is absent is empty or None.
+
+    `picture_side` is how wide and high, in pixels, the report may show a picture of it.
+    """
 
     root: Path
     about: Row
@@ -57,6 +65,8 @@ class Run:
     bank_before: Row | None
     bank_after: Row | None
     space: Row | None
+    rounds: list[Row] = field(default_factory=list)
+    picture_side: int = THUMBNAIL
 
     @property
     def title(self) -> str:
@@ -95,6 +105,18 @@ def _optional(path: Path, kind: type, what: str) -> Any:
     return found
 
 
+def _rounds(root: Path) -> list[Row]:
+    for path in (root / "rounds.json", root / "feedback" / "rounds.json"):
+        found: list[Row] | None = _optional(path, list, "list of feedback rounds")
+        if found is None:
+            continue
+        for row in found:
+            if not isinstance(row, dict) or not {"number", "painted", "admitted"} <= set(row):
+                raise UsageError(f"{path} has a row without 'number', 'painted' or 'admitted'.")
+        return found
+    return []
+
+
 def read_run(root: Path) -> Run:
     """Read a run folder.
 
@@ -116,14 +138,16 @@ def read_run(root: Path) -> Run:
         bank_before=_optional(root / "bank_before.json", dict, "bank summary"),
         bank_after=_optional(root / "bank_after.json", dict, "bank summary"),
         space=_optional(root / "emotion_space.json", dict, "emotion space"),
+        rounds=_rounds(root),
     )
     for row in run.stages:
         if not isinstance(row, dict) or "stage" not in row:
             raise UsageError(f"{root / 'stages.json'} has a row without 'stage'.")
-    found = (run.stages, run.results, run.test, run.user, run.paintings)
+    found = (run.stages, run.results, run.test, run.user, run.paintings, run.rounds)
     if not any(found) and run.bank_before is None and run.bank_after is None:
         raise UsageError(
-            f"{root} holds nothing to report: no stages.json, results/, readings/ or paintings/."
+            f"{root} holds nothing to report: no stages.json, results/, readings/, paintings/ "
+            "or rounds.json."
         )
     return run
 
@@ -137,6 +161,7 @@ def readings_line(
     """Return one line of readings/*.jsonl; a picture that could not be read gives an error row."""
     if isinstance(reading, BadInput):
         return {"id": name, "error": reading.error}
+    raw = {k: float(v) for k, v in reading.raw_probabilities.items()}
     return {
         "id": name,
         "image": image,
@@ -151,6 +176,7 @@ def readings_line(
         "in_domain": reading.in_domain,
         "outside": bool(reading.outside),
         "rationale": reading.rationale,
+        **({"raw_probabilities": raw} if raw else {}),
     }
 
 
@@ -235,37 +261,3 @@ def write_paintings(
                 }
             )
     write_rows(folder / "readings.jsonl", rows)
-
-
-def write_space(
-    root: Path,
-    latents: np.ndarray,
-    labels: Sequence[str],
-    painted: np.ndarray | None = None,
-    painted_labels: Sequence[str] = (),
-    most: int = 600,
-) -> None:
-    """Project emotion latents (N, H) to the plane that separates the emotions, and write it.
-
-    The plane is spanned by the two main directions between the emotions' mean latents of the
-    real pictures; painted latents (P, H) are put into the same plane. At most `most` of each are
-    written, evenly picked.
-    """
-    names = sorted(set(labels))
-    kinds = np.asarray([names.index(label) for label in labels])
-    means = np.stack([latents[kinds == kind].mean(axis=0) for kind in range(len(names))])
-    centre = means.mean(axis=0)
-    _, _, axes = np.linalg.svd(means - centre, full_matrices=False)  # (C, H)
-    points: list[list[Any]] = []
-    groups = [(latents, labels, "real")]
-    if painted is not None and len(painted):
-        groups.append((painted, painted_labels, "painted"))
-    for rows, row_labels, kind in groups:
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
-        flat = (rows[chosen] - centre) @ axes[:2].T  # (M, 2)
-        if flat.shape[1] < 2:
-            flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-        for position, (x, y) in zip(chosen, flat, strict=True):
-            points.append([round(float(x), 4), round(float(y), 4), row_labels[position], kind])
-    note = "Plane of the two main directions between the emotions' mean latents."
-    write_json(root / "emotion_space.json", {"note": note, "points": points}, indent=None)

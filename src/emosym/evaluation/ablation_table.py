@@ -1,0 +1,166 @@
+"""The ablation's table, `table.json`: its schema checked, and as LaTeX and Markdown.
+
+    {"schema": "emosym.ablation/1", "name", "n_test", "n_ood", "seeds", "created", "git",
+     "versions", "hardware", "minutes", "parts": [
+        {"name", "question", "metric", "higher_is_better", "base", "expectations": [
+            {"text", "part", "first", "second", "fraction", "metric", "direction", "difference",
+             "low", "high", "n", "verdict"}],
+         "rows": [{"arm", "label", "fraction", "control", "n", "values": {metric:
+            {"mean", "se", "difference", "low", "high", "verdict"}}}]}]}
+
+`difference` is first minus second in an expectation, arm minus base in a row, paired by seed, with
+its 95 % interval `low`..`high`; null where it was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emosym.errors import UsageError
+
+SCHEMA = "emosym.ablation/1"
+SHARE_METRICS = ("accuracy", "ece", "ood_accuracy", "emo_a", "coverage", "fidelity")
+NAMES = {
+    **{"accuracy": "accuracy", "brier": "Brier score", "nll": "log loss", "ece": "ECE"},
+    **{"ood_accuracy": "accuracy out of domain", "ood_brier": "Brier score out of domain"},
+    **{"emo_a": "Emo-A", "coverage": "coverage", "fidelity": "fidelity", "distance": "variety"},
+}
+_NEEDED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("table", ("name", "n_test", "seeds", "parts")),
+    ("part", ("name", "question", "metric", "higher_is_better", "base", "expectations", "rows")),
+    ("expectation", ("text", "first", "second", "direction", "verdict")),
+    ("row", ("arm", "label", "fraction", "control", "n", "values")),
+)
+_LATEX = {
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{mark: "\\" + mark for mark in "&%$#_{}"},
+}
+
+
+def check_table(table: Mapping[str, Any]) -> None:
+    """Check that `table` is an ablation's.
+
+    Raises:
+        UsageError: for another schema, or a missing field; names the part and the field.
+    """
+    if table.get("schema") != SCHEMA:
+        raise UsageError(
+            f"The ablation table has schema {table.get('schema')!r}; this version reads {SCHEMA!r}."
+        )
+    needed = dict(_NEEDED)
+    _require(table, needed["table"], "The ablation table")
+    for part in table["parts"]:
+        _require(part, needed["part"], f"Part {part.get('name')!r} of the ablation table")
+        for kind, rows in (("expectation", part["expectations"]), ("row", part["rows"])):
+            for row in rows:
+                _require(row, needed[kind], f"Part {part['name']!r}: the {kind} {_id(row)!r}")
+
+
+def _id(row: Mapping[str, Any]) -> Any:
+    return row.get("arm") or row.get("text")
+
+
+def _require(found: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
+    for name in names:
+        if name not in found:
+            raise UsageError(f"{where} lacks {name!r}.")
+
+
+def metric_name(metric: str) -> str:
+    """Return what a metric is called in words."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def amount(metric: str, value: float | None, signed: bool = False) -> str:
+    """Return a value: shares in percent with one decimal, others with four; None as a dash."""
+    if value is None:
+        return "–"
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if metric in SHARE_METRICS else f"{value:{sign}.4f}"
+
+
+def mean_and_error(metric: str, cell: Mapping[str, Any]) -> str:
+    """Return 'mean ± standard error', without the error where there is one seed."""
+    error = cell.get("se")
+    tail = "" if error is None else f" ± {amount(metric, error)}"
+    return f"{amount(metric, cell.get('mean'))}{tail}"
+
+
+def difference(metric: str, found: Mapping[str, Any]) -> str:
+    """Return 'difference [low, high]', or a dash where there is none."""
+    if found.get("difference") is None:
+        return "–"
+    told = amount(metric, found["difference"], signed=True)
+    if found.get("low") is None or found.get("high") is None:
+        return told
+    low, high = (amount(metric, found[key], signed=True) for key in ("low", "high"))
+    return f"{told} [{low}, {high}]"
+
+
+def unit(metric: str) -> str:
+    """Return the metric with its unit, as a column's head."""
+    return f"{metric_name(metric)}{' (%)' if metric in SHARE_METRICS else ''}"
+
+
+def _cells(part: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    metric = part["metric"]
+    cell = row["values"].get(metric, {})
+    name = f"{row['label']}{' (control)' if row['control'] else ''}"
+    return [
+        name,
+        f"{100 * row['fraction']:g} %",
+        str(row["n"]),
+        mean_and_error(metric, cell),
+        difference(metric, cell),
+        str(cell.get("verdict", "–")),
+    ]
+
+
+def ablation_markdown(table: Mapping[str, Any]) -> str:
+    """Return the parts as Markdown: question, expectations with verdicts, the main metric.
+
+    Raises:
+        UsageError: when `table` is no ablation's (`check_table`).
+    """
+    check_table(table)
+    lines: list[str] = []
+    for part in table["parts"]:
+        lines += [f"### {part['name']}: {part['question']}", ""]
+        for one in part["expectations"]:
+            metric = one.get("metric", part["metric"])
+            lines.append(
+                f"- {one['text']} **{one['verdict']}**: {difference(metric, one)} "
+                f"({unit(metric)}, n = {one.get('n', '–')} seeds)"
+            )
+        head = ["Arm", "Labels", "Seeds", unit(part["metric"])]
+        head += [f"Difference to {part['base']} [95 %]", "Verdict"]
+        lines += ["", f"| {' | '.join(head)} |", "|---|--:|--:|--:|--:|---|"]
+        for row in part["rows"]:
+            cells = [cell.replace("|", r"\|") for cell in _cells(part, row)]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def ablation_latex(table: Mapping[str, Any]) -> str:
+    """Return one LaTeX table (booktabs), a block for each part, with its main metric.
+
+    Raises:
+        UsageError: when `table` is no ablation's (`check_table`).
+    """
+    check_table(table)
+    lines = [r"\begin{tabular}{lrrrrl}", r"\toprule"]
+    lines.append(r"Arm & Labels & Seeds & Mean $\pm$ s.e. & Difference [95\,\%] & Verdict \\")
+    for part in table["parts"]:
+        title = latex(f"{part['name']}, {unit(part['metric'])}, against {part['base']}")
+        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\textit{{{title}}}}} \\"]
+        for row in part["rows"]:
+            lines.append(" & ".join(latex(cell) for cell in _cells(part, row)) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def latex(words: str) -> str:
+    """Return text with everything escaped that LaTeX would act on."""
+    escaped = "".join(_LATEX.get(mark, mark) for mark in words)
+    return escaped.replace("±", r"$\pm$").replace("–", "--")
