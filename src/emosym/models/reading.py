@@ -81,7 +81,7 @@ def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:
 
 
 @torch.no_grad()
-def encode_pictures(reader: Reader, pictures: np.ndarray, batch_size: int = 256) -> torch.Tensor:
+def encode_pictures(reader: Reader, pictures: np.ndarray, batch_size: int = 64) -> torch.Tensor:
     """Run the frozen vision tower over pictures (N, S, S, 3) uint8; returns (N, T, H) fp32."""
     parts: list[torch.Tensor] = []
     for start in range(0, len(pictures), batch_size):

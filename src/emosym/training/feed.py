@@ -151,7 +151,7 @@ class Readings:
 
 @torch.no_grad()
 def read_all(
-    feed: Feed, batch_size: int = 128, store: PrefixStore | None = None, bf16: bool = False
+    feed: Feed, batch_size: int = 64, store: PrefixStore | None = None, bf16: bool = False
 ) -> Readings:
     """Read every sample of a feed with the current model, in evaluation mode.
 

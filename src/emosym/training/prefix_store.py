@@ -81,7 +81,7 @@ def frozen_versions(backbone: nn.Module) -> Versions | None:
 @torch.no_grad()
 def store_prefixes(
     feed: Feed,
-    batch_size: int = 128,
+    batch_size: int = 64,
     limit_bytes: int = LIMIT_BYTES,
     spill: Path | None = None,
 ) -> PrefixStore | None:

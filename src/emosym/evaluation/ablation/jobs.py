@@ -103,7 +103,7 @@ def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> d
     for kind, root in roots.items():
         feed = replace(feed_of(model.base.name, root, model.reader.space), reader=model.reader)
         with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
-            logits = read_all(feed, batch_size=256).logits
+            logits = read_all(feed).logits
         stored[kind] = logits
         prefix = "" if kind == "test" else f"{kind}_"
         found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)

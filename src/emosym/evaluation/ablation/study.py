@@ -18,6 +18,7 @@ from emosym.device import cpu_plan, processor_name, usable_cores
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.ablation.grid import Job, Study, jobs_of
 from emosym.evaluation.ablation.jobs import is_done, run_job
+from emosym.evaluation.ablation.page import ablation_latex, ablation_markdown, ablation_page
 from emosym.evaluation.ablation.pool import run_jobs
 from emosym.evaluation.ablation.table import make_table
 from emosym.files import read_json, write_json, write_text
@@ -161,4 +162,7 @@ def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
     }
     table: dict[str, Any] = make_table(study, measured_of(jobs, out), about)
     write_json(out / TABLE, table)
+    ablation_page(table, out / "report.html")
+    write_text(out / "table.tex", ablation_latex(table))
+    write_text(out / "table.md", ablation_markdown(table))
     return table

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from emosym.evaluation.ablation.grid import Arm, Expectation, Part, Study, job_name, seeds_of
+from emosym.evaluation.ablation.words import SCHEMA
 
-SCHEMA = "emosym.ablation/1"
 LOWER = ("brier", "nll", "ece")
 Values = Mapping[str, float]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emosym.evaluation.ablation_plots import Bar, Curve, forest, learning_curves
-from emosym.evaluation.ablation_table import (
+from emosym.evaluation.ablation.plots import Bar, Curve, forest, learning_curves
+from emosym.evaluation.ablation.words import (
     ablation_latex,
     ablation_markdown,
     amount,
@@ -22,7 +22,7 @@ from emosym.files import write_text
 
 __all__ = ["ablation_latex", "ablation_markdown", "ablation_page"]
 
-DIRECTIONS = {"first_higher": 1, "second_higher": -1, "no_difference": 0}
+DIRECTIONS = {"first_higher": 1, "first_not_lower": 1, "second_higher": -1, "no_difference": 0}
 LEAD = (
     "What each part of EmoSym is worth: arms that differ in one thing, with equal steps and data, "
     "over several seeds. What was expected was written down before the first run. The pictures "
@@ -40,7 +40,7 @@ FOREST = (
 
 
 def ablation_page(found: Mapping[str, Any], out: Path) -> Path:
-    """Write the page of an ablation's table (see `ablation_table`) to `out`; return `out`.
+    """Write the page of an ablation's table (see `ablation.words`) to `out`; return `out`.
 
     Raises:
         UsageError: when `found` is no ablation's table.

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from emosym.errors import UsageError
-from emosym.evaluation.ablation_table import ablation_latex, ablation_markdown
-from emosym.evaluation.report_ablation import ablation_page
+from emosym.evaluation.ablation.page import ablation_page
+from emosym.evaluation.ablation.words import ablation_latex, ablation_markdown
 
 EVIL = "<script>|&_%"
 
