@@ -37,8 +37,8 @@ class Arm(Section):
 
     `stage`, `init` and `measure` take the place of the part's; an `init` of "" is the base.
     `same_as` ("part/arm") shows another arm's result, such as the model before the stage: nothing
-    is trained. A `control` is an arm that should not help. `seeds` is a count, or one for each
-    fraction; `fractions` are the shares of labels used.
+    is trained. A `control` is an arm that should not help. `fractions` are the shares of labels
+    used; `seeds` (a count) and `measure` may be given for each of them.
     """
 
     label: str
@@ -46,7 +46,7 @@ class Arm(Section):
     same_as: str | None = None
     stage: str | None = None
     init: str | None = None
-    measure: Measure | None = None
+    measure: Measure | dict[float, Measure] | None = None
     control: bool = False
     seeds: int | dict[float, int] | None = None
     fractions: tuple[float, ...] | None = None
@@ -255,7 +255,10 @@ def jobs_of(study: Study, out: Path, data: Path) -> list[Job]:
                 raw = laid_over(raw, {"out": str(out / own), "init": init})
                 raw = laid_over(raw, {"data": {"root": str(data), "source": "storybook"}})
                 resolve_recipe(raw, own)
-            measure = arm.measure or part.measure
+            own_measure = arm.measure
+            if isinstance(own_measure, dict):
+                own_measure = own_measure.get(fraction)
+            measure = own_measure or part.measure
             jobs.append(Job(part.name, name, fraction, seed, measure, raw, after))
     return jobs
 
