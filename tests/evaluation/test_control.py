@@ -1,76 +1,22 @@
-"""Control and explanations: what counts as named, and that every measure runs on the real parts."""
+"""Control: every measure runs on the real parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from emosym.data.sources import open_dataset
-from emosym.data.storybook import LIGHTS, OBJECTS, SCENES, write_storybook
-from emosym.errors import UsageError
+from emosym.data.storybook import LIGHTS, SCENES, write_storybook
 from emosym.evaluation import control
 from emosym.evaluation.control import (
     ControlSettings,
-    Named,
     draw_settings,
     evaluate_control,
-    explanations,
-    named,
 )
 from emosym.pipelines.emosym_pipeline import EmoSymPipeline
-from emosym.types import Sample
-
-SAMPLE = Sample(
-    id="x",
-    attributes={
-        "scene": "sea beach",
-        "object": ["ball", "star"],
-        "facial_expression": "mouth wavy, brows slanted",
-    },
-)
-
-
-def test_objects_are_whole_words_and_others_spoil_them() -> None:
-    right = "A ball and a star on a sea beach; mouth wavy under slanted brows."
-    there = frozenset({"ball", "star"})
-    assert named(right, SAMPLE) == Named(scene=True, face=True, said=there, there=there)
-    more = right.replace("a star", "a star, a balloon")
-    assert named(more, SAMPLE).said == there | {"balloon"}
-    less = "A balloon, while stars stand in a deep blue sky; mouth wavy, brows raised."
-    assert named(less, SAMPLE) == Named(False, False, frozenset({"balloon"}), there)
-    with pytest.raises(UsageError, match="no storybook attributes"):
-        named("", Sample(id="y", attributes={"scene": "airfield"}))
-
-
-def test_shares_of_what_explanations_name(tmp_path: Path) -> None:
-    """Two pictures: one named in full, one with one of its two objects and a wrong one."""
-    write_storybook(tmp_path, {"train": 8, "val": 2, "test": 8}, size=64, seed=5, workers=1)
-    everything = open_dataset("storybook", tmp_path, "test")
-    two = [i for i, s in enumerate(everything) if len(set(s.attributes["object"])) == 2][:2]
-    pictures = everything.subset(np.array(two))
-    full, other = list(pictures)
-    kept = other.attributes["object"][0]
-    wrong = next(o for o in OBJECTS if o not in other.attributes["object"])
-    spoken = [str(full.rationale), f"A {kept} and a {wrong}."]
-
-    class Speaker:
-        """Says the two sentences to pictures, and nothing to blank ones."""
-
-        def understand(self, images: list[Image.Image], explain: bool) -> list[Any]:
-            blank = np.asarray(images[0]).std() == 0
-            return [SimpleNamespace(rationale="" if blank else text) for text in spoken]
-
-    values = explanations(cast(Any, Speaker()), pictures)
-    assert values["explained_objects"] == 0.5
-    assert values["explained_object_recall"] == 3 / 4
-    assert values["explained_object_precision"] == 3 / 4
-    assert values["explained_scene"] == values["explained_face"] == 0.5
-    assert all(values[f"blank_{field}"] == 0 for field in ("scene", "face", "object_recall"))
 
 
 class Fixed:

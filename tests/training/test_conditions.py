@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,8 +14,11 @@ import torch
 from PIL import Image
 from tests.training.makers import HEAD, MAPPERS, TOKENS, moved, recipe_of, snapshot, tiny_feed
 
+from emosym.config import JointRecipe
+from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+from emosym.models import painter
+from emosym.models.checkpoint import CONDITIONS, DESCRIPTION, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.painting import latents_of, paint_stream
 from emosym.pipelines.requests import paint_request
@@ -22,7 +28,6 @@ from emosym.training.feedback import train_feedback
 from emosym.training.joint import train_joint
 
 EMOTION_ONLY = tuple(name for name in MAPPERS if "context_mapper" not in name)
-CONDITIONS = ("emotion_context", "emotion", "inversion", "class_word")
 
 
 @pytest.fixture
@@ -40,8 +45,6 @@ def feed(model: EmoSymModel, tiny_pictures) -> Feed:
 def painted(model: EmoSymModel, emotion: str, seed: int) -> np.ndarray:
     space = model.emotion_space
     assert space is not None
-    from emosym.emotions import MIKELS8
-
     request = paint_request(MIKELS8, emotion, num_images=2, seed=seed, num_inference_steps=2)
     return np.stack([np.asarray(o.image) for o in paint_stream(model, request)])
 
@@ -120,3 +123,45 @@ def test_words_take_the_place_of_the_placeholder(model: EmoSymModel) -> None:
     assert prompts_for(model, prompts, truth) == prompts
     by_word = replace(model, condition="class_word")
     assert prompts_for(by_word, prompts, truth) == ["awe a", "b sadness"]
+
+
+def test_a_word_has_no_shades_and_is_never_lost(
+    model: EmoSymModel, feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of("joint", tmp_path, condition="class_word", unet_lora_r=2)
+    after = train_joint(model, feed, recipe, progress=False)
+    heard: list[str] = []
+    encode = painter.encode_prompts
+    monkeypatch.setattr(
+        painter, "encode_prompts", lambda p, texts, *c: heard.extend(texts) or encode(p, texts, *c)
+    )
+    settings = {"num_inference_steps": 1, "guidance_scale": 1.0}
+    for prompt in ("a street of {}", "a street"):
+        list(paint_stream(after, paint_request(MIKELS8, "awe", prompt=prompt, **settings)))
+    assert heard == ["a street of awe", "awe a street"]
+    refused = (
+        paint_request(MIKELS8, {"awe": 0.5, "fear": 0.5}),
+        paint_request(MIKELS8, valence=3, arousal=4),
+        paint_request(MIKELS8, "awe", intensity=0.5),
+        paint_request(MIKELS8, like=Image.new("RGB", (64, 64))),
+    )
+    for request in refused:
+        with pytest.raises(UsageError, match="name one emotion, at intensity 1"):
+            list(paint_stream(after, request))
+
+
+def test_old_checkpoints_paint_as_ever_and_odd_ones_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+    described = json.loads((copy / DESCRIPTION).read_text())
+    del described["condition"]
+    (copy / DESCRIPTION).write_text(json.dumps(described))
+    assert load_checkpoint(copy).condition == "emotion_context"
+    (copy / DESCRIPTION).write_text(json.dumps({**described, "condition": "emotions"}))
+    with pytest.raises(UsageError, match="Did you mean 'emotion'"):
+        load_checkpoint(copy)
+
+
+def test_the_names_are_those_of_the_recipe() -> None:
+    assert get_args(JointRecipe.model_fields["condition"].annotation) == CONDITIONS

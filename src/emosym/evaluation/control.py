@@ -7,7 +7,6 @@ control that speaks with the picture blanked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from emosym.data.emoset import Dataset
 from emosym.data.images import load_image
-from emosym.errors import UsageError
+from emosym.evaluation.explanations import explanations
 from emosym.evaluation.results import make_result
 from emosym.evaluation.runner import choose, load_judges
 from emosym.metrics.checks import mean_defined
@@ -27,7 +25,6 @@ from emosym.metrics.control import intensity_consistency
 from emosym.models.text_encoder import PLACE
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
-from emosym.types import Sample
 
 if TYPE_CHECKING:
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
@@ -37,7 +34,6 @@ INTENSITIES = (0.0, 0.5, 1.0, 1.5, 2.0)
 PER_CELL = 16
 PER_MIX = 24
 PER_PROMPTED = 16
-GREY = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,61 +198,3 @@ def paint_likenesses(brush: Brush, pictures: Dataset) -> Pictures:
             for i in range(len(pictures))
         ]
     )
-
-
-def explanations(pipeline: EmoSymPipeline, pictures: Dataset) -> dict[str, float]:
-    """Return how often rationales name what is there, and the same with the picture blanked.
-
-    `explained_scene`, `_objects` and `_face` are shares of pictures: exactly the objects that are
-    there, mouth and brows both. `_object_recall` is the share of the objects that are named,
-    `_object_precision` of the named ones that are there. `blank_*` is the control: what is said of
-    a grey picture, held against the real one.
-    """
-    samples = list(pictures)
-    shown = [load_image(sample.images[0]) for sample in samples]
-    blank = [Image.new("RGB", picture.size, (GREY, GREY, GREY)) for picture in shown]
-    values: dict[str, float] = {}
-    for prefix, images in (("explained", shown), ("blank", blank)):
-        readings = pipeline.understand(images, explain=True)
-        found = [
-            named(reading.rationale or "", sample)
-            for reading, sample in zip(readings, samples, strict=True)
-        ]
-        hits = sum(len(f.said & f.there) for f in found)
-        values[f"{prefix}_scene"] = float(np.mean([f.scene for f in found]))
-        values[f"{prefix}_objects"] = float(np.mean([f.said == f.there for f in found]))
-        values[f"{prefix}_object_recall"] = hits / max(sum(len(f.there) for f in found), 1)
-        values[f"{prefix}_object_precision"] = hits / max(sum(len(f.said) for f in found), 1)
-        values[f"{prefix}_face"] = float(np.mean([f.face for f in found]))
-    return values
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a rationale names: scene and face (rightly), objects `said` and really `there`."""
-
-    scene: bool
-    face: bool
-    said: frozenset[str]
-    there: frozenset[str]
-
-
-def named(rationale: str, sample: Sample) -> Named:
-    """Return what of a picture its rationale names.
-
-    A face is named when the words for its mouth and its brows both occur.
-
-    Raises:
-        UsageError: when the sample has no scene, object or face to compare with.
-    """
-    from emosym.data.storybook import FACES, OBJECTS, SCENES
-
-    scene = sample.attributes.get("scene")
-    objects = sample.attributes.get("object")
-    face = sample.attributes.get("facial_expression")
-    if face not in FACES or scene not in SCENES or not isinstance(objects, Sequence):
-        raise UsageError(f"Sample {sample.id} has no storybook attributes to compare with.")
-    text = rationale.lower()
-    said = frozenset(o for o in OBJECTS if re.search(rf"\b{re.escape(o)}\b", text))
-    mouth, brows = (part.partition(" ")[2] for part in str(face).split(", "))
-    return Named(str(scene) in text, mouth in text and brows in text, said, frozenset(objects))

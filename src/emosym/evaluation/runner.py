@@ -15,7 +15,6 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
 from emosym.evaluation.results import make_result, subject_of
 from emosym.evaluation.understanding import evaluate_understanding
-from emosym.files import read_json
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 Advance = Callable[[int], None]
-STORYBOOK = "storybook.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,23 +130,11 @@ def storybook_posterior(dataset: Dataset) -> np.ndarray | None:
 
     The stories are drawn again from the seed that the storybook's folder names.
     """
-    described = dataset.root / STORYBOOK
-    if not described.is_file():
-        return None
-    from emosym.data import storybook
-    from emosym.data.storybook.writer import image_id
+    from emosym.data.storybook import posterior_of
+    from emosym.data.storybook.geometry import stories_of
 
-    seed = read_json(described, "storybook request").get("seed")
-    rows: list[np.ndarray] = []
-    for name in dataset.ids():
-        index = name.rpartition("_")[2]
-        if not (isinstance(seed, int) and index.isdigit()):
-            return None
-        story = storybook.draw_story(seed, int(index), dataset.split)
-        if image_id(story) != name:
-            return None
-        rows.append(storybook.posterior_of(story))
-    return np.stack(rows)
+    stories = stories_of(dataset.root, dataset.split, dataset.ids())
+    return None if stories is None else np.stack([posterior_of(story) for story in stories])
 
 
 def load_judges(

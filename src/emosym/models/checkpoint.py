@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emosym import __version__
-from emosym.errors import EmoSymError, UsageError
+from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
 from emosym.models.backbone import open_chat
@@ -39,6 +39,7 @@ DESCRIPTION = "emosym.json"
 MAPPERS = "mappers.safetensors"
 TEXT_PROJECTION = "context_projector.net.weight"
 LAST_LAYER = "4.weight"  # of a mapper: its LayerNorm, as wide as the text encoder's embeddings
+CONDITIONS = ("emotion_context", "emotion", "inversion", "class_word")
 FIELDS = (
     "base",
     "label_spaces",
@@ -194,7 +195,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
             if f"recipe-{i}-{stage}.yaml" in files
         ),
         four_bit=four_bit,
-        condition=described.get("condition", "emotion_context"),
+        condition=_condition(described),
     )
 
 
@@ -241,6 +242,14 @@ def is_checkpoint(folder: Path) -> bool:
 def trained_parts(reasoner: EmotionReasoner) -> dict[str, torch.Tensor]:
     """Return the live tensors of tokens, heads and projector."""
     return {k: v for k, v in reasoner.state_dict().items() if not k.startswith("backbone.")}
+
+
+def _condition(described: Mapping[str, Any]) -> str:
+    """Return what the painter gets; a checkpoint from before it was a choice has the default."""
+    found = str(described.get("condition", CONDITIONS[0]))
+    if found not in CONDITIONS:
+        raise unknown_name("condition of a checkpoint", found, CONDITIONS)
+    return found
 
 
 def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | None:

@@ -72,6 +72,11 @@ def fill_placeholders(prompt: str, num_context: int) -> str:
     return f"{marks} {prompt}" if prompt else marks
 
 
+def word_prompt(prompt: str, word: str) -> str:
+    """Put an emotion's word at the prompt's {}, or before a prompt without one."""
+    return prompt.replace(PLACE, word) if PLACE in prompt else f"{word} {prompt}".strip()
+
+
 def without_placeholders(prompt: str) -> str:
     """Return the prompt with its {} and the doubled space around it taken out.
 

@@ -12,7 +12,7 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
 from emosym.models.reasoner import think
-from emosym.models.text_encoder import PLACE
+from emosym.models.text_encoder import word_prompt
 from emosym.pipelines.reading import open_pictures, read_pictures
 from emosym.pipelines.requests import PaintRequest
 from emosym.seeds import torch_rng
@@ -61,10 +61,13 @@ def paint_stream(
 
     Raises:
         EmoSymError: when the model has no emotion space.
+        UsageError: when the model's `condition` cannot paint what is asked for.
     """
     from emosym.models.safety import withhold_unsafe
 
     require_space(model)
+    if model.condition == "class_word":
+        named_emotion(model, request)
     start = None if request.like is None else latents_of(model, request.like)
     wanted = range(request.num_images) if only is None else only
     for first in range(0, len(wanted), batch_size):
@@ -123,6 +126,22 @@ def draw_latents(
     return torch.cat([e for e, _ in drawn]), torch.cat([c for _, c in drawn])
 
 
+def named_emotion(model: EmoSymModel, request: PaintRequest) -> str:
+    """Return the one emotion that a request names, for a painter that knows emotions as words.
+
+    Raises:
+        UsageError: for a mix, valence with arousal, a picture, or another intensity: a word has
+            no shades.
+    """
+    wanted = [i for i, weight in enumerate(request.weights or ()) if weight > 0]
+    if len(wanted) != 1 or request.intensity != 1.0:
+        raise UsageError(
+            "This checkpoint paints by class_word, an emotion's word: name one emotion, at "
+            "intensity 1."
+        )
+    return require_space(model).labels[wanted[0]]
+
+
 @torch.no_grad()
 def paint_latents(
     model: EmoSymModel,
@@ -138,9 +157,7 @@ def paint_latents(
     painter, device = model.painter, model.reader.reasoner.device
     prompt, conditions = request.prompt, None
     if model.condition == "class_word":
-        space = require_space(model)
-        weights = request.weights or ()
-        prompt = prompt.replace(PLACE, space.labels[weights.index(max(weights))])
+        prompt = word_prompt(prompt, named_emotion(model, request))
     else:
         conditions = model.mappers(emotion.to(device), context.to(device))
     embeds = encode_prompts(painter, [prompt] * len(indices), conditions)

@@ -104,15 +104,18 @@ def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
     }
 
 
-def speak(reader: Reader, thought: Thought) -> list[str | None]:
-    """Return a rationale per row; None where nothing was said."""
+def speak(reader: Reader, thought: Thought, gist: bool = False) -> list[str | None]:
+    """Return a rationale per row; None where nothing was said.
+
+    With `gist` it sees nothing before [CTX]: all it says has come through the latents.
+    """
     spoken = say(
         reader.reasoner,
         thought,
         reader.start_token,
         reader.end_token,
         max_new_tokens=MAX_RATIONALE_TOKENS,
-        gist=False,
+        gist=gist,
     )
     texts = [str(reader.tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in spoken]
     return [text or None for text in texts]

@@ -17,7 +17,7 @@ from emosym.emotions import label_space
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, Gaussian
 from emosym.models.reasoner import Thought
-from emosym.models.text_encoder import PLACE
+from emosym.models.text_encoder import word_prompt
 from emosym.seeds import torch_rng
 
 
@@ -53,11 +53,6 @@ def prompts_for(model: EmoSymModel, prompts: Sequence[str], truth: np.ndarray) -
         return list(prompts)
     labels = label_space(model.reader.space).labels
     return [word_prompt(p, labels[i]) for p, i in zip(prompts, truth, strict=True)]
-
-
-def word_prompt(prompt: str, label: str) -> str:
-    """Put an emotion's word at the place of a prompt, or before one without."""
-    return prompt.replace(PLACE, label) if PLACE in prompt else f"{label} {prompt}".strip()
 
 
 def inverted_space(labels: tuple[str, ...], inverted: InvertedEmotions) -> EmotionSpace:
