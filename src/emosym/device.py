@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -185,6 +186,15 @@ def processor_name() -> str:
         lines = []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.processor() or platform.machine()
+
+
+def hardware() -> dict[str, str]:
+    """Return what numbers are computed on: processor, cores, and the GPU that torch uses."""
+    found = {"processor": processor_name(), "cores": str(usable_cores())}
+    torch = sys.modules.get("torch")  # where nothing was computed with it, none is used
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = str(torch.cuda.get_device_name())
+    return found
 
 
 def _cache_file(threads: int) -> Path:

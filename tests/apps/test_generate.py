@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +11,8 @@ import pytest
 from PIL import Image
 
 from emosym.apps.cli.generate import file_stem, parse_mix, title_of
-from emosym.apps.cli.main import main
 from emosym.errors import UsageError
 from emosym.evaluation.results import read_result
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emosym", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    monkeypatch.setenv("COLUMNS", "120")
-    return run
 
 
 def lines(path: Path) -> list[dict]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from emosym.apps.cli.main import main
 from emosym.apps.cli.outputs import with_outputs
 from emosym.apps.cli.understand import (
     OUTSIDE,
@@ -26,21 +24,6 @@ from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.pipelines.reading_rows import flat_columns, flat_row, reading_row
 from emosym.types import BadInput, UnderstandingOutput
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emosym", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    monkeypatch.setenv("COLUMNS", "120")
-    return run
 
 
 @pytest.fixture

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from emosym.errors import UsageError
-from emosym.evaluation.runner import ReadSplit
+from emosym.evaluation.runner import Painted, ReadSplit
 from emosym.files import sha256_of, write_atomic
 from emosym.types import StoredImage
 
 PREDICTIONS_SCHEMA = "emosym.predictions/1"
+PAINTINGS_SCHEMA = "emosym.painting-predictions/1"
 KEY = b"emosym"
 FROM_RESULT = ("subject", "seed", "versions", "git", "created")
 ROUNDING = 1e-6
@@ -73,6 +74,34 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
         "emotions": list(emotions),
         **{field: read.result.get(field) for field in FROM_RESULT},
     }
+    table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about).encode()})
+    write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
+
+
+def write_painting_predictions(path: Path, painted: Painted) -> None:
+    """Write one row a painting, atomically: what was asked, and each judge's probabilities.
+
+    Columns: `asked`, `index`, `seed`, `read` (the model's own reading, null where it does not
+    read), `withheld`, `<judge>_<emotion>`.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [(label, i, o) for label, many in painted.outputs.items() for i, o in enumerate(many)]
+    columns: dict[str, Any] = {
+        "asked": pa.array([label for label, _, _ in rows], pa.string()),
+        "index": pa.array([index for _, index, _ in rows], pa.int64()),
+        "seed": pa.array([output.seed for _, _, output in rows], pa.int64()),
+        "read": pa.array(
+            [None if o.reading is None else o.reading.emotion for _, _, o in rows], pa.string()
+        ),
+        "withheld": pa.array([output.withheld for _, _, output in rows], pa.bool_()),
+    }
+    for judge, found in painted.shares.items():
+        shares = np.concatenate([found[label] for label in painted.outputs])  # (P, C)
+        for column, emotion in zip(shares.T, painted.outputs, strict=True):
+            columns[f"{judge}_{emotion}"] = pa.array(column, pa.float32())
+    about = {"schema": PAINTINGS_SCHEMA, **{f: painted.result.get(f) for f in FROM_RESULT}}
     table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about).encode()})
     write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
 

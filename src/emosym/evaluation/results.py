@@ -3,9 +3,11 @@
     {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat",
      "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
      "versions": {package: version}, "git": commit or null, "created": ISO time,
-     "subject": {"model": sha256 or null, "split", "ids": sha256, "n", "zero_shot": {...}}}
+     "subject": {"model": sha256 or null, "split", "ids": sha256, "n", "pictures": sha256,
+     "zero_shot": {...}}, "hardware": {"processor", "cores", "gpu"}}
 
-`subject`, which may be missing, says which model met which pictures (`subject_of`). A `null`
+`subject`, which may be missing, says which model met which pictures (`subject_of`); `hardware`,
+which older results lack, what it was computed on. A `null`
 value is one that is undefined on these samples (such as the AUC of readings that are all
 right), never a missing measurement.
 
@@ -22,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from emosym.device import hardware
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json
 from emosym.provenance import git_hash, package_versions
@@ -40,14 +43,14 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "git": (str, type(None)),
     "created": str,
 }
-_OPTIONAL: dict[str, type | tuple[type, ...]] = {"subject": dict}
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {"subject": dict, "hardware": dict}
 _SUBJECT: dict[str, type | tuple[type, ...]] = {
     "model": (str, type(None)),
     "split": str,
     "ids": str,
     "n": int,
 }
-_SUBJECT_OPTIONAL: dict[str, type | tuple[type, ...]] = {"zero_shot": dict}
+_SUBJECT_OPTIONAL: dict[str, type | tuple[type, ...]] = {"zero_shot": dict, "pictures": str}
 
 
 def make_result(
@@ -78,6 +81,7 @@ def make_result(
         "versions": package_versions(),
         "git": git_hash(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "hardware": hardware(),
     }
     if subject is not None:
         result["subject"] = dict(subject)
@@ -89,17 +93,22 @@ def subject_of(
     split: str,
     ids: Sequence[str],
     zero_shot: Mapping[str, Any] | None = None,
+    pictures: str | None = None,
 ) -> dict[str, Any]:
     """Return what was measured: a model's SHA-256 on the samples `ids` of a split, in this order.
 
     `model` is the SHA-256 of the checkpoint's emosym.json, which names its files' checksums.
     `zero_shot` says how a model without our training was asked. The one of `ids` is over the ids in
-    UTF-8, each ended by a newline.
+    UTF-8, each ended by a newline; `pictures` is of their files (`samples.pictures_sha256`).
     """
     digest = hashlib.sha256()
     for name in ids:
         digest.update(name.encode("utf-8", "surrogatepass") + b"\n")
-    asked = {"zero_shot": dict(zero_shot)} if zero_shot is not None else {}
+    asked: dict[str, Any] = {}
+    if zero_shot is not None:
+        asked["zero_shot"] = dict(zero_shot)
+    if pictures is not None:
+        asked["pictures"] = pictures
     return {"model": model, "split": split, "ids": digest.hexdigest(), "n": len(ids), **asked}
 
 

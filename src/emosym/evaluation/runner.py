@@ -12,8 +12,12 @@ import numpy as np
 from emosym.data.collate import images_array
 from emosym.data.emoset import NO_LABEL, Dataset
 from emosym.errors import EmoSymError, UsageError
+from emosym.evaluation.generated import Networks, evaluate_generated
+from emosym.evaluation.kept_paintings import claim, paint_and_keep
 from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
+from emosym.evaluation.reading_intervals import reading_intervals
 from emosym.evaluation.results import make_result, subject_of
+from emosym.evaluation.samples import pictures_sha256
 from emosym.evaluation.understanding import evaluate_understanding
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
 from emosym.pipelines.requests import paint_request
@@ -47,11 +51,15 @@ class ReadSplit:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """Paintings per emotion, what each judge saw in them, and the `result`."""
+    """Paintings per emotion, what each judge saw in them, and the `result`.
+
+    `shares` are an emotion judge's probabilities (P, C) per emotion, in the order of `outputs`.
+    """
 
     result: dict[str, Any]
     outputs: Mapping[str, Sequence[GenerationOutput]]
     judged: Mapping[str, Mapping[str, Sequence[str]]]
+    shares: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def evaluate_reading(
@@ -66,6 +74,7 @@ def evaluate_reading(
     progress: Advance | None = None,
     model_sha256: str | None = None,
     zero_shot: Mapping[str, Any] | None = None,
+    mode: str = "corrected",
 ) -> ReadSplit:
     """Read a split (or `limit` of its pictures, drawn by `seed`) and measure the readings.
 
@@ -98,11 +107,14 @@ def evaluate_reading(
     raw = np.array([list(reading.raw_probabilities.values()) for reading in readings])  # (N, C)
     votes = votes_of(chosen)
     values = evaluate_understanding(
-        shares, labels, votes, pipeline.space, storybook_posterior(chosen)
+        shares, labels, votes, pipeline.space, storybook_posterior(chosen), mode
     )
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
-    subject = subject_of(model_sha256, chosen.split, chosen.ids(), zero_shot)
-    result = make_result(name, values, len(readings), seed, subject=subject)
+    values.update(reading_intervals(shares, labels, pipeline.space, seed))
+    subject = subject_of(
+        model_sha256, chosen.split, chosen.ids(), zero_shot, pictures_sha256(chosen)
+    )
+    result = make_result(name, values, len(readings), seed, mode, subject=subject)
     return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares, raw, votes)
 
 
@@ -170,18 +182,28 @@ def evaluate_painting(
     progress: Advance | None = None,
     model_sha256: str | None = None,
     zero_shot: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    networks: Networks | None = None,
+    mode: str = "corrected",
 ) -> Painted:
     """Paint every emotion and measure the paintings beside the real pictures of `dataset`.
 
     `dataset` should be a split that neither the painter nor the judges were trained on. The
-    result's `subject` names these pictures, and the model as in `evaluate_reading`.
+    result's `subject` names these pictures, and the model as in `evaluate_reading`. In `folder`
+    paintings are kept as they are made, and those of a stopped evaluation are found again. With
+    two pictures of each emotion on both sides the measures of `evaluate_generated` are there too.
 
     Raises:
+        UsageError: when `folder` holds paintings of another model or other settings.
         EmoSymError: when the model cannot paint or its base has no judges.
     """
     pipeline.require_painter()
     judges = load_judges(pipeline)
     outputs: dict[str, list[GenerationOutput]] = {}
+    advance = progress or (lambda count: None)
+    if folder is not None:
+        asked = {"model": model_sha256, "seed": seed, "guidance_scale": guidance_scale}
+        claim(folder, {**asked, "num_inference_steps": num_inference_steps})
     for label in pipeline.space.labels:
         request = paint_request(
             pipeline.space,
@@ -191,11 +213,13 @@ def evaluate_painting(
             num_inference_steps=num_inference_steps,
             seed=stream_seed(seed, f"evaluate-{label}"),
         )
+        if folder is not None:
+            outputs[label] = paint_and_keep(pipeline, request, folder / label, batch_size, advance)
+            continue
         outputs[label] = []
         for output in pipeline.paint(request, batch_size):
             outputs[label].append(output)
-            if progress is not None:
-                progress(1)
+            advance(1)
     painted = {k: np.stack([np.asarray(o.image) for o in v]) for k, v in outputs.items()}
     size = next(iter(painted.values())).shape[1]
     real = images_array(dataset, size, workers)  # (R, S, S, 3)
@@ -211,14 +235,29 @@ def evaluate_painting(
     agreed = [o.reading.emotion == k for k, v in outputs.items() for o in v if o.reading]
     values["self_agreement"] = float(np.mean(agreed)) if agreed else None
     extractors = {judge.name: judge.checksum for judge in judges}
+    counts = np.bincount(dataset.labels(), minlength=len(pipeline.space))
+    if per_emotion > 1 and counts.min() > 1:
+        more, used = evaluate_generated(
+            *(painted, real, dataset.labels(), judges[1], networks),
+            **{"seed": seed, "mode": mode, "space": pipeline.space},
+        )
+        values.update(more)
+        known = set(extractors.values())  # a judge is there already, by its own name
+        extractors |= {name: sha for name, sha in used.items() if sha not in known}
+    shares = {
+        judge.name: {label: judge.probabilities(many) for label, many in painted.items()}
+        for judge in judges[:2]
+    }
     judged = {
         judge.name: {
-            label: [judge.labels[int(p.argmax())] for p in judge.probabilities(pictures)]
-            for label, pictures in painted.items()
+            label: [judge.labels[int(i)] for i in found.argmax(axis=1)]
+            for label, found in shares[judge.name].items()
         }
         for judge in judges[:2]
     }
-    subject = subject_of(model_sha256, dataset.split, dataset.ids(), zero_shot)
+    subject = subject_of(
+        model_sha256, dataset.split, dataset.ids(), zero_shot, pictures_sha256(dataset)
+    )
     count = per_emotion * len(pipeline.space)
-    result = make_result(name, values, count, seed, extractors=extractors, subject=subject)
-    return Painted(result, outputs, judged)
+    result = make_result(name, values, count, seed, mode, extractors, subject)
+    return Painted(result, outputs, judged, shares)

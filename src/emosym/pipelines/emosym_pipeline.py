@@ -214,15 +214,17 @@ class EmoSymPipeline:
         )
         return list(self.paint(request, batch_size))
 
-    def paint(self, request: PaintRequest, batch_size: int = 16) -> Iterator[GenerationOutput]:
-        """Paint a checked request (`paint_request`), one picture at a time.
+    def paint(
+        self, request: PaintRequest, batch_size: int = 16, only: range | None = None
+    ) -> Iterator[GenerationOutput]:
+        """Paint a checked request (`paint_request`), or a stretch of it, one picture at a time.
 
         Raises:
             EmoSymError: at the call, when the model has not been through the joint stage.
         """
         _check_batch_size(batch_size)
         require_space(self.model)
-        return paint_stream(self.model, request, batch_size)
+        return paint_stream(self.model, request, batch_size, only)
 
 
 def find_checkpoint(name_or_folder: str | Path) -> Path:

@@ -260,9 +260,12 @@ class ZeroShotPipeline:
         return list(self.paint(request, batch_size))
 
     def paint(
-        self, request: PaintRequest, batch_size: int = PAINT_BATCH_SIZE
+        self,
+        request: PaintRequest,
+        batch_size: int = PAINT_BATCH_SIZE,
+        only: range | None = None,
     ) -> Iterator[GenerationOutput]:
-        """Paint a checked request (`paint_request`), one picture at a time.
+        """Paint a checked request (`paint_request`), or a stretch of it, one picture at a time.
 
         Raises:
             UsageError: at the call, for a request that words cannot say, or without a painter.
@@ -277,7 +280,7 @@ class ZeroShotPipeline:
             return read_words(self.reader, images)
 
         reading = read if self.can_read else None
-        return stock_stream(self.stock, reading, words, request, self.base.name, batch_size)
+        return stock_stream(self.stock, reading, words, request, self.base.name, batch_size, only)
 
 
 def _check_batch_size(batch_size: int) -> None:

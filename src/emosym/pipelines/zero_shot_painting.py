@@ -82,14 +82,16 @@ def stock_stream(
     request: PaintRequest,
     preset: str,
     batch_size: int,
+    only: range | None = None,
 ) -> Iterator[GenerationOutput]:
-    """Paint a request batch by batch; each painting is read where there is a reader.
+    """Paint a request, or the stretch `only` of it, batch by batch; read each where that works.
 
     Picture i starts from noise of (seed, i): it does not depend on the batch it is painted in,
     beyond rounding. A withheld picture is black.
     """
-    for first in range(0, request.num_images, batch_size):
-        indices = range(first, min(first + batch_size, request.num_images))
+    wanted = range(request.num_images) if only is None else only
+    for first in range(0, len(wanted), batch_size):
+        indices = wanted[first : first + batch_size]
         pictures = paint_text(
             stock,
             prompt,

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.apps.cli.tasks import (
+    NETWORKS,
+    PROTOCOL,
+    TASKS,
+    Options,
+    asked_networks,
+    asked_tasks,
+)
 from emosym.apps.cli.zero_shot import MaxPixels, Preset, ZeroShot, check_zero_shot
 from emosym.errors import UsageError
 
@@ -46,24 +54,40 @@ SHOWN: dict[str, tuple[str, ...]] = {
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder of the data set, or an id.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Result file (JSON).")],
     model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A shipped model or a checkpoint folder."),
+        str | None, typer.Argument(help="A shipped model or a checkpoint folder.")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the data set, or an id.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Result file (JSON).")] = None,
+    named: Annotated[
+        str | None, typer.Option("--model", "-m", help="The same as the argument.")
+    ] = None,
+    tasks: Annotated[
+        str, typer.Option("--tasks", "-t", help=f"Of {', '.join(TASKS)}; with commas.")
+    ] = "",
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
-    limit: Annotated[int | None, typer.Option(min=1, help="Read only so many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many pictures, and paintings an emotion.")
+    ] = None,
     paint: Annotated[
-        int, typer.Option(min=0, help="Also paint so many per emotion and judge them.")
+        int, typer.Option(min=0, help="Paintings of each emotion (and the task painting): 1,000.")
     ] = 0,
-    control: Annotated[
-        bool,
-        typer.Option("--control", help="Also intensity, mixes, likenesses and explanations."),
-    ] = False,
+    control: Annotated[bool, typer.Option("--control", help="The task control.")] = False,
     predictions: Annotated[
         Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
+    ] = None,
+    same_as: Annotated[
+        Path | None, typer.Option(help="A result: refuse other samples than it was measured on.")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="corrected, or compat: as published scripts.")] = (
+        "corrected"
+    ),
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampler steps: 10 (30).")] = None,
@@ -81,58 +105,87 @@ def evaluate(
     preset: Preset = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Measure readings; --paint and --control write NAME-paintings.json and NAME-control.json.
+    """Measure a model: --tasks understanding (the default), painting and others.
 
-    Each result is written as soon as it is there. In brackets: zero-shot's defaults.
+    Readings go to --out, every other task to NAME-TASK.json beside it, as soon as it is there.
+    Paintings are kept in NAME-paintings/ and found again. In brackets: zero-shot's defaults.
     """
     from rich.console import Console
 
     from emosym.apps.cli.outputs import check_outputs, make_parent
     from emosym.data.hub import HubOptions
     from emosym.data.sources import open_dataset
+    from emosym.metrics.checks import check_mode
 
+    model = one_model(model, named)
     check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
-    check_measured(zero_shot, model, control)
+    asked = asked_tasks(tasks, paint, control)
+    check_measured(zero_shot, model, asked, data, out)
+    assert data is not None and out is not None
+    check_mode(mode)
     check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
+    networks = asked_networks(network or ())
     dataset = open_dataset(
         source, data, split, hub=HubOptions(image_column, label_column, config, download)
     )
 
     from emosym.apps.cli import measured as measures
     from emosym.evaluation.ratings import rated_only
+    from emosym.evaluation.results import read_result
     from emosym.evaluation.runner import choose
+    from emosym.evaluation.samples import require_same_samples
 
+    chosen = choose(dataset, limit, seed)
+    if same_as is not None:
+        require_same_samples(read_result(same_as), str(same_as), chosen)
     measured = measures.open_measured(model, preset, device, max_pixels, dataset)
-    if rated_only(dataset) and (paint or control or predictions):
-        raise UsageError(f"{data} has no emotions: no --paint, --control or --predictions for it.")
-    if paint or control:
+    if rated_only(dataset) and (asked != ("understanding",) or predictions):
+        raise UsageError(f"{data} has no emotions: there is only the task understanding for it.")
+    if {"painting", "control"} & set(asked):
         measures.require_judged_paintings(measured.pipeline)
     make_parent(out)
     console = Console(highlight=False)
-    chosen = choose(dataset, limit, seed)
-    read = measures.measure_reading(measured, chosen, seed, batch_size, workers)
-    keep(console, out, read if isinstance(read, dict) else read.result)
-    if predictions is not None and not isinstance(read, dict):
-        from emosym.evaluation.predictions import write_predictions
-
-        write_predictions(predictions, read, measured.pipeline.space.labels)
+    options = Options(
+        out=out,
+        per_emotion=paint or min(PROTOCOL, limit or PROTOCOL),
+        predictions=predictions,
+        mode=mode,
+        networks=networks,
+        seed=seed,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        batch_size=batch_size,
+        workers=workers,
+    )
+    for name in asked:
+        for path, result in TASKS[name](measured, chosen, dataset, options):
+            keep(console, path, result)
+    if predictions is not None:
         console.print(f"Wrote {predictions}.", soft_wrap=True, markup=False)
-    if paint:
-        made = measures.measure_painting(
-            measured, chosen, paint, seed, steps, guidance_scale, workers
-        )
-        keep(console, out.with_name(f"{out.stem}-paintings{out.suffix}"), made)
-    if control:
-        made = measures.measure_control(measured, dataset, seed, steps, guidance_scale)
-        keep(console, out.with_name(f"{out.stem}-control{out.suffix}"), made)
 
 
-def check_measured(zero_shot: bool, model: str | None, control: bool) -> None:
+def one_model(argument: str | None, option: str | None) -> str | None:
+    """Return the model that was named, once."""
+    if argument is not None and option is not None:
+        raise UsageError("Name the model once: as the argument, or with --model.")
+    return option if argument is None else argument
+
+
+def check_measured(
+    zero_shot: bool,
+    model: str | None,
+    asked: tuple[str, ...],
+    data: Path | None,
+    out: Path | None,
+) -> None:
     """Raise UsageError unless there is one model to measure, and it can be measured so."""
     if model is None and not zero_shot:
-        raise UsageError("Say what to measure: --model, or --zero-shot with --preset.")
-    if zero_shot and control:
-        raise UsageError("--control measures a trained model's emotion space: drop it.")
+        raise UsageError("Say what to measure: a model, or --zero-shot with --preset.")
+    if data is None or out is None:
+        raise UsageError("Say what to read (--data) and where the result goes (--out).")
+    trained = sorted(set(asked) - {"understanding", "painting"})
+    if zero_shot and trained:
+        raise UsageError(f"The task {trained[0]} is of a trained model's latents: drop it.")
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emosym.apps.cli.tasks import Options
     from emosym.data.dataset import Dataset
-    from emosym.evaluation.runner import ReadSplit
+    from emosym.evaluation.runner import Painted, ReadSplit
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
@@ -40,7 +42,12 @@ def open_measured(
 
 
 def measure_reading(
-    measured: Measured, dataset: Dataset, seed: int, batch_size: int | None, workers: int
+    measured: Measured,
+    dataset: Dataset,
+    seed: int,
+    batch_size: int | None,
+    workers: int,
+    mode: str = "corrected",
 ) -> ReadSplit | dict[str, Any]:
     """Read with a progress bar; only the result of `evaluate_ratings` where there are no labels."""
     from emosym.apps.cli.terminal import progress_bar
@@ -52,9 +59,11 @@ def measure_reading(
     if isinstance(pipeline, ZeroShotPipeline):
         about, usual = pipeline.about_reading(), BATCH_SIZE
         checksum = pipeline.base.reader_fingerprint()
-    measure: Callable[..., ReadSplit | dict[str, Any]] = (
-        evaluate_ratings if rated_only(dataset) else evaluate_reading
+    measure: Callable[..., ReadSplit | dict[str, Any]] = functools.partial(
+        evaluate_reading, mode=mode
     )
+    if rated_only(dataset):
+        measure = evaluate_ratings
     with progress_bar() as bar:
         task = bar.add_task("reading", total=len(dataset))
         return measure(
@@ -78,17 +87,10 @@ def checksum_of(model: str) -> str:
     return sha256_of(find_checkpoint(model) / DESCRIPTION)
 
 
-def measure_painting(
-    measured: Measured,
-    dataset: Dataset,
-    per_emotion: int,
-    seed: int,
-    steps: int | None,
-    guidance_scale: float | None,
-    workers: int,
-) -> dict[str, Any]:
+def measure_painting(measured: Measured, dataset: Dataset, options: Options) -> Painted:
     """Paint and judge with a progress bar; errors as in `evaluate_painting`."""
     from emosym.apps.cli.generate import usual_settings
+    from emosym.apps.cli.tasks import open_networks
     from emosym.apps.cli.terminal import progress_bar
     from emosym.evaluation.runner import evaluate_painting
     from emosym.pipelines.zero_shot import ZeroShotPipeline
@@ -96,23 +98,54 @@ def measure_painting(
     pipeline, about, checksum = measured.pipeline, None, measured.checksum
     if isinstance(pipeline, ZeroShotPipeline):
         about, checksum = pipeline.about_painting(), pipeline.base.painter_fingerprint()
-    usual = usual_settings(pipeline)
+    usual, count = usual_settings(pipeline), options.per_emotion
+    guidance, steps = options.guidance_scale, options.steps
     with progress_bar() as bar:
-        task = bar.add_task("painting", total=per_emotion * len(pipeline.space))
-        painted = evaluate_painting(
+        task = bar.add_task("painting", total=count * len(pipeline.space))
+        return evaluate_painting(
             pipeline,
             dataset,
-            per_emotion,
-            seed=seed,
-            guidance_scale=usual.guidance_scale if guidance_scale is None else guidance_scale,
+            count,
+            seed=options.seed,
+            guidance_scale=usual.guidance_scale if guidance is None else guidance,
             num_inference_steps=usual.steps if steps is None else steps,
             batch_size=usual.batch_size,
-            workers=workers,
+            workers=options.workers,
             progress=lambda n: bar.advance(task, n),
             model_sha256=checksum,
             zero_shot=about,
+            folder=options.beside("paintings", ""),
+            networks=open_networks(options.networks, pipeline.device),
+            mode=options.mode,
         )
-    return painted.result
+
+
+def measure_by(
+    evaluate: Callable[..., dict[str, Any]],
+    measured: Measured,
+    dataset: Dataset,
+    limit: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Run an evaluation of at most `limit` pictures with a progress bar that counts its work."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.results import subject_of
+    from emosym.evaluation.runner import choose
+    from emosym.evaluation.samples import pictures_sha256
+
+    chosen = choose(dataset, min(limit, len(dataset)), seed)
+    subject = subject_of(
+        measured.checksum, chosen.split, chosen.ids(), pictures=pictures_sha256(chosen)
+    )
+    with progress_bar() as bar:
+        task = bar.add_task(evaluate.__name__.partition("_")[2], total=None)
+        return evaluate(
+            measured.pipeline,
+            chosen,
+            seed=seed,
+            progress=lambda n: bar.advance(task, n),
+            subject=subject,
+        )
 
 
 def measure_control(
