@@ -14,7 +14,11 @@ from emosym.data.emoset import NO_LABEL, Dataset
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
 from emosym.evaluation.results import make_result, subject_of
-from emosym.evaluation.understanding import evaluate_understanding
+from emosym.evaluation.understanding import (
+    abstention_values,
+    evaluate_understanding,
+    raw_values,
+)
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
@@ -100,6 +104,8 @@ def evaluate_reading(
     values = evaluate_understanding(
         shares, labels, votes, pipeline.space, storybook_posterior(chosen)
     )
+    values |= raw_values(raw, labels) if raw.size else {}
+    values |= abstention_values(shares, labels, pipeline.abstain_below)
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
     subject = subject_of(model_sha256, chosen.split, chosen.ids(), zero_shot)
     result = make_result(name, values, len(readings), seed, subject=subject)
