@@ -79,3 +79,31 @@ def test_summary_is_json() -> None:
     rng = np.random.default_rng(0)
     values = c.classification_values(rng.dirichlet(np.ones(8), 30), rng.integers(0, 7, 30), MIKELS8)
     assert json.loads(json.dumps(values, allow_nan=False))["recall_per_class"][7] is None
+
+
+def test_recognition_by_hand_with_an_unreadable_answer() -> None:
+    values = c.recognition_values([0, 1, -1, 1], [0, 0, 1, 1], 3)
+    assert values["accuracy"] == 0.5
+    # class 0: 2 * 1 / (1 + 2), class 1: 2 * 1 / (2 + 2); two true samples each
+    assert values["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 * 1 / 2) / 4)
+    assert values["recall_per_class"] == [0.5, 0.5, None]
+    assert values["unreadable"] == 0.25
+
+
+def test_recognition_without_unreadable_answers_is_the_usual_score() -> None:
+    rng = np.random.default_rng(0)
+    guess, truth = rng.integers(0, 7, 60), rng.integers(0, 7, 60)
+    values = c.recognition_values(guess, truth, 7)
+    assert values["accuracy"] == c.accuracy(guess, truth, 7)
+    assert values["weighted_f1"] == pytest.approx(c.weighted_f1(guess, truth, 7))
+    assert values["recall_per_class"] == c.recall_per_class(guess, truth, 7)
+    assert c.recognition_values([-1, -1], [0, 1], 2)["accuracy"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("guess", "truth"),
+    [([7], [0]), ([-2], [0]), ([0.5], [0]), ([0], [-1]), ([0], [7]), ([0], [0, 1]), ([], [])],
+)
+def test_recognition_refuses(guess: list[float], truth: list[float]) -> None:
+    with pytest.raises(UsageError):
+        c.recognition_values(guess, truth, 7)

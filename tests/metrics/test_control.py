@@ -105,3 +105,42 @@ def test_mix_rank_correlation_by_hand() -> None:
         c.mix_rank_correlation([[0.5, 0.5]], [[0.9, 0.1]])
     with pytest.raises(UsageError, match="3 columns"):
         c.mix_rank_correlation(asked, [[0.5, 0.5]] * 3)
+
+
+NORMS = [[8.0, 2.0, 5.0], [2.0, 6.0, 5.0]]
+
+
+def test_affect_control_by_hand() -> None:
+    asked = [[8.0, 2.0], [5.0, 4.0], [2.0, 6.0]]
+    shares = [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]
+    values = c.affect_control(asked, shares, NORMS)
+    # judged valence 8, 6.5, 2 and arousal 2, 3, 6: off by 0, 1.5, 0 and 0, 1, 0
+    assert values["valence_rmse"] == pytest.approx(np.sqrt(1.5**2 / 3))
+    assert values["arousal_rmse"] == pytest.approx(np.sqrt(1 / 3))
+    want = np.corrcoef([8.0, 6.5, 2.0], [8.0, 5.0, 2.0])[0, 1]
+    assert values["valence_pearson"] == pytest.approx(want)
+    backwards = c.affect_control(asked[::-1], shares, NORMS)["arousal_pearson"]
+    assert backwards is not None
+    assert backwards < -0.9
+    same = c.affect_control(asked, [[0.5, 0.5]] * 3, NORMS)
+    assert same["valence_pearson"] is None
+    assert same["valence_rmse"] == pytest.approx(np.sqrt(6.0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "shares", "norms", "message"),
+    [
+        ([[5.0, 5.0]], [[1.0, 0.0]], NORMS, "at least 2"),
+        ([[0.5, 5.0]] * 2, [[1.0, 0.0]] * 2, NORMS, "requested must lie"),
+        ([[5.0, 5.0]] * 2, [[1.0, 0.0]] * 2, [[-1.0, 1.0]] * 2, "norms must lie"),
+        ([[5.0, 5.0]] * 2, [[1.0, 0.0, 0.0]] * 2, NORMS, "2 columns"),
+        ([[5.0]] * 2, [[1.0, 0.0]] * 2, NORMS, r"requested must be \(N, 2\)"),
+        ([[np.nan, 5.0]] * 2, [[1.0, 0.0]] * 2, NORMS, "NaN"),
+        ([[5.0, 5.0]] * 3, [[1.0, 0.0]] * 2, NORMS, "same length"),
+    ],
+)
+def test_affect_control_refuses(
+    asked: list[list[float]], shares: list[list[float]], norms: list[list[float]], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        c.affect_control(asked, shares, norms)

@@ -59,7 +59,7 @@ def evaluate_paintings(
     for judge in (judge_a, judge_b):
         if judge.labels != space.labels:
             raise UsageError(f"{judge.name} judges {judge.labels}, not the {space.name} emotions.")
-    made, wanted = _stack(painted, space)
+    made, wanted = stack_paintings(painted, space)
     kinds = as_labels("real labels", real_labels, len(space))
     same_length(real=real, real_labels=kinds)
     values: dict[str, Any] = {
@@ -75,7 +75,14 @@ def evaluate_paintings(
     return values
 
 
-def _stack(painted: Mapping[str, np.ndarray], space: LabelSpace) -> tuple[np.ndarray, np.ndarray]:
+def stack_paintings(
+    painted: Mapping[str, np.ndarray], space: LabelSpace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all paintings uint8 (P, H, W, 3) and the class indices (P,) they were asked for.
+
+    Raises:
+        UsageError: for no painting, several sizes, or an unknown emotion.
+    """
     parts = [(space.index(emotion), images) for emotion, images in painted.items() if len(images)]
     if not parts:
         raise UsageError("There are no paintings to judge.")

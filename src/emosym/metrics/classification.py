@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from emosym.emotions import LabelSpace
-from emosym.metrics.checks import Ints, as_labels, as_probabilities, same_length
+from emosym.metrics.checks import Ints, as_labels, as_probabilities, as_vector, same_length
 
+UNREADABLE = -1
 POLARITIES = ("positive", "negative", "neutral")
 
 
@@ -97,4 +98,33 @@ def classification_values(
         "polarity_accuracy": polarity_accuracy(shares, truth, space),
         "recall_per_class": recall_per_class(guesses, truth, classes),
         "confusion": confusion(guesses, truth, classes).tolist(),
+    }
+
+
+def recognition_values(
+    predicted: ArrayLike, truth: ArrayLike, classes: int
+) -> dict[str, float | list[float | None]]:
+    """Return accuracy and weighted F1 of named emotions (MER, FER), ready for a result file.
+
+    `predicted` (N,) may hold -1, an unreadable answer: it is wrong, a miss of the true class and no
+    false alarm of another. `unreadable` is their share; `recall_per_class` has C entries.
+    """
+    from sklearn.metrics import f1_score
+
+    found = as_vector("predicted", predicted)
+    read = found != UNREADABLE
+    if read.any():
+        as_labels("predicted", found[read], classes)
+    guesses, answers = found.astype(np.int64), as_labels("truth", truth, classes)
+    same_length(predicted=guesses, truth=answers)
+    right = guesses == answers
+    f1 = f1_score(
+        answers, guesses, labels=np.arange(classes), average="weighted", zero_division=0.0
+    )
+    rows = [answers == label for label in range(classes)]
+    return {
+        "accuracy": float(right.mean()),
+        "weighted_f1": float(f1),
+        "recall_per_class": [float(right[row].mean()) if row.any() else None for row in rows],
+        "unreadable": float((~read).mean()),
     }

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from emosym.emotions import VAD_MAX, VAD_MIN
 from emosym.errors import UsageError
-from emosym.metrics.affect import spearman
+from emosym.metrics.affect import pearson, rmse, spearman
 from emosym.metrics.checks import (
     Floats,
     as_labels,
@@ -191,6 +192,39 @@ def intensity_consistency(
                 f"each; {levels} with {least_cell} are needed."
             )
         values.append(spearman(seen[here], asked[here]))
+    return values
+
+
+def affect_control(
+    requested: ArrayLike, probabilities: ArrayLike, norms: ArrayLike
+) -> dict[str, float | None]:
+    """Return Pearson's r and RMSE of requested against judged valence and arousal.
+
+    `requested` (N, 2) is the valence and arousal asked for, 1..9; the judged ones are the word
+    `norms` (C, 2 or 3; valence and arousal first) weighted by the judge's `probabilities` (N, C),
+    so they cannot leave the norms' own range. Keys: `valence_pearson`, `valence_rmse`, and the same
+    of arousal. Pearson is None where all requests or all judgements are equal.
+
+    Raises:
+        UsageError: for fewer than 2 images, shapes that do not fit, or norms outside 1..9.
+    """
+    asked = as_matrix("requested", requested, 2)
+    table = as_matrix("norms", norms)
+    shares = as_probabilities("judge probabilities", probabilities, len(table))
+    same_length(requested=asked, judge_probabilities=shares)
+    if asked.shape[1] != 2 or table.shape[1] not in (2, 3):
+        raise UsageError(
+            f"requested must be (N, 2) and norms (C, 2) or (C, 3), got {asked.shape} and "
+            f"{table.shape}."
+        )
+    for name, numbers in (("requested", asked), ("norms", table)):
+        if numbers.min() < VAD_MIN or numbers.max() > VAD_MAX:
+            raise UsageError(f"{name} must lie in {VAD_MIN:g}..{VAD_MAX:g}.")
+    judged = shares @ table[:, :2]  # (N, 2)
+    values: dict[str, float | None] = {}
+    for column, name in enumerate(("valence", "arousal")):
+        values[f"{name}_pearson"] = pearson(judged[:, column], asked[:, column])
+        values[f"{name}_rmse"] = rmse(judged[:, column], asked[:, column])
     return values
 
 
