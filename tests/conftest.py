@@ -91,6 +91,7 @@ def tiny_checkpoint(
 
     from emosym.emotions import MIKELS8
     from emosym.models.adapters import add_adapter, lora_config, train_adapter
+    from emosym.models.calibration import Calibration
     from emosym.models.checkpoint import save_checkpoint
     from emosym.models.emosym_model import new_model
     from emosym.models.gaussians import fit_domain, fit_emotion_space
@@ -111,7 +112,7 @@ def tiny_checkpoint(
         model,
         emotion_space=fit_emotion_space(MIKELS8.labels, latents[:, 0], latents[:, 1:], truth),
         domain=fit_domain(features[:32], features[32:], threshold=0.1),
-        temperature=1.7,
+        calibration=Calibration(1.7),
         stages=("align", "joint"),
         recipes=("stage: align\n", "stage: joint\n"),
     )

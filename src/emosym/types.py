@@ -63,13 +63,14 @@ class UnderstandingOutput:
     """The reading of one picture.
 
     `probabilities` follow the label space's order and sum to 1; `raw_probabilities` are the same
-    before the checkpoint's temperature, of a zero-shot reader before the prior correction (empty
+    before the checkpoint's calibration, of a zero-shot reader before the prior correction (empty
     where unknown); `confidence` is 0..1, calibrated unless zero-shot; `polarity` and `*_norm`,
     expectations of word norms on 1..9, are None for words that have none; `emotion_latent` is
     (H,), `context_latents` (K, H), both of no elements where zero-shot; `in_domain` is 0..1, the
     share of held-out pictures at least as far from the training pictures as this one (None where
     unknown), and `outside` says that it fell below the checkpoint's threshold: then the emotion is
-    only the nearest one of a world that the picture is not from.
+    only the nearest one of a world that the picture is not from. `abstains` says that the
+    confidence fell below what the checkpoint takes for an answer (None without a threshold).
     """
 
     emotion: str
@@ -85,6 +86,7 @@ class UnderstandingOutput:
     context_latents: np.ndarray = field(repr=False)
     rationale: str | None = None
     raw_probabilities: Mapping[str, float] = field(default_factory=dict, repr=False)
+    abstains: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,28 @@ def test_outside_is_said_instead_of_an_emotion(command, tiny_checkpoint, tmp_pat
     assert not any(label in said for label in MIKELS8.labels)
 
 
+def test_what_is_below_the_threshold_is_marked(command, folder, tiny_checkpoint, tmp_path) -> None:
+    from dataclasses import replace
+
+    from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+
+    model = load_checkpoint(tiny_checkpoint)
+    kept = replace(model.calibration, abstain_below=0.99, target=0.95)
+    save_checkpoint(replace(model, calibration=kept, domain=None), tmp_path / "unsure")
+    out = tmp_path / "r.json"
+    ask = ("understand", folder, "--json", out, "--csv", tmp_path / "r.csv", "--model")
+    code, said, _ = command(*ask, tmp_path / "unsure")
+    assert code == 0 and "3 unsure" in said and "below 0.99" in said
+    assert said.count("(unsure)") == 3
+    rows = json.loads(out.read_text())
+    assert [row["abstains"] for row in rows] == [True, None, True, True]
+    assert all(row["confidence"] < 0.99 for row in rows if row["error"] is None)
+    code, said, _ = command(*ask, tiny_checkpoint)  # chose no threshold
+    assert code == 0 and "unsure" not in said
+    assert {row["abstains"] for row in json.loads(out.read_text())} == {None}
+    assert "abstains" in (tmp_path / "r.csv").read_text().splitlines()[0].split(",")
+
+
 def test_outside_no_reason_is_given_either() -> None:
     from io import StringIO
 

@@ -6,7 +6,12 @@ import pytest
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.evaluation.results import make_result
-from emosym.evaluation.understanding import evaluate_understanding, negative_log_likelihood
+from emosym.evaluation.understanding import (
+    abstention_values,
+    evaluate_understanding,
+    negative_log_likelihood,
+    raw_values,
+)
 
 
 def rows(*tops: tuple[int, float]) -> np.ndarray:
@@ -40,6 +45,32 @@ def test_values_by_hand() -> None:
     assert values["reliability_accuracy"][0] is None
     assert "best_accuracy" not in values and "votes_kl" not in values
     make_result("understanding", values, 4, 0)  # every value is one the schema allows
+
+
+def test_raw_values_by_hand() -> None:
+    # the same four pictures, stated as .99 each: two right, two wrong, one bin
+    values = raw_values(rows((0, 0.99), (4, 0.99), (1, 0.99), (7, 0.99)), [0, 4, 2, 3])
+    assert values["accuracy_raw"] == 0.5
+    assert values["ece_raw"] == pytest.approx(0.49)
+    assert values["brier_confidence_raw"] == pytest.approx((2 * 0.01**2 + 2 * 0.99**2) / 4)
+    assert values["nll_raw"] == pytest.approx(-(np.log(0.99) + np.log(0.01 / 7)) / 2)
+    assert values["reliability_count_raw"] == [0] * 9 + [4]
+    assert values["reliability_accuracy_raw"][-1] == 0.5
+    assert values["roc_auc_raw"] == 0.5
+    make_result("understanding", values, 4, 0)
+
+
+def test_abstention_by_hand() -> None:
+    probabilities, labels = rows((0, 0.9), (4, 0.8), (1, 0.7), (7, 0.6)), [0, 4, 2, 3]
+    values = abstention_values(probabilities, labels, 0.7)  # .7 itself is answered, and wrong
+    assert (values["abstain_below"], values["abstain_coverage"]) == (0.7, 0.75)
+    assert values["abstain_accuracy"] == pytest.approx(2 / 3)
+    low, high = values["abstain_accuracy_interval"]
+    assert 0.2 < low < 2 / 3 < high < 0.95
+    nothing = abstention_values(probabilities, labels, 0.95)
+    assert (nothing["abstain_coverage"], nothing["abstain_accuracy"]) == (0.0, None)
+    assert abstention_values(probabilities, labels, None) == {}
+    make_result("understanding", nothing, 4, 0)
 
 
 def test_the_best_achievable_stands_beside() -> None:

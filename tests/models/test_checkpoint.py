@@ -16,6 +16,7 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.models import checkpoint as module
 from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
 from emosym.models.backbone import load_backbone
+from emosym.models.calibration import Calibration
 from emosym.models.checkpoint import (
     describe_checkpoint,
     is_checkpoint,
@@ -204,7 +205,7 @@ def test_a_failed_save_leaves_the_old_checkpoint_whole(
 
     monkeypatch.setattr(module, "save_gaussians", full)
     with pytest.raises(EmoSymError, match="The disk is full"):
-        save_checkpoint(replace(model, temperature=9.0), copy)
+        save_checkpoint(replace(model, calibration=Calibration(9.0)), copy)
     assert {p: p.read_bytes() for p in copy.parent.rglob("*") if p.is_file()} == before
 
 

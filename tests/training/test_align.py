@@ -316,7 +316,9 @@ def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_pa
         assert torch.equal(tensor, wanted[name]), name
     assert loaded.stages == ("align",) and loaded.reader.template == "picture"
     assert loaded.domain is not None and loaded.emotion_space is None
-    assert loaded.temperature == result.model.temperature
+    assert loaded.calibration == result.model.calibration
+    assert loaded.calibration.n == len(open_dataset("storybook", tiny_storybook, "val"))
+    assert loaded.calibration.target == 0.95
     assert (tmp_path / "out" / "recipe.yaml").read_text() == loaded.recipes[0]
 
 

@@ -25,6 +25,7 @@ from emosym.evaluation.explanations import KINDS, Facts, facts_of, spoken
 from emosym.evaluation.faithfulness import divergence
 from emosym.evaluation.means import add_mean
 from emosym.evaluation.results import make_result
+from emosym.models.calibration import calibrated
 from emosym.models.prefix import Prefix, extend, grow, open_cache
 from emosym.models.prefix_cache import whole
 from emosym.models.reasoner import EmotionReasoner, Thought, think
@@ -136,8 +137,8 @@ def ask(
     context: list[torch.Tensor] = []
 
     def note(way: str, thought: Thought) -> None:
-        logits = reasoner.logits(thought.emotion_latent, reader.space).double()
-        found = (logits / pipeline.model.temperature).softmax(-1).cpu().numpy()  # (B, C)
+        logits = reasoner.logits(thought.emotion_latent, reader.space).double().cpu().numpy()
+        found = calibrated(logits, pipeline.model.calibration)  # (B, C)
         shares.setdefault(way, []).append(found)
 
     def hear(way: str, thought: Thought) -> None:

@@ -146,6 +146,12 @@ def calibration(run: Run) -> str:
     if not raw:
         told = "How often a stated confidence comes true."
         note += " This run kept no raw probabilities, so only the calibrated ones are drawn."
+    if values.get("abstain_accuracy") is not None:
+        note += (
+            f" Below a confidence of {values['abstain_below']:.2f} the model abstains: it answers "
+            f"{values['abstain_coverage']:.0%} of these pictures, and "
+            f"{values['abstain_accuracy']:.1%} of those answers are right."
+        )
     opening = said(told, *origin_of(run, "understanding"))
     return (
         f'<h2>Whether confidence can be believed</h2>{opening}<div class="pair">{"".join(cards)}'

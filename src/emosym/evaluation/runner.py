@@ -18,7 +18,11 @@ from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
 from emosym.evaluation.reading_intervals import reading_intervals
 from emosym.evaluation.results import make_result, subject_of
 from emosym.evaluation.samples import pictures_sha256
-from emosym.evaluation.understanding import evaluate_understanding
+from emosym.evaluation.understanding import (
+    abstention_values,
+    evaluate_understanding,
+    raw_values,
+)
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
@@ -109,6 +113,8 @@ def evaluate_reading(
     values = evaluate_understanding(
         shares, labels, votes, pipeline.space, storybook_posterior(chosen), mode
     )
+    values |= raw_values(raw, labels) if raw.size else {}
+    values |= abstention_values(shares, labels, pipeline.abstain_below)
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
     values.update(reading_intervals(shares, labels, pipeline.space, seed))
     subject = subject_of(

@@ -15,10 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emosym import __version__
+from emosym.emotions import label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
 from emosym.models.backbone import open_chat
+from emosym.models.calibration import calibration_row, stored_calibration
 from emosym.models.emosym_model import EmoSymModel, PainterSource, make_reader
 from emosym.models.gaussians import (
     Domain,
@@ -126,6 +128,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
         "temperature": model.temperature,
+        "calibration": calibration_row(model.calibration),
         "domain_threshold": model.domain.threshold if model.domain else None,
         "stages": list(model.stages),
         "versions": package_versions(),
@@ -187,7 +190,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         mappers.to(device),
         _load_space(folder, described),
         _load_domain(folder, described),
-        temperature=float(described["temperature"]),
+        calibration=stored_calibration(described, str(folder / DESCRIPTION)),
         stages=tuple(described["stages"]),
         recipes=tuple(
             (folder / f"recipe-{i}-{stage}.yaml").read_text()
@@ -255,8 +258,6 @@ def _condition(described: Mapping[str, Any]) -> str:
 def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | None:
     if "emotion_space.safetensors" not in described["files"]:
         return None
-    from emosym.emotions import label_space
-
     gaussians, _ = load_gaussians(folder / "emotion_space.safetensors")
     labels = label_space(described["label_space"]).labels
     alone = described.get("condition") == "emotion"

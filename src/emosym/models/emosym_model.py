@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from emosym.models.adapters import load_adapter
 from emosym.models.backbone import open_chat
+from emosym.models.calibration import Calibration
 from emosym.models.chat import ChatModel
 from emosym.models.gaussians import Domain, EmotionSpace
 from emosym.models.mappers import ConditionMappers
@@ -58,11 +59,16 @@ class EmoSymModel:
     mappers: ConditionMappers
     emotion_space: EmotionSpace | None
     domain: Domain | None
-    temperature: float
+    calibration: Calibration
     stages: tuple[str, ...]
     recipes: tuple[str, ...] = ()
     four_bit: bool = False
     condition: str = "emotion_context"
+
+    @property
+    def temperature(self) -> float:
+        """The temperature that was fitted, whether or not the calibration uses it."""
+        return self.calibration.temperature
 
     @property
     def painter(self) -> Painter:
@@ -91,7 +97,8 @@ def new_model(
     reader = make_reader(chat, reasoner, template, space, device)
     hidden = reasoner.latent_tokens.emotion_embed.shape[1]
     mappers = ConditionMappers(hidden, painter.embed_dims, embedding_rms(painter), seed).to(device)
-    return EmoSymModel(base, reader, open_painter, mappers, None, None, 1.0, (), four_bit=four_bit)
+    fresh = (None, None, Calibration(), ())
+    return EmoSymModel(base, reader, open_painter, mappers, *fresh, four_bit=four_bit)
 
 
 def make_reader(

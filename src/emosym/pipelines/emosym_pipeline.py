@@ -59,6 +59,11 @@ class EmoSymPipeline:
         return label_space(self.model.reader.space)
 
     @property
+    def abstain_below(self) -> float | None:
+        """The confidence below which a reading abstains; None where the checkpoint has none."""
+        return self.model.calibration.abstain_below
+
+    @property
     def can_paint(self) -> bool:
         """Whether the model went through the joint stage."""
         return self.model.emotion_space is not None
@@ -83,12 +88,7 @@ class EmoSymPipeline:
         Raises:
             UsageError: when the folder holds anything else.
         """
-        target = Path(folder)
-        if target.exists() and not is_checkpoint(target):
-            if not target.is_dir() or any(target.iterdir()):
-                raise UsageError(f"{target} exists and is not a checkpoint; choose a new folder.")
-            target.rmdir()
-        save_checkpoint(self.model, target.resolve(), self.card)
+        save_checkpoint(self.model, checkpoint_place(folder), self.card)
 
     def push_to_hub(self, repo_id: str, private: bool = True) -> str:
         """Upload the checkpoint to the Hugging Face hub and return its address.
@@ -225,6 +225,20 @@ class EmoSymPipeline:
         _check_batch_size(batch_size)
         require_space(self.model)
         return paint_stream(self.model, request, batch_size, only)
+
+
+def checkpoint_place(folder: str | Path) -> Path:
+    """Return the absolute path of a folder that a checkpoint may be written to.
+
+    Raises:
+        UsageError: when it exists and holds anything but a checkpoint.
+    """
+    target = Path(folder)
+    if target.exists() and not is_checkpoint(target):
+        if not target.is_dir() or any(target.iterdir()):
+            raise UsageError(f"{target} exists and is not a checkpoint; choose a new folder.")
+        target.rmdir()
+    return target.resolve()
 
 
 def find_checkpoint(name_or_folder: str | Path) -> Path:

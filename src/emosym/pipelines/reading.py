@@ -11,6 +11,7 @@ from PIL import Image
 
 from emosym.data.images import square
 from emosym.emotions import POLARITY, LabelSpace, label_space
+from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.prefix import Prefix, features_of_pictures, keeps_features, prefill, see
 from emosym.models.reading import (
@@ -48,7 +49,7 @@ def _read_batch(
     prefix, features = open_pictures(reader, pictures)
     thought = think(reader.reasoner, prefix)
     logits = reader.reasoner.logits(thought.emotion_latent, reader.space)  # (B, C)
-    shares = (logits.double() / model.temperature).softmax(-1).cpu().numpy()  # (B, C)
+    shares = calibrated(logits.double().cpu().numpy(), model.calibration)  # (B, C)
     raw = logits.double().softmax(-1).cpu().tolist()  # B lists of C
     known = _domain_scores(model, features)
     said = speak(reader, thought) if explain else [None] * len(pictures)
@@ -56,11 +57,13 @@ def _read_batch(
     context = thought.context_latents.float().cpu().numpy()  # (B, K, H)
     space = label_space(reader.space)
     threshold = model.domain.threshold if model.domain is not None else 0.0
+    below = model.calibration.abstain_below
     return [
         UnderstandingOutput(
             **described(space, shares[i]),
             in_domain=None if known is None else known[i],
             outside=known is not None and known[i] < threshold,
+            abstains=None if below is None else bool(shares[i].max() < below),
             emotion_latent=emotion[i],
             context_latents=context[i],
             rationale=said[i],

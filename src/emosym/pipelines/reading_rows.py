@@ -19,7 +19,8 @@ def reading_row(source: str, reading: UnderstandingOutput | BadInput) -> Row:
     row: Row = dict.fromkeys(
         ("source", "emotion", "confidence", "polarity", *NORMS, "in_domain", "outside"), None
     )
-    row |= {"probabilities": None, "rationale": None, "error": None, "source": source}
+    row |= dict.fromkeys(("abstains", "probabilities", "rationale", "error"), None)
+    row |= {"source": source}
     if isinstance(reading, BadInput):
         return row | {"error": reading.error}
     return row | {
@@ -29,6 +30,7 @@ def reading_row(source: str, reading: UnderstandingOutput | BadInput) -> Row:
         **{name: getattr(reading, name) for name in NORMS},
         "in_domain": reading.in_domain,
         "outside": reading.outside,
+        "abstains": reading.abstains,
         "probabilities": dict(reading.probabilities),
         "rationale": reading.rationale,
     }
@@ -46,7 +48,7 @@ def flat_columns(space: LabelSpace) -> dict[str, type]:
     """Return the columns of `flat_row` with their types, in order."""
     numbers: dict[str, type] = dict.fromkeys(("confidence", *NORMS, "in_domain"), float)
     texts: dict[str, type] = dict.fromkeys(("source", "emotion", "polarity", "rationale"), str)
-    kinds = {**numbers, **texts, "outside": bool, "error": str}
+    kinds = {**numbers, **texts, "outside": bool, "abstains": bool, "error": str}
     empty = flat_row(reading_row("", UNREAD), space)
     return {name: kinds.get(name, float) for name in empty}
 

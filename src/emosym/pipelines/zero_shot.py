@@ -88,6 +88,11 @@ class ZeroShotPipeline:
         return pipeline
 
     @property
+    def abstain_below(self) -> None:
+        """No confidence: nothing was fitted that could say which."""
+        return None
+
+    @property
     def base(self) -> Base:
         """Where the models are."""
         return self.source.base

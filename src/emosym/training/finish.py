@@ -12,7 +12,7 @@ import torch
 from emosym.config import OptimSection, Recipe
 from emosym.device import cpu_plan
 from emosym.files import write_text
-from emosym.metrics.calibration import fit_temperature
+from emosym.models.calibration import fit_calibration
 from emosym.models.card import model_card
 from emosym.models.checkpoint import description_of, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
@@ -88,13 +88,13 @@ def finish_stage(
     Of several processes the first writes; the others wait for it.
     """
     readings = read_all(val, store=val_store)
-    temperature = fit_temperature(readings.logits.numpy(), val.truth)
+    calibration = fit_calibration(readings.logits.numpy(), val.truth)
     domain = model.domain
     if fit_domain_too:
         domain = picture_domain(train, val)
     finished = replace(
         model,
-        temperature=temperature,
+        calibration=calibration,
         domain=domain,
         stages=(*model.stages, recipe.stage),
         recipes=(*model.recipes, resolved),

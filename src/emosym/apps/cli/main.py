@@ -14,6 +14,7 @@ from emosym import __version__
 from emosym.apps.cli import bank
 from emosym.apps.cli.ablate import ablate
 from emosym.apps.cli.annotate import annotate
+from emosym.apps.cli.calibrate import calibrate
 from emosym.apps.cli.compare import compare
 from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
@@ -44,6 +45,7 @@ app.command()(train)
 app.command()(demo)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(calibrate)
 app.command("evaluate-base")(evaluate_base)
 app.command()(ablate)
 app.command()(report)

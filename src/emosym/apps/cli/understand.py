@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Reading = tuple[str, "UnderstandingOutput | BadInput"]
 SHOWN = 50
 OUTSIDE = "outside what this preset has seen"
+UNSURE = "unsure"
+UNSURE_NOTE = "where too few readings of held-out pictures were right; see docs/pipeline.md."
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Tally:
     read: int = 0
     bad: int = 0
     outside: int = 0
+    unsure: int = 0
     emotions: Counter[str] = field(default_factory=Counter)
     first: list[Reading] = field(default_factory=list)
 
@@ -56,6 +59,7 @@ class Tally:
             return
         self.read += 1
         self.outside += found.outside
+        self.unsure += bool(found.abstains) and not found.outside
         self.emotions[found.emotion] += not found.outside
 
 
@@ -133,6 +137,9 @@ def understand(
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, tally, explain, loaded[0].base.name if zero_shot else None)
+    if tally.unsure:
+        note = f"{UNSURE}: a confidence below {loaded[0].abstain_below:.2f}, {UNSURE_NOTE}"
+        console.print(note, style="dim", soft_wrap=True)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -200,6 +207,7 @@ def show(console: Console, tally: Tally, explain: bool, untrained: str | None = 
     if tally.total > 1:
         parts = [f"{tally.read} read"]
         parts += [f"{tally.bad} could not be read"] if tally.bad else []
+        parts += [f"{tally.unsure} {UNSURE}"] if tally.unsure else []
         parts += [f"{tally.outside} {OUTSIDE}"] if tally.outside else []
         counts = [f"{name} {count}" for name, count in tally.emotions.most_common() if count]
         console.print("; ".join([*parts, *([", ".join(counts)] if counts else [])]), style="bold")
@@ -250,7 +258,12 @@ def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
     if found.outside:
         return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
     polarity = found.polarity or ""
-    return f"[bold]{found.emotion}[/bold]", f"{found.confidence:.2f}", polarity, domain
+    named = (
+        f"{found.emotion} [dim]({UNSURE})[/dim]"
+        if found.abstains
+        else f"[bold]{found.emotion}[/bold]"
+    )
+    return named, f"{found.confidence:.2f}", polarity, domain
 
 
 def display_names(sources: Sequence[str]) -> list[str]:

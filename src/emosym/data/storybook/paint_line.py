@@ -130,7 +130,7 @@ def _outlined(pen: Pen, fill: np.ndarray, ink: np.ndarray, strength: float) -> S
     """Lay ink over a fill (h, w, 3): round every shape, and where two colours of it meet."""
     solid = pen.image.getchannel("A")
     wide = 2 * max(1, round(pen.scale / 96)) + 1  # of the oversampled picture: thin at any size
-    rim = np.asarray(solid.filter(ImageFilter.MaxFilter(wide)).reduce(3), np.float32) / 255.0
+    rim = np.asarray(_grown(solid, wide).reduce(3), np.float32) / 255.0
     alpha = np.asarray(solid.reduce(3), np.float32) / 255.0
     flat = pen.image.convert("L").filter(ImageFilter.FIND_EDGES)
     inner = flat.point(lambda step: 255 if step > EDGE else 0)
@@ -142,7 +142,19 @@ def _outlined(pen: Pen, fill: np.ndarray, ink: np.ndarray, strength: float) -> S
 
 
 def _thin(edges: Image.Image, wide: int) -> Image.Image:
-    return edges if wide <= 3 else edges.filter(ImageFilter.MaxFilter(3))
+    return edges if wide <= 3 else _grown(edges, 3)
+
+
+def _grown(image: Image.Image, wide: int) -> Image.Image:
+    """Return the largest value of each `wide` x `wide` neighbourhood: Pillow's MaxFilter, faster.
+
+    The maximum over a square is that over rows of the one over columns, in a few whole-array steps.
+    """
+    half, (height, width) = wide // 2, (image.height, image.width)
+    padded = np.pad(np.asarray(image), half, mode="edge")
+    rows = functools.reduce(np.maximum, [padded[i : i + height] for i in range(wide)])
+    grown = functools.reduce(np.maximum, [rows[:, i : i + width] for i in range(wide)])
+    return Image.fromarray(grown)
 
 
 def _unit(colour: Colour) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""`emosym calibrate`: fit a trained model's confidence to labelled pictures of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.apps.cli.zero_shot import SHIPPED_MODEL
+
+if TYPE_CHECKING:
+    from emosym.models.calibration import Calibration
+
+
+def calibrate(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of the labelled pictures, or an id.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new checkpoint.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
+    ] = SHIPPED_MODEL,
+    split: Annotated[str, typer.Option(help="Which split: none that was trained on.")] = "val",
+    source: SourceName = "emoset",
+    target: Annotated[
+        float, typer.Option(help="Share of answers that must be right; below it: abstain.")
+    ] = 0.95,
+    batch_size: Annotated[int, typer.Option(min=1, help="Read at once.")] = 64,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    config: Config = None,
+    download: Download = False,
+) -> None:
+    """Write a checkpoint with the same weights and a new calibration.
+
+    Temperature, vector scaling and the confidence below which it abstains are fitted to the
+    model's readings of these pictures; a training stage does the same on its validation split.
+    """
+    from rich.console import Console
+
+    from emosym.apps.cli.terminal import open_pipeline, progress_bar
+    from emosym.data.hub import HubOptions
+    from emosym.data.sources import open_dataset
+    from emosym.evaluation.recalibrate import recalibrated
+    from emosym.pipelines.emosym_pipeline import checkpoint_place
+
+    options = HubOptions(image_column, label_column, config, download)
+    dataset = open_dataset(source, data, split, hub=options)
+    checkpoint_place(out)
+    pipeline = open_pipeline(model, device)
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=len(dataset))
+        found = recalibrated(
+            pipeline,
+            dataset,
+            target,
+            batch_size=batch_size,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+        )
+    found.save_pretrained(out)
+    console = Console(highlight=False)
+    for line in told(found.model.calibration):
+        console.print(line, soft_wrap=True)
+    console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
+
+
+def told(calibration: Calibration) -> list[str]:
+    """Return what was fitted, in sentences."""
+    method = "vector scaling" if calibration.method == "vector" else "temperature"
+    lines = [
+        f"{calibration.n} pictures; temperature {calibration.temperature:.3f}. Cross-validated "
+        f"negative log likelihood {calibration.temperature_nll:.4f} with it, "
+        f"{calibration.vector_nll:.4f} with vector scaling: {method} is used."
+    ]
+    if calibration.abstain_below is None:
+        lines.append(
+            f"No confidence had {calibration.target:.1%} of 20 or more readings right: this model "
+            "will not say when to abstain."
+        )
+    else:
+        lines.append(
+            f"Below a confidence of {calibration.abstain_below:.3f} it abstains. It answers "
+            f"{calibration.coverage:.1%} of these pictures; {calibration.accuracy:.1%} of those "
+            "answers are right."
+        )
+    return lines

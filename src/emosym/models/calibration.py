@@ -1,0 +1,145 @@
+"""How logits become probabilities: fitted on held-out pictures, kept in the checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from emosym.emotions import label_space
+from emosym.errors import UsageError, unknown_name
+from emosym.metrics.calibration import apply_temperature, fit_temperature
+from emosym.metrics.checks import Floats, as_matrix
+from emosym.metrics.scaling import (
+    FOLDS,
+    METHODS,
+    TARGET,
+    apply_vector,
+    choose_abstention,
+    cross_validated,
+    fit_vector_scaling,
+)
+
+NUMBERS = (
+    *("temperature_nll", "vector_nll"),
+    *("abstain_below", "target", "coverage", "accuracy"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model's logits become probabilities, and below which confidence it abstains.
+
+    Probabilities are softmax(logits / temperature), or where the method is `vector` softmax(scale *
+    centred logits + bias) with C numbers each; both are kept. `temperature_nll` and `vector_nll`
+    are their cross-validated negative log likelihoods in nats, None where too few pictures were
+    held out. A confidence below `abstain_below` is no answer: the held-out readings at or above it,
+    a share `coverage` of the `n`, were right in a share `accuracy`, at least `target`. These three
+    are None where no threshold reached the target.
+    """
+
+    temperature: float = 1.0
+    method: str = "temperature"
+    scale: tuple[float, ...] | None = None
+    bias: tuple[float, ...] | None = None
+    temperature_nll: float | None = None
+    vector_nll: float | None = None
+    n: int = 0
+    abstain_below: float | None = None
+    target: float | None = None
+    coverage: float | None = None
+    accuracy: float | None = None
+
+
+def calibrated(logits: ArrayLike, calibration: Calibration) -> Floats:
+    """Return the probabilities (N, C), float64, that a calibration makes of logits."""
+    if calibration.method == "temperature":
+        return apply_temperature(logits, calibration.temperature)
+    return apply_vector(logits, calibration.scale or (), calibration.bias or ())
+
+
+def fit_calibration(logits: ArrayLike, labels: ArrayLike, target: float = TARGET) -> Calibration:
+    """Fit everything on held-out logits; errors as in `fit_vector_scaling`.
+
+    Vector scaling is used where its cross-validated loss is lower than the temperature's by more
+    than the standard error of the mean difference; else the temperature, which has one number to
+    fit and never changes an answer. The threshold is chosen for the method that is used.
+    """
+    scores, answers = as_matrix("logits", logits), np.asarray(labels)
+    scale, bias = fit_vector_scaling(scores, answers)
+    method, losses = METHODS[0], {}
+    if len(scores) >= 2 * FOLDS:
+        losses = cross_validated(scores, answers)
+        gain = losses["temperature"] - losses["vector"]  # (N,)
+        method = METHODS[int(gain.mean() > gain.std(ddof=1) / len(gain) ** 0.5)]
+    means = {f"{name}_nll": float(values.mean()) for name, values in losses.items()}
+    found = Calibration(
+        fit_temperature(scores, answers),
+        method,
+        tuple(scale.tolist()),
+        tuple(bias.tolist()),
+        n=len(scores),
+        **means,
+    )
+    return with_abstention(found, scores, answers, target)
+
+
+def with_abstention(
+    calibration: Calibration, logits: ArrayLike, labels: ArrayLike, target: float = TARGET
+) -> Calibration:
+    """Return the calibration with a threshold chosen on these logits for this accuracy."""
+    shares = calibrated(logits, calibration)
+    right = shares.argmax(axis=1) == np.asarray(labels)
+    chosen = choose_abstention(shares.max(axis=1), right, target)
+    return replace(
+        calibration,
+        target=target,
+        abstain_below=None if chosen is None else chosen.threshold,
+        coverage=None if chosen is None else chosen.coverage,
+        accuracy=None if chosen is None else chosen.accuracy,
+    )
+
+
+def calibration_row(calibration: Calibration) -> dict[str, Any]:
+    """Return a calibration as a JSON object: a key for each field."""
+    return asdict(calibration)
+
+
+def stored_calibration(described: Mapping[str, Any], where: str) -> Calibration:
+    """Return the calibration in a checkpoint's description; an older one has a temperature alone.
+
+    Raises:
+        UsageError: naming `where`, for a missing or unknown field, an unknown method, or numbers
+            that cannot be.
+    """
+    row = described.get("calibration", calibration_row(Calibration(described["temperature"])))
+    classes = len(label_space(str(described["label_space"])))
+    fields = calibration_row(Calibration())
+    odd = sorted(set(row) ^ set(fields)) if isinstance(row, Mapping) else ["calibration"]
+    if odd:
+        raise UsageError(f"The calibration in {where} is damaged: {odd[0]!r} is missing or odd.")
+    if row["method"] not in METHODS:
+        raise unknown_name(f"calibration method in {where}", str(row["method"]), METHODS)
+    lists = {name: row[name] for name in ("scale", "bias") if row[name] is not None}
+    if row["method"] == "vector" and len(lists) < 2:
+        raise UsageError(f"The calibration in {where} is damaged: it lacks scale or bias.")
+    numbers = [row[name] for name in NUMBERS if row[name] is not None]
+    for name, values in lists.items():
+        if not isinstance(values, list | tuple) or len(values) != classes:
+            raise UsageError(
+                f"The calibration in {where} is damaged: {name} needs {classes} numbers."
+            )
+        numbers += values
+    wrong = [value for value in (row["temperature"], *numbers) if not _finite(value)]
+    if wrong or row["temperature"] <= 0:
+        odd_one = (wrong or [row["temperature"]])[0]
+        raise UsageError(f"The calibration in {where} is damaged: it cannot hold {odd_one!r}.")
+    return Calibration(**{**row, **{name: tuple(values) for name, values in lists.items()}})
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
