@@ -169,12 +169,12 @@ def test_every_task_of_a_trained_model_writes_its_result(
     command: Any, book: Path, judged: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "r.json"
-    ask = (judged, "--data", book, "--tasks", "explanations,causal", "--limit", 24, "--out", out)
+    tasks = "explanations,causal,in_domain"
+    ask = (judged, "--data", book, "--tasks", tasks, "--limit", 24, "--out", out)
     code, _, err = command("evaluate", *ask)
     assert code == 0, err
     assert not out.exists()
-    for task in ("explanations", "causal"):
+    for task in tasks.split(","):
         assert task in TASKS
-        result = read_result(tmp_path / f"r-{task}.json")
-        assert (result["name"], result["n"]) == (task, 24)
-        assert result["subject"]["n"] == 24
+        result = read_result(tmp_path / f"r-{task.replace('_', '-')}.json")
+        assert result["name"] == task and result["subject"]["n"] == 24

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 
+IN_DOMAIN = 500  # pictures of each kind
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What is measured: a trained model with its `checksum`, or a zero-shot one without."""
@@ -75,6 +78,24 @@ def measure_reading(
             progress=lambda n: bar.advance(task, n),
             model_sha256=checksum,
             zero_shot=about,
+        )
+
+
+def measure_in_domain(measured: Measured, dataset: Dataset, seed: int) -> dict[str, Any]:
+    """Run the in_domain evaluation with a progress bar; errors as in `evaluate_in_domain`."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.in_domain import KINDS, evaluate_in_domain
+
+    shown = min(len(dataset), IN_DOMAIN)
+    with progress_bar() as bar:
+        task = bar.add_task("in_domain", total=shown * (1 + len(KINDS)))
+        return evaluate_in_domain(
+            measured.pipeline,
+            dataset,
+            limit=shown,
+            seed=seed,
+            progress=lambda n: bar.advance(task, n),
+            model_sha256=measured.checksum,
         )
 
 

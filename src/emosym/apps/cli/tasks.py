@@ -103,12 +103,20 @@ def causal(measured: Measured, chosen: Dataset, whole: Dataset, options: Options
     )
 
 
+def in_domain(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
+    """Show pictures of other kinds, and see whether the model tells that it does not know them."""
+    from emosym.apps.cli.measured import measure_in_domain
+
+    yield options.beside("in-domain"), measure_in_domain(measured, chosen, options.seed)
+
+
 TASKS: dict[str, Task] = {
     "understanding": understanding,
     "painting": painting,
     "control": control,
     "explanations": explanations,
     "causal": causal,
+    "in_domain": in_domain,
 }
 
 
