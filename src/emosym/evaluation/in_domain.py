@@ -171,7 +171,8 @@ def text_picture(size: int, rng: np.random.Generator, index: int) -> np.ndarray:
     font = ImageFont.load_default(height)
     margin = round(size * rng.uniform(0.02, 0.1))
     for top in range(margin, size - margin - height, round(1.25 * height)):
-        words, indent = [], margin + (height if rng.random() < 0.2 else 0)
+        words: list[str] = []
+        indent = margin + (height if rng.random() < 0.2 else 0)
         while pen.textlength(" ".join(words), font) < size:
             letters = rng.geometric(0.18, rng.integers(2, 10))
             words.append("".join(LETTERS[min(int(place), 26) - 1] for place in letters))

@@ -244,8 +244,14 @@ def evaluate_painting(
     counts = np.bincount(dataset.labels(), minlength=len(pipeline.space))
     if per_emotion > 1 and counts.min() > 1:
         more, used = evaluate_generated(
-            *(painted, real, dataset.labels(), judges[1], networks),
-            **{"seed": seed, "mode": mode, "space": pipeline.space},
+            painted,
+            real,
+            dataset.labels(),
+            judges[1],
+            networks,
+            seed=seed,
+            mode=mode,
+            space=pipeline.space,
         )
         values.update(more)
         known = set(extractors.values())  # a judge is there already, by its own name
