@@ -113,9 +113,11 @@ def test_bad_requests_are_one_sentence(
 
 
 def test_what_is_lacking_is_said(command: Any, tiny_checkpoint: Path) -> None:
-    code, _, err = command("evaluate", tiny_checkpoint)
-    assert code == 2 and "--data" in err and "--out" in err
-    code, _, err = command("evaluate")
+    code, _, err = command("evaluate", tiny_checkpoint, "--data", tiny_checkpoint)
+    assert code == 2 and "--out" in err
+    code, _, err = command("evaluate", tiny_checkpoint, "--out", "r.json")
+    assert code == 2 and "--data" in err
+    code, _, err = command("evaluate", "--data", tiny_checkpoint, "--out", "r.json")
     assert code == 2 and "Say what to measure" in err
 
 

@@ -82,21 +82,27 @@ def evaluate_in_domain(
 
 
 def in_domain_values(scores: Mapping[str, np.ndarray], seed: int) -> dict[str, Any]:
-    """Return AUC and interval of every kind of `scores` (n,) against those of `known`.
+    """Return AUC and interval of every kind of `scores` (n,) against as many of `known`.
+
+    Known pictures and others are drawn anew together, so that no resample lacks either.
 
     Raises:
-        UsageError: for scores outside 0..1 or NaN.
+        UsageError: for scores outside 0..1 or NaN, or other lengths.
     """
     values: dict[str, Any] = {}
     for kind, found in scores.items():
         if kind == "known":
             continue
-        both = np.concatenate([scores["known"], found])
-        seen = np.repeat([1, 0], [len(scores["known"]), len(found)])
-        interval = bootstrap([both, seen], roc_auc, seed, DRAWS)
+        interval = bootstrap([scores["known"], found], _auc, seed, DRAWS)
         values[f"in_domain_auc_{kind}"] = interval.value
         values[f"in_domain_auc_{kind}_interval"] = [interval.low, interval.high]
     return values
+
+
+def _auc(known: np.ndarray, others: np.ndarray) -> float | None:
+    """Return how well scores (n,) and (n,) are told apart."""
+    seen = np.repeat([1, 0], [len(known), len(others)])
+    return roc_auc(np.concatenate([known, others]), seen)
 
 
 def made_pictures(

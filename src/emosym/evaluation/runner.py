@@ -24,7 +24,7 @@ from emosym.evaluation.understanding import (
     raw_values,
 )
 from emosym.models.judge import JUDGE_NAMES, LoadedJudge, load_judge
-from emosym.pipelines.requests import paint_request
+from emosym.pipelines.requests import PaintRequest, paint_request
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
@@ -205,35 +205,25 @@ def evaluate_painting(
     """
     pipeline.require_painter()
     judges = load_judges(pipeline)
-    outputs: dict[str, list[GenerationOutput]] = {}
-    advance = progress or (lambda count: None)
     if folder is not None:
         asked = {"model": model_sha256, "seed": seed, "guidance_scale": guidance_scale}
         claim(folder, {**asked, "num_inference_steps": num_inference_steps})
+    outputs: dict[str, list[GenerationOutput]] = {}
     for label in pipeline.space.labels:
         request = paint_request(
-            pipeline.space,
-            label,
+            *(pipeline.space, label),
             num_images=per_emotion,
             guidance_scale=guidance_scale,
             num_inference_steps=num_inference_steps,
             seed=stream_seed(seed, f"evaluate-{label}"),
         )
-        if folder is not None:
-            outputs[label] = paint_and_keep(pipeline, request, folder / label, batch_size, advance)
-            continue
-        outputs[label] = []
-        for output in pipeline.paint(request, batch_size):
-            outputs[label].append(output)
-            advance(1)
+        place = None if folder is None else folder / label
+        outputs[label] = paint_label(pipeline, request, place, batch_size, progress)
     painted = {k: np.stack([np.asarray(o.image) for o in v]) for k, v in outputs.items()}
     size = next(iter(painted.values())).shape[1]
     real = images_array(dataset, size, workers)  # (R, S, S, 3)
     values = evaluate_paintings(
-        painted,
-        real,
-        dataset.labels(),
-        *judges,
+        *(painted, real, dataset.labels(), *judges),
         belongs=storybook_belongs(judges[2].names),
         seed=seed,
         space=pipeline.space,
@@ -244,11 +234,7 @@ def evaluate_painting(
     counts = np.bincount(dataset.labels(), minlength=len(pipeline.space))
     if per_emotion > 1 and counts.min() > 1:
         more, used = evaluate_generated(
-            painted,
-            real,
-            dataset.labels(),
-            judges[1],
-            networks,
+            *(painted, real, dataset.labels(), judges[1], networks),
             seed=seed,
             mode=mode,
             space=pipeline.space,
@@ -260,16 +246,36 @@ def evaluate_painting(
         judge.name: {label: judge.probabilities(many) for label, many in painted.items()}
         for judge in judges[:2]
     }
-    judged = {
-        judge.name: {
-            label: [judge.labels[int(i)] for i in found.argmax(axis=1)]
-            for label, found in shares[judge.name].items()
-        }
-        for judge in judges[:2]
-    }
-    subject = subject_of(
-        model_sha256, dataset.split, dataset.ids(), zero_shot, pictures_sha256(dataset)
-    )
+    pictures = pictures_sha256(dataset)
+    subject = subject_of(model_sha256, dataset.split, dataset.ids(), zero_shot, pictures)
     count = per_emotion * len(pipeline.space)
     result = make_result(name, values, count, seed, mode, extractors, subject)
-    return Painted(result, outputs, judged, shares)
+    return Painted(result, outputs, labels_of(shares, judges[0].labels), shares)
+
+
+def paint_label(
+    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    request: PaintRequest,
+    folder: Path | None,
+    batch_size: int,
+    progress: Advance | None,
+) -> list[GenerationOutput]:
+    """Paint a request, keeping the paintings in `folder` if there is one."""
+    advance = progress or (lambda count: None)
+    if folder is not None:
+        return paint_and_keep(pipeline, request, folder, batch_size, advance)
+    made = []
+    for output in pipeline.paint(request, batch_size):
+        made.append(output)
+        advance(1)
+    return made
+
+
+def labels_of(
+    shares: Mapping[str, Mapping[str, np.ndarray]], labels: Sequence[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Return each judge's likeliest label for probabilities (P, C) by judge and emotion."""
+    return {
+        judge: {asked: [labels[int(i)] for i in p.argmax(axis=1)] for asked, p in found.items()}
+        for judge, found in shares.items()
+    }

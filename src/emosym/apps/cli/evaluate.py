@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from emosym.data.dataset import Dataset
+
 SHOWN: dict[str, tuple[str, ...]] = {
     "understanding": (
         "accuracy",
@@ -115,58 +117,84 @@ def evaluate(
     Readings go to --out, every other task to NAME-TASK.json beside it, as soon as it is there.
     Paintings are kept in NAME-paintings/ and found again. In brackets: zero-shot's defaults.
     """
-    from rich.console import Console
-
-    from emosym.apps.cli.outputs import check_outputs, make_parent
     from emosym.data.hub import HubOptions
     from emosym.data.sources import open_dataset
-    from emosym.metrics.checks import check_mode
 
-    model = one_model(model, named)
-    check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
-    asked = asked_tasks(tasks, paint, control)
-    check_measured(zero_shot, model, asked, data, out)
-    assert data is not None and out is not None
-    check_mode(mode)
-    check_outputs({"json": out} | ({"parquet": predictions} if predictions else {}))
-    networks = asked_networks(network or ())
-    dataset = open_dataset(
-        source, data, split, hub=HubOptions(image_column, label_column, config, download)
-    )
-
-    from emosym.apps.cli import measured as measures
-    from emosym.evaluation.ratings import rated_only
-    from emosym.evaluation.results import read_result
-    from emosym.evaluation.runner import choose
-    from emosym.evaluation.samples import require_same_samples
-
-    chosen = choose(dataset, limit, seed)
-    if same_as is not None:
-        require_same_samples(read_result(same_as), str(same_as), chosen)
-    measured = measures.open_measured(model, preset, device, max_pixels, dataset)
-    if rated_only(dataset) and (asked != ("understanding",) or predictions):
-        raise UsageError(f"{data} has no emotions: there is only the task understanding for it.")
-    if {"painting", "control"} & set(asked):
-        measures.require_judged_paintings(measured.pipeline)
-    make_parent(out)
-    console = Console(highlight=False)
     options = Options(
-        out=out,
+        out=required(out, "where the result goes", "--out"),
         per_emotion=paint or min(PROTOCOL, limit or PROTOCOL),
         predictions=predictions,
         mode=mode,
-        networks=networks,
+        networks=asked_networks(network or ()),
         seed=seed,
         steps=steps,
         guidance_scale=guidance_scale,
         batch_size=batch_size,
         workers=workers,
     )
+    root = required(data, "what to read", "--data")
+    model, asked = one_model(model, named), asked_tasks(tasks, paint, control)
+    check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
+    check_measured(zero_shot, model, asked)
+    check_options(options)
+    hub = HubOptions(image_column, label_column, config, download)
+    dataset = open_dataset(source, root, split, hub=hub)
+    run_tasks(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
+
+
+def run_tasks(
+    asked: tuple[str, ...],
+    options: Options,
+    dataset: Dataset,
+    limit: int | None,
+    same_as: Path | None,
+    named: tuple[str | None, str | None, str, int | None],
+) -> None:
+    """Open the model `named` (model, preset, device, max_pixels) and run the tasks asked for."""
+    from rich.console import Console
+
+    from emosym.apps.cli import measured as measures
+    from emosym.apps.cli.outputs import make_parent
+    from emosym.evaluation.ratings import rated_only
+    from emosym.evaluation.results import read_result
+    from emosym.evaluation.runner import choose
+    from emosym.evaluation.samples import require_same_samples
+
+    chosen = choose(dataset, limit, options.seed)
+    if same_as is not None:
+        require_same_samples(read_result(same_as), str(same_as), chosen)
+    measured = measures.open_measured(*named, dataset)
+    if rated_only(dataset) and (asked != ("understanding",) or options.predictions):
+        raise UsageError(
+            f"{dataset.root} has no emotions: for it there is the task understanding only, and no "
+            "--predictions."
+        )
+    if {"painting", "control"} & set(asked):
+        measures.require_judged_paintings(measured.pipeline)
+    make_parent(options.out)
+    console = Console(highlight=False)
     for name in asked:
         for path, result in TASKS[name](measured, chosen, dataset, options):
             keep(console, path, result)
-    if predictions is not None:
-        console.print(f"Wrote {predictions}.", soft_wrap=True, markup=False)
+    if options.predictions is not None:
+        console.print(f"Wrote {options.predictions}.", soft_wrap=True, markup=False)
+
+
+def required(path: Path | None, what: str, option: str) -> Path:
+    """Return a path that has to be given."""
+    if path is None:
+        raise UsageError(f"Say {what}: {option}.")
+    return path
+
+
+def check_options(options: Options) -> None:
+    """Refuse an unknown mode, or outputs that cannot be written."""
+    from emosym.apps.cli.outputs import check_outputs
+    from emosym.metrics.checks import check_mode
+
+    check_mode(options.mode)
+    more = {"parquet": options.predictions} if options.predictions else {}
+    check_outputs({"json": options.out} | more)
 
 
 def one_model(argument: str | None, option: str | None) -> str | None:
@@ -176,18 +204,10 @@ def one_model(argument: str | None, option: str | None) -> str | None:
     return option if argument is None else argument
 
 
-def check_measured(
-    zero_shot: bool,
-    model: str | None,
-    asked: tuple[str, ...],
-    data: Path | None,
-    out: Path | None,
-) -> None:
+def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -> None:
     """Raise UsageError unless there is one model to measure, and it can be measured so."""
     if model is None and not zero_shot:
         raise UsageError("Say what to measure: a model, or --zero-shot with --preset.")
-    if data is None or out is None:
-        raise UsageError("Say what to read (--data) and where the result goes (--out).")
     trained = sorted(set(asked) - {"understanding", "painting"})
     if zero_shot and trained:
         raise UsageError(f"The task {trained[0]} is of a trained model's latents: drop it.")

@@ -137,14 +137,19 @@ def understand(
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, tally, explain, loaded[0].base.name if zero_shot else None)
-    if tally.unsure:
-        note = f"{UNSURE}: a confidence below {loaded[0].abstain_below:.2f}, {UNSURE_NOTE}"
-        console.print(note, style="dim", soft_wrap=True)
+    tell_unsure(console, tally, loaded[0].abstain_below)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
     if not tally.read:
         raise typer.Exit(1)
+
+
+def tell_unsure(console: Console, tally: Tally, threshold: float | None) -> None:
+    """Say what 'unsure' means, where a reading was."""
+    if tally.unsure and threshold is not None:
+        note = f"{UNSURE}: a confidence below {threshold:.2f}, {UNSURE_NOTE}"
+        console.print(note, style="dim", soft_wrap=True)
 
 
 def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
