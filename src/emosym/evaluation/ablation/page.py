@@ -49,7 +49,7 @@ def ablation_page(found: Mapping[str, Any], out: Path) -> Path:
     links: list[tuple[str, str]] = [("verdicts", "Verdicts")]
     body = [f'<section id="verdicts">{_verdicts(found)}</section>']
     for place, part in enumerate(found["parts"]):
-        links.append((f"part{place}", str(part["name"])))
+        links.append((f"part{place}", title_of(part)))
         body.append(f'<section id="part{place}">{_part(part)}</section>')
     seeds = found["seeds"]
     count = len(seeds) if isinstance(seeds, Sequence) else seeds
@@ -70,7 +70,7 @@ def _verdicts(found: Mapping[str, Any]) -> str:
     rows = [
         [
             text(one["text"]),
-            text(part["name"]),
+            text(title_of(part)),
             text(unit(_metric(part, one))),
             text(difference(_metric(part, one), one)),
             text(one.get("n", "–")),
@@ -115,7 +115,7 @@ def _part(part: Mapping[str, Any]) -> str:
         for row in part["rows"]
     ]
     return (
-        f"<h2>{text(part['name'])}</h2><p><b>{text(part['question'])}</b></p>"
+        f"<h2>{text(title_of(part))}</h2><p><b>{text(part['question'])}</b></p>"
         f"<p>Measured by {text(unit(metric))}; {better} is better. The base arm is "
         f'{text(base)}.</p><h3 class="next">Expected, and found</h3>{listed}'
         f"{_expected_figure(part)}{_arms_figure(part)}"
@@ -157,6 +157,11 @@ def _bar(name: str, metric: str, found: Mapping[str, Any], expected: int | None)
     return [Bar(name, value, low, high, str(found.get("verdict", "")), expected)]
 
 
+def title_of(part: Mapping[str, Any]) -> str:
+    """Return what a part is called: its title, else its name."""
+    return str(part.get("title") or part["name"])
+
+
 def _expected_figure(part: Mapping[str, Any]) -> str:
     groups: dict[str, list[Bar]] = {}
     labels = {row["arm"]: row["label"] for row in part["rows"]}
@@ -164,6 +169,8 @@ def _expected_figure(part: Mapping[str, Any]) -> str:
         metric = _metric(part, one)
         first, second = (labels.get(one[side], one[side]) for side in ("first", "second"))
         at = f", {100 * one['fraction']:g} %" if one.get("fraction") is not None else ""
+        if one.get("than_fraction") is not None:
+            at += f" less the same at {100 * one['than_fraction']:g} %"
         expected = DIRECTIONS.get(one["direction"])
         bars = _bar(f"{first} – {second}{at}", metric, one, expected)
         groups.setdefault(metric, []).extend(bars)

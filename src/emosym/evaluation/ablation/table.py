@@ -195,7 +195,7 @@ def make_table(study: Study, measured: Mapping[str, Values], about: Mapping[str,
         "name": study.study,
         "n_test": study.data.test,
         "n_ood": study.data.ood,
-        "seeds": study.seeds,
+        "seeds": max((row["n"] for part in parts for row in part["rows"]), default=0),
         **about,
         "parts": parts,
     }

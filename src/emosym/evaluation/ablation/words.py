@@ -135,7 +135,7 @@ def ablation_markdown(table: Mapping[str, Any]) -> str:
     check_table(table)
     lines: list[str] = []
     for part in table["parts"]:
-        lines += [f"### {part['name']}: {part['question']}", ""]
+        lines += [f"### {part.get('title') or part['name']}: {part['question']}", ""]
         for one in part["expectations"]:
             metric = one.get("metric", part["metric"])
             lines.append(
