@@ -56,6 +56,24 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "fidelity_relative",
         "distance_relative",
         "edge_energy_ratio",
+        "fd_judge_b",
+    ),
+    "explanations": (
+        *("explained_scene", "explained_face", "explained_action", "explained_objects"),
+        *("blank_scene", "blank_face", "blank_action", "blank_objects"),
+        *("faithful_object_removed_delta", "faithful_object_random_delta"),
+        *("faithful_face_covered_delta", "faithful_face_random_delta"),
+    ),
+    "causal": (
+        *("own_accuracy", "self_swap_change", "block_flip", "cut_flip"),
+        *("swap_same_flip", "swap_other_flip", "swap_other_to_donor"),
+        *("words_swap_other_face_host", "words_swap_other_face_donor"),
+        *("painted_swap_other_face_host", "painted_swap_other_face_donor"),
+        *("painted_swap_other_scene_host", "painted_swap_other_scene_donor"),
+        *(
+            "painted_swap_other_emotion_host_judge_a",
+            "painted_swap_other_emotion_donor_judge_a",
+        ),
     ),
 }
 
@@ -227,7 +245,8 @@ def result_table(result: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     values = result["values"]
-    table = Table(title=f"{result['name']} (n = {result['n']}, seed {result['seed']})", box=None)
+    title = f"{result['name']} (n = {result['n']}, seed {result['seed']})"
+    table = Table(title=title, box=None, min_width=len(title))
     table.add_column("value")
     table.add_column("", justify="right")
     for name in SHOWN.get(result["name"], tuple(values)):
