@@ -18,7 +18,12 @@ from emosym.apps.cli.main import main
 from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
 from emosym.evaluation.compare import compare_predictions, sample_scores
-from emosym.evaluation.predictions import Predictions, check_same_samples, read_predictions
+from emosym.evaluation.predictions import (
+    PREDICTIONS_SCHEMA,
+    Predictions,
+    check_same_samples,
+    read_predictions,
+)
 from emosym.evaluation.predictions import write_predictions as write
 from emosym.evaluation.results import make_result, read_result, subject_of
 from emosym.files import sha256_of
@@ -94,6 +99,34 @@ def test_other_files_are_no_predictions(tmp_path: Path) -> None:
     whole = parquet.read_table(file_of(path))
     parquet.write_table(whole.drop_columns(["raw_awe"]), path)
     with pytest.raises(UsageError, match="lacks the column 'raw_awe'"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("id", ["a", None], "'id' of row 2 holds None"),
+        ("picture", [None, "0"], "'picture' of row 1 holds None"),
+        ("label", ["awe", "joy"], "'b' has the unknown label 'joy'"),
+        ("raw_awe", ["half", "half"], "'raw_awe' of row 1 holds 'half'"),
+    ],
+)
+def test_cells_of_another_kind_are_named(
+    name: str, values: list[Any], said: str, tmp_path: Path
+) -> None:
+    path = file_of(tmp_path / "p.parquet", "ab")
+    whole = parquet.read_table(path)
+    place = whole.column_names.index(name)
+    parquet.write_table(whole.set_column(place, name, pa.array(values)), path)
+    with pytest.raises(UsageError, match=said):
+        read_predictions(path)
+
+
+def test_a_file_must_say_which_emotions_it_is_of(tmp_path: Path) -> None:
+    path = file_of(tmp_path / "p.parquet")
+    about = {b"emosym": json.dumps({"schema": PREDICTIONS_SCHEMA}).encode()}
+    parquet.write_table(parquet.read_table(path).replace_schema_metadata(about), path)
+    with pytest.raises(UsageError, match="does not say which emotions"):
         read_predictions(path)
 
 

@@ -42,6 +42,18 @@ def test_pairing_narrows_the_interval() -> None:
     assert not same.excludes(0.0)
 
 
+def test_an_unpaired_interval_is_as_wide_as_both_sides_chance() -> None:
+    first, second = np.repeat([1.0, 0.0], [60, 40]), np.repeat([1.0, 0.0], [300, 100])
+    found = i.unpaired_bootstrap(first, second, seed=0)
+    assert found.value == pytest.approx(0.6 - 0.75)
+    width = 2 * 1.96 * np.sqrt(0.6 * 0.4 / 100 + 0.75 * 0.25 / 400)  # of two independent shares
+    assert found.high - found.low == pytest.approx(width, rel=0.08)
+    same = i.unpaired_bootstrap([1, 1], [1, 1, 1], seed=0)
+    assert (same.low, same.value, same.high) == (0.0, 0.0, 0.0)
+    with pytest.raises(UsageError, match="NaN"):
+        i.unpaired_bootstrap([1, np.nan], [1], seed=0)
+
+
 def test_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(3)
     inside = 0

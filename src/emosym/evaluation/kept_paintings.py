@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
 from emosym.pipelines.requests import PaintRequest
-from emosym.types import GenerationOutput, UnderstandingOutput
+from emosym.types import GenerationOutput
 
 if TYPE_CHECKING:
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
@@ -52,34 +53,41 @@ def paint_and_keep(
 ) -> list[GenerationOutput]:
     """Return the paintings of a request, painting those that are not in `folder` yet.
 
-    Painting i is folder/NNNNN.png, and depends on the request and i alone. What is there already
-    is read again by the model, as paintings are when they are made.
+    Painting i is folder/NNNNN.png. A batch that is not all there is painted again as a whole: with
+    the same batches, a stopped evaluation ends in the very pictures of one that was not. What is
+    kept is read again by the model, as paintings are when they are made.
     """
-    made: dict[int, GenerationOutput] = {}
-    missing = []
-    for index in range(request.num_images):
-        path = _path(folder, index)
-        if path.is_file():
-            with Image.open(path) as image:
-                withheld = WITHHELD in getattr(image, "text", {})
-                picture = image.convert("RGB")
-            made[index] = GenerationOutput(
-                picture, None, request.described(index), request.seed, withheld
-            )
-        else:
-            missing.append(index)
-    if made:
-        log.info("%s has %d of %d paintings.", folder, len(made), request.num_images)
-        made = _read_again(pipeline, made, batch_size)
-        progress(len(made))
-    for stretch in _stretches(missing):
+    outputs: list[GenerationOutput] = []
+    for first in range(0, request.num_images, batch_size):
+        indices = range(first, min(first + batch_size, request.num_images))
+        kept = [_kept(folder, request, index) for index in indices]
+        held = [output for output in kept if output is not None]
+        if len(held) == len(indices):
+            outputs.extend(_read_again(pipeline, held, batch_size))
+            progress(len(indices))
+            continue
         for index, output in zip(
-            stretch, pipeline.paint(request, batch_size, stretch), strict=True
+            indices, pipeline.paint(request, batch_size, indices), strict=True
         ):
             _keep(output, _path(folder, index))
-            made[index] = output
+            outputs.append(output)
             progress(1)
-    return [made[index] for index in range(request.num_images)]
+    return outputs
+
+
+def _kept(folder: Path, request: PaintRequest, index: int) -> GenerationOutput | None:
+    """Return a painting that was kept, not read yet; None where there is none that opens."""
+    path = _path(folder, index)
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as image:
+            withheld = WITHHELD in getattr(image, "text", {})
+            picture = image.convert("RGB")
+    except (OSError, SyntaxError):  # what Pillow raises for a damaged PNG
+        log.warning("%s is damaged; painting it again.", path)
+        return None
+    return GenerationOutput(picture, None, request.described(index), request.seed, withheld)
 
 
 def _path(folder: Path, index: int) -> Path:
@@ -93,30 +101,13 @@ def _keep(output: GenerationOutput, path: Path) -> None:
     write_atomic(path, lambda temporary: output.image.save(temporary, pnginfo=info))
 
 
-def _stretches(indices: list[int]) -> list[range]:
-    """Return ascending indices as ranges of neighbours."""
-    found: list[range] = []
-    for index in indices:
-        if found and found[-1].stop == index:
-            found[-1] = range(found[-1].start, index + 1)
-        else:
-            found.append(range(index, index + 1))
-    return found
-
-
 def _read_again(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
-    made: Mapping[int, GenerationOutput],
-    batch_size: int,
-) -> dict[int, GenerationOutput]:
+    pipeline: EmoSymPipeline | ZeroShotPipeline, kept: list[GenerationOutput], batch_size: int
+) -> list[GenerationOutput]:
     """Return kept paintings with the model's readings, where it reads."""
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
-    readings: list[UnderstandingOutput | None] = [None] * len(made)
-    if not isinstance(pipeline, ZeroShotPipeline) or pipeline.can_read:
-        images = [output.image for output in made.values()]
-        readings = list(pipeline.understand(images, batch_size=batch_size))
-    return {
-        index: GenerationOutput(o.image, reading, o.request, o.seed, o.withheld)
-        for (index, o), reading in zip(made.items(), readings, strict=True)
-    }
+    if isinstance(pipeline, ZeroShotPipeline) and not pipeline.can_read:
+        return kept
+    readings = pipeline.understand([output.image for output in kept], batch_size=batch_size)
+    return [replace(o, reading=reading) for o, reading in zip(kept, readings, strict=True)]

@@ -9,7 +9,6 @@ created.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,11 @@ from typing import Any
 import numpy as np
 
 from emosym.errors import UsageError
-from emosym.evaluation.runner import Painted, ReadSplit
-from emosym.files import sha256_of, write_atomic
-from emosym.types import StoredImage
+from emosym.evaluation.runner import ReadSplit
+from emosym.evaluation.samples import picture_sha256
+from emosym.files import write_atomic
 
 PREDICTIONS_SCHEMA = "emosym.predictions/1"
-PAINTINGS_SCHEMA = "emosym.painting-predictions/1"
 KEY = b"emosym"
 FROM_RESULT = ("subject", "seed", "versions", "git", "created")
 ROUNDING = 1e-6
@@ -59,8 +57,8 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
     from pyarrow import parquet
 
     columns: dict[str, Any] = {
-        "id": pa.array([_text(name) for name in read.names], pa.string()),
-        "picture": pa.array([_digest(picture) for picture in read.paths], pa.string()),
+        "id": pa.array([readable(name) for name in read.names], pa.string()),
+        "picture": pa.array([picture_sha256(picture) for picture in read.paths], pa.string()),
         "label": pa.array([emotions[code] for code in read.labels], pa.string()),
     }
     groups = {"p": read.probabilities, "raw": read.raw, "vote": read.votes}
@@ -78,41 +76,7 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
     write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
 
 
-def write_painting_predictions(path: Path, painted: Painted) -> None:
-    """Write one row a painting, atomically: what was asked, and each judge's probabilities.
-
-    Columns: `asked`, `index`, `seed`, `read` (the model's own reading, null where it does not
-    read), `withheld`, `<judge>_<emotion>`.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    rows = [(label, i, o) for label, many in painted.outputs.items() for i, o in enumerate(many)]
-    columns: dict[str, Any] = {
-        "asked": pa.array([label for label, _, _ in rows], pa.string()),
-        "index": pa.array([index for _, index, _ in rows], pa.int64()),
-        "seed": pa.array([output.seed for _, _, output in rows], pa.int64()),
-        "read": pa.array(
-            [None if o.reading is None else o.reading.emotion for _, _, o in rows], pa.string()
-        ),
-        "withheld": pa.array([output.withheld for _, _, output in rows], pa.bool_()),
-    }
-    for judge, found in painted.shares.items():
-        shares = np.concatenate([found[label] for label in painted.outputs])  # (P, C)
-        for column, emotion in zip(shares.T, painted.outputs, strict=True):
-            columns[f"{judge}_{emotion}"] = pa.array(column, pa.float32())
-    about = {"schema": PAINTINGS_SCHEMA, **{f: painted.result.get(f) for f in FROM_RESULT}}
-    table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about).encode()})
-    write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
-
-
-def _digest(picture: Path | StoredImage) -> str:
-    if isinstance(picture, StoredImage):
-        return hashlib.sha256(picture.read()).hexdigest()
-    return sha256_of(picture)
-
-
-def _text(name: str) -> str:
+def readable(name: str) -> str:
     """Replace what UTF-8 cannot hold: file names may be any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
@@ -121,8 +85,47 @@ def read_predictions(path: Path) -> Predictions:
     """Read and check a predictions file.
 
     Raises:
-        UsageError: when it is missing, no predictions file, empty, names an id twice, or holds an
-            unknown label, NaN or rows that are no probabilities; names the first such id.
+        UsageError: when it is missing, no predictions file, empty, names an id twice or not at
+            all, or holds an unknown label, NaN or rows that are no probabilities; names the first
+            such id.
+    """
+    table, about = open_table(path)
+    if about.get("schema") != PREDICTIONS_SCHEMA:
+        raise UsageError(
+            f"{path} is no predictions file ({PREDICTIONS_SCHEMA}); write one with "
+            "`emosym evaluate --predictions`."
+        )
+    emotions = emotions_of(about, path)
+    ids = tuple(column_of(table, "id", path, str))
+    if not ids:
+        raise UsageError(f"{path} holds no picture.")
+    table = table.sort_by("id")
+    ids = tuple(column_of(table, "id", path, str))
+    for name, following in pairwise(ids):
+        if name == following:
+            raise UsageError(f"{path} names {name!r} twice.")
+    spoken = column_of(table, "label", path)
+    for name, label in zip(ids, spoken, strict=True):
+        if label not in emotions:
+            raise UsageError(f"{path}: {name!r} has the unknown label {label!r}.")
+    voted = any(column.startswith("vote_") for column in table.column_names)
+    return Predictions(
+        emotions,
+        ids,
+        tuple(column_of(table, "picture", path, str)),
+        np.array([emotions.index(label) for label in spoken]),
+        _shares(table, "p", emotions, ids, path),
+        _shares(table, "raw", emotions, ids, path),
+        _shares(table, "vote", emotions, ids, path) if voted else None,
+        about,
+    )
+
+
+def open_table(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return a Parquet table and what its metadata says under `emosym` (nothing for others').
+
+    Raises:
+        UsageError: when the file is missing, or no Parquet file.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -134,46 +137,35 @@ def read_predictions(path: Path) -> Predictions:
         about = json.loads((table.schema.metadata or {}).get(KEY, b"null"))
     except (pa.ArrowInvalid, ValueError) as error:
         raise UsageError(f"{path} is not a Parquet file: {error}") from error
-    if not isinstance(about, dict) or about.get("schema") != PREDICTIONS_SCHEMA:
-        raise UsageError(
-            f"{path} is no predictions file ({PREDICTIONS_SCHEMA}); write one with "
-            "`emosym evaluate --predictions`."
-        )
-    emotions = tuple(about["emotions"])
-    table = table.sort_by("id") if "id" in table.column_names else table
-    ids = tuple(_column(table, "id", path))
-    if not ids:
-        raise UsageError(f"{path} holds no picture.")
-    for name, following in pairwise(ids):
-        if name == following:
-            raise UsageError(f"{path} names {name!r} twice.")
-    spoken = _column(table, "label", path)
-    for name, label in zip(ids, spoken, strict=True):
-        if label not in emotions:
-            raise UsageError(f"{path}: {name!r} has the unknown label {label!r}.")
-    voted = any(column.startswith("vote_") for column in table.column_names)
-    return Predictions(
-        emotions,
-        ids,
-        tuple(_column(table, "picture", path)),
-        np.array([emotions.index(label) for label in spoken]),
-        _shares(table, "p", emotions, ids, path),
-        _shares(table, "raw", emotions, ids, path),
-        _shares(table, "vote", emotions, ids, path) if voted else None,
-        about,
-    )
+    return table, about if isinstance(about, dict) else {}
 
 
-def _column(table: Any, name: str, path: Path) -> list[Any]:
+def emotions_of(about: dict[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the label space that a file's metadata names; a UsageError when it names none."""
+    named = about.get("emotions")
+    if not isinstance(named, list) or not named or not all(isinstance(n, str) for n in named):
+        raise UsageError(f"{path} does not say which emotions it is of; write it again.")
+    return tuple(named)
+
+
+def column_of(
+    table: Any, name: str, path: Path, kind: type | tuple[type, ...] = object
+) -> list[Any]:
+    """Return a column's values; a UsageError when it is missing or one is not of `kind`."""
     if name not in table.column_names:
         raise UsageError(f"{path} lacks the column {name!r}.")
-    return list(table.column(name).to_pylist())
+    values = list(table.column(name).to_pylist())
+    for row, value in enumerate(values, start=1):
+        if not isinstance(value, kind):
+            raise UsageError(f"{path}: the column {name!r} of row {row} holds {value!r}.")
+    return values
 
 
 def _shares(
     table: Any, prefix: str, emotions: Sequence[str], ids: Sequence[str], path: Path
 ) -> np.ndarray:
-    columns = [_column(table, f"{prefix}_{emotion}", path) for emotion in emotions]
+    kinds = (float, int, type(None))
+    columns = [column_of(table, f"{prefix}_{emotion}", path, kinds) for emotion in emotions]
     shares = np.array(columns, dtype=np.float64).T  # (N, C), null becomes NaN
     good = (shares >= 0.0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1.0) < ROUNDING)  # (N,)
     if not good.all():

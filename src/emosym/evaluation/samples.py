@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from emosym.data.emoset import Dataset
@@ -13,21 +14,28 @@ from emosym.files import sha256_of
 from emosym.types import StoredImage
 
 
+def picture_sha256(source: Path | StoredImage) -> str:
+    """Return the SHA-256 of a picture's file, or of its bytes in a table.
+
+    Raises:
+        UsageError: when the file is gone.
+    """
+    if isinstance(source, StoredImage):
+        return hashlib.sha256(source.read()).hexdigest()
+    if not source.is_file():
+        raise UsageError(f"The picture {source} is gone.")
+    return sha256_of(source)
+
+
 def pictures_sha256(dataset: Dataset) -> str:
-    """Return one SHA-256 over the files of all pictures, in the data set's order.
+    """Return one SHA-256 over those of all pictures, in the data set's order.
 
     Raises:
         UsageError: when a file is gone.
     """
     digest = hashlib.sha256()
     for index in range(len(dataset)):
-        source = dataset.image(index)
-        if isinstance(source, StoredImage):
-            digest.update(hashlib.sha256(source.read()).digest())
-            continue
-        if not source.is_file():
-            raise UsageError(f"The picture {source} is gone.")
-        digest.update(bytes.fromhex(sha256_of(source)))
+        digest.update(bytes.fromhex(picture_sha256(dataset.image(index))))
     return digest.hexdigest()
 
 
@@ -47,4 +55,7 @@ def require_same_samples(result: Mapping[str, Any], where: str, dataset: Dataset
             f"{own['n']:,} others of {own['split']!r}. Give the same data, split, limit and seed."
         )
     if "pictures" in subject and subject["pictures"] != pictures_sha256(dataset):
-        raise UsageError(f"The ids are those of {where}, but their pictures have changed.")
+        raise UsageError(
+            f"The ids are those of {where}, but their pictures have changed; a file of its "
+            "--predictions would tell which."
+        )

@@ -1,4 +1,4 @@
-"""How far chance alone could move a number: bootstrap, paired bootstrap, Wilson."""
+"""How far chance alone could move a number: bootstrap, paired and unpaired, Wilson."""
 
 from __future__ import annotations
 
@@ -94,6 +94,25 @@ def paired_bootstrap(
     one, other = as_vector("first", first), as_vector("second", second)
     same_length(first=one, second=other)
     return bootstrap_mean(one - other, seed, draws, level)
+
+
+def unpaired_bootstrap(
+    first: ArrayLike, second: ArrayLike, seed: int, draws: int = 2000, level: float = 0.95
+) -> Interval:
+    """Return mean(first) - mean(second) with its interval; (N,) and (M,) of different samples.
+
+    Each side is resampled by itself. Raises UsageError for an empty side or NaN.
+    """
+    _check_level(level)
+    one, other = as_vector("first", first), as_vector("second", second)
+    rng = numpy_rng(seed, "metrics-bootstrap-unpaired")
+    samples = np.empty(draws)
+    for draw in range(draws):
+        rows, others = (rng.integers(0, len(side), size=len(side)) for side in (one, other))
+        samples[draw] = one[rows].mean() - other[others].mean()
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(samples, [tail, 1.0 - tail])
+    return Interval(float(one.mean() - other.mean()), float(low), float(high), level)
 
 
 def wilson(successes: int, count: int, level: float = 0.95) -> Interval:

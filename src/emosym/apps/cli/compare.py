@@ -13,11 +13,6 @@ from emosym.apps.cli.data_options import SourceName
 if TYPE_CHECKING:
     from rich.table import Table
 
-MEASURES = (
-    *("accuracy", "brier", "brier_raw", "nll", "nll_raw"),
-    *("votes_brier", "votes_brier_raw"),
-)
-
 
 def compare(
     first: Annotated[
@@ -38,7 +33,8 @@ def compare(
 ) -> None:
     """Compare two models on one split: paired 95 % intervals, and McNemar's test.
 
-    Two files of `emosym evaluate --predictions` are compared without reading a picture again.
+    Two files of `emosym evaluate --predictions`, or two NAME-paintings.parquet of its task
+    painting, are compared without reading or painting again.
     """
     from rich.console import Console
 
@@ -51,11 +47,7 @@ def compare(
     if any(files) and (not all(files) or data is not None):
         raise UsageError("Give two predictions files (.parquet) and no --data, or two models.")
     if all(files):
-        from emosym.evaluation.compare import compare_predictions
-        from emosym.evaluation.predictions import read_predictions
-
-        sides = [read_predictions(Path(name)) for name in (first, second)]
-        result = compare_predictions(sides[0], sides[1], seed)
+        result = compare_files(Path(first), Path(second), seed)
     elif data is None:
         raise UsageError("Two models need --data: the data set that both are to read.")
     else:
@@ -70,6 +62,25 @@ def compare(
         make_parent(out)
         write_result(out, result)
         console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
+
+
+def compare_files(first: Path, second: Path, seed: int) -> dict[str, Any]:
+    """Return the comparison of two predictions files, both of readings or both of paintings."""
+    from emosym.errors import UsageError
+    from emosym.evaluation.compare import compare_predictions
+    from emosym.evaluation.compare_paintings import compare_paintings
+    from emosym.evaluation.painting_predictions import is_of_paintings, read_painting_predictions
+    from emosym.evaluation.predictions import read_predictions
+
+    painted = [is_of_paintings(path) for path in (first, second)]
+    if all(painted):
+        return compare_paintings(
+            read_painting_predictions(first), read_painting_predictions(second), seed
+        )
+    if any(painted):
+        one, other = (first, second) if painted[0] else (second, first)
+        raise UsageError(f"{one} is of paintings and {other} is not: compare two of one kind.")
+    return compare_predictions(read_predictions(first), read_predictions(second), seed)
 
 
 def read_both(
@@ -115,13 +126,12 @@ def comparison_table(result: Mapping[str, Any]) -> Table:
     from emosym.metrics.intervals import Interval
 
     values = result["values"]
-    table = Table(title=f"{result['n']:,} pictures; McNemar p {values['mcnemar_p']:.3g}")
+    table = Table(title=comparison_title(result))
     for column in ("measure", "first", "second", "difference (95 %)", "the second is"):
         told = column in ("measure", "the second is")
         table.add_column(column, justify="left" if told else "right", no_wrap=told)
-    for name in MEASURES:
-        if f"{name}_first" not in values:
-            continue
+    ending = "_difference"
+    for name in (key.removesuffix(ending) for key in values if key.endswith(ending)):
         difference = Interval(*(values[f"{name}_{part}"] for part in ("difference", "low", "high")))
         table.add_row(
             name,
@@ -131,3 +141,17 @@ def comparison_table(result: Mapping[str, Any]) -> Table:
             verdict(name, difference),
         )
     return table
+
+
+def comparison_title(result: Mapping[str, Any]) -> str:
+    """Return on what two sides were compared, with McNemar's p where they are paired."""
+    values = result["values"]
+    tests = [f"{name} {p:.3g}" for name, p in values.items() if name.startswith("mcnemar_p")]
+    if "paired" not in values:
+        told = f"{result['n']:,} pictures"
+    elif values["paired"]:
+        told = f"{values['n_first']:,} pairs of paintings, each of one seed"
+    else:
+        told = f"{values['n_first']:,} and {values['n_second']:,} paintings, not paired"
+    words = [test.replace("mcnemar_p", "McNemar p").replace("_judge", ", judge") for test in tests]
+    return "; ".join([told, *words])

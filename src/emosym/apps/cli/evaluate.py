@@ -105,7 +105,8 @@ def evaluate(
         Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
     ] = None,
     same_as: Annotated[
-        Path | None, typer.Option(help="A result: refuse other samples than it was measured on.")
+        Path | None,
+        typer.Option(help="A result, or its predictions: refuse other samples than it is of."),
     ] = None,
     mode: Annotated[str, typer.Option(help="corrected, or compat: as published scripts.")] = (
         "corrected"
@@ -154,7 +155,7 @@ def evaluate(
     model, asked = one_model(model, named), asked_tasks(tasks, paint, control)
     check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
     check_measured(zero_shot, model, asked)
-    check_options(options)
+    check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
     dataset = open_dataset(source, root, split, hub=hub)
     run_tasks(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
@@ -174,13 +175,11 @@ def run_tasks(
     from emosym.apps.cli import measured as measures
     from emosym.apps.cli.outputs import make_parent
     from emosym.evaluation.ratings import rated_only
-    from emosym.evaluation.results import read_result
     from emosym.evaluation.runner import choose
-    from emosym.evaluation.samples import require_same_samples
 
     chosen = choose(dataset, limit, options.seed)
     if same_as is not None:
-        require_same_samples(read_result(same_as), str(same_as), chosen)
+        check_samples(same_as, chosen)
     measured = measures.open_measured(*named, dataset)
     if rated_only(dataset) and (asked != ("understanding",) or options.predictions):
         raise UsageError(
@@ -193,9 +192,24 @@ def run_tasks(
     console = Console(highlight=False)
     for name in asked:
         for path, result in TASKS[name](measured, chosen, dataset, options):
-            keep(console, path, result)
+            found = {**result.get("hardware", {}), **measured.computed_on()}
+            keep(console, path, {**result, "hardware": found})
     if options.predictions is not None:
         console.print(f"Wrote {options.predictions}.", soft_wrap=True, markup=False)
+
+
+def check_samples(same_as: Path, chosen: Dataset) -> None:
+    """Refuse other samples than those of a result, or of a predictions file."""
+    if same_as.suffix == ".parquet":
+        from emosym.evaluation.moved import require_unmoved
+        from emosym.evaluation.predictions import read_predictions
+
+        require_unmoved(read_predictions(same_as), str(same_as), chosen)
+        return
+    from emosym.evaluation.results import read_result
+    from emosym.evaluation.samples import require_same_samples
+
+    require_same_samples(read_result(same_as), str(same_as), chosen)
 
 
 def required(path: Path | None, what: str, option: str) -> Path:
@@ -205,12 +219,14 @@ def required(path: Path | None, what: str, option: str) -> Path:
     return path
 
 
-def check_options(options: Options) -> None:
+def check_options(options: Options, asked: tuple[str, ...]) -> None:
     """Refuse an unknown mode, or outputs that cannot be written."""
     from emosym.apps.cli.outputs import check_outputs
     from emosym.metrics.checks import check_mode
 
     check_mode(options.mode)
+    if options.predictions is not None and "understanding" not in asked:
+        raise UsageError("--predictions are of the task understanding: name it in --tasks too.")
     more = {"parquet": options.predictions} if options.predictions else {}
     check_outputs({"json": options.out} | more)
 

@@ -25,6 +25,15 @@ class Measured:
     pipeline: EmoSymPipeline | ZeroShotPipeline
     checksum: str | None
 
+    def computed_on(self) -> dict[str, str]:
+        """Return the device, the number type and, on a CPU, the threads of its computations."""
+        import torch
+
+        found = {"device": self.pipeline.device, "dtype": self.pipeline.base.dtype}
+        if found["device"] == "cpu":
+            found["threads"] = str(torch.get_num_threads())
+        return found
+
 
 def open_measured(
     model: str | None, preset: str | None, device: str, max_pixels: int | None, dataset: Dataset

@@ -64,7 +64,7 @@ def understanding(measured: Measured, chosen: Dataset, whole: Dataset, options: 
 def painting(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
     """Paint every emotion, and let the judges look."""
     from emosym.apps.cli.measured import measure_painting
-    from emosym.evaluation.predictions import write_painting_predictions
+    from emosym.evaluation.painting_predictions import write_painting_predictions
 
     painted = measure_painting(measured, chosen, options)
     write_painting_predictions(options.beside("paintings", ".parquet"), painted)
