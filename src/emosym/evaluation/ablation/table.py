@@ -161,7 +161,7 @@ def make_table(study: Study, measured: Mapping[str, Values], about: Mapping[str,
 
     `measured` maps job names to values; `about` is what else the table says of the run.
     """
-    parts = []
+    parts: list[dict[str, Any]] = []
     for part in study.parts:
         if part.hidden:
             continue
