@@ -146,12 +146,14 @@ def comparison_table(result: Mapping[str, Any]) -> Table:
 def comparison_title(result: Mapping[str, Any]) -> str:
     """Return on what two sides were compared, with McNemar's p where they are paired."""
     values = result["values"]
-    tests = [f"{name} {p:.3g}" for name, p in values.items() if name.startswith("mcnemar_p")]
+    tests = {name: p for name, p in values.items() if name.startswith("mcnemar_p")}
     if "paired" not in values:
         told = f"{result['n']:,} pictures"
     elif values["paired"]:
         told = f"{values['n_first']:,} pairs of paintings, each of one seed"
     else:
         told = f"{values['n_first']:,} and {values['n_second']:,} paintings, not paired"
-    words = [test.replace("mcnemar_p", "McNemar p").replace("_judge", ", judge") for test in tests]
-    return "; ".join([told, *words])
+    named = [
+        f"{name.removeprefix('mcnemar_p').lstrip('_')} {p:.3g}".strip() for name, p in tests.items()
+    ]
+    return f"{told}; McNemar p {', '.join(named)}" if named else told
