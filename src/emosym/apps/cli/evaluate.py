@@ -108,9 +108,7 @@ def evaluate(
         Path | None,
         typer.Option(help="A result, or its predictions: refuse other samples than it is of."),
     ] = None,
-    mode: Annotated[str, typer.Option(help="corrected, or compat: as published scripts.")] = (
-        "corrected"
-    ),
+    mode: Annotated[str, typer.Option(help="corrected, or compat: as published.")] = "corrected",
     network: Annotated[
         list[str] | None,
         typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
