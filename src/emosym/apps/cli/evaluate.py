@@ -105,8 +105,7 @@ def evaluate(
         Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
     ] = None,
     same_as: Annotated[
-        Path | None,
-        typer.Option(help="A result, or its predictions: refuse other samples than it is of."),
+        Path | None, typer.Option(help="A result or its predictions: refuse other samples.")
     ] = None,
     mode: Annotated[str, typer.Option(help="corrected, or compat: as published.")] = "corrected",
     network: Annotated[
