@@ -241,7 +241,8 @@ def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -
         raise UsageError("Say what to measure: a model, or --zero-shot with --preset.")
     trained = sorted(set(asked) - {"understanding", "painting"})
     if zero_shot and trained:
-        raise UsageError(f"The task {trained[0]} is of a trained model's latents: drop it.")
+        option = " (--control)" if trained[0] == "control" else ""
+        raise UsageError(f"The task {trained[0]}{option} is of a trained model: drop it.")
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:
