@@ -20,8 +20,10 @@ from emosym.evaluation.in_domain import (
     evaluate_in_domain,
     in_domain_values,
     made_pictures,
+    told_apart,
 )
 from emosym.evaluation.results import validate_result
+from emosym.metrics.calibration import roc_auc
 from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
 
@@ -35,6 +37,16 @@ def test_auc_by_hand() -> None:
     tied = in_domain_values({"known": known, "text": known}, seed=0)
     assert tied["in_domain_auc_text"] == 0.5
     assert set(tied) == {"in_domain_auc_text", "in_domain_auc_text_interval"}
+
+
+def test_auc_is_the_librarys() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        known, others = rng.integers(0, 8, 30) / 8, rng.integers(0, 6, 20) / 8  # many ties
+        seen = np.repeat([1, 0], [30, 20])
+        assert told_apart(known, others) == pytest.approx(
+            roc_auc(np.concatenate([known, others]), seen)
+        )
 
 
 @pytest.mark.parametrize("kind", list(MAKERS))

@@ -16,7 +16,7 @@ from emosym.data.images import ImageSource
 from emosym.errors import UsageError
 from emosym.evaluation.results import make_result, subject_of
 from emosym.evaluation.runner import choose
-from emosym.metrics.calibration import roc_auc
+from emosym.metrics.checks import as_unit
 from emosym.metrics.intervals import bootstrap
 from emosym.seeds import numpy_rng
 from emosym.types import UnderstandingOutput
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 KINDS = ("line", "noise", "gradient", "text")
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 LARGEST = 448  # px: a model without a size of its own is shown pictures of this one
-DRAWS = 500
 
 Advance = Callable[[int], None]
 
@@ -93,16 +92,21 @@ def in_domain_values(scores: Mapping[str, np.ndarray], seed: int) -> dict[str, A
     for kind, found in scores.items():
         if kind == "known":
             continue
-        interval = bootstrap([scores["known"], found], _auc, seed, DRAWS)
+        known, others = as_unit("known", scores["known"]), as_unit(kind, found)
+        interval = bootstrap([known, others], told_apart, seed)
         values[f"in_domain_auc_{kind}"] = interval.value
         values[f"in_domain_auc_{kind}_interval"] = [interval.low, interval.high]
     return values
 
 
-def _auc(known: np.ndarray, others: np.ndarray) -> float | None:
-    """Return how well scores (n,) and (n,) are told apart."""
-    seen = np.repeat([1, 0], [len(known), len(others)])
-    return roc_auc(np.concatenate([known, others]), seen)
+def told_apart(known: np.ndarray, others: np.ndarray) -> float:
+    """Return the ROC-AUC of scores (n,) against (m,): the share of pairs in order, ties half.
+
+    The bootstrap asks for it thousands of times, and scikit-learn's takes a millisecond.
+    """
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, known, "left") + np.searchsorted(ordered, known, "right")
+    return float(below.mean() / (2 * len(others)))
 
 
 def made_pictures(

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
-from emosym.apps.cli.zero_shot import SHIPPED_MODEL
 
 if TYPE_CHECKING:
     from emosym.models.calibration import Calibration
 
 
 def calibrate(
+    model: Annotated[str, typer.Argument(help="A shipped model or a checkpoint folder.")],
     data: Annotated[
         Path, typer.Option("--data", help="Folder of the labelled pictures, or an id.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new checkpoint.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A shipped model or a checkpoint folder.")
-    ] = SHIPPED_MODEL,
     split: Annotated[str, typer.Option(help="Which split: none that was trained on.")] = "val",
     source: SourceName = "emoset",
     target: Annotated[

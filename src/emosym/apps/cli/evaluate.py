@@ -107,9 +107,7 @@ def evaluate(
     same_as: Annotated[
         Path | None, typer.Option(help="A result or its predictions: refuse other samples.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="corrected, or compat: as published scripts.")] = (
-        "corrected"
-    ),
+    mode: Annotated[str, typer.Option(help="corrected, or compat: as published.")] = "corrected",
     network: Annotated[
         list[str] | None,
         typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
@@ -243,7 +241,8 @@ def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -
         raise UsageError("Say what to measure: a model, or --zero-shot with --preset.")
     trained = sorted(set(asked) - {"understanding", "painting"})
     if zero_shot and trained:
-        raise UsageError(f"The task {trained[0]} is of a trained model's latents: drop it.")
+        option = " (--control)" if trained[0] == "control" else ""
+        raise UsageError(f"The task {trained[0]}{option} is of a trained model: drop it.")
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:
