@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,35 +23,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("book") / "book"
     write_storybook(root, {"train": 2, "val": 2, "test": 60}, 64, 5)
     return root
-
-
-@pytest.fixture(scope="module")
-def judged(
-    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_checkpoint: Path
-) -> Path:
-    """A checkpoint whose base has (untrained) judges."""
-    import torch
-
-    from emosym.data.storybook import ACTIONS, FACES, OBJECTS, SCENES
-    from emosym.models.judge import JUDGE_NAMES, judge_config, save_judge
-    from emosym.models.judge_nets import JudgeNet
-    from emosym.models.presets import write_base
-
-    root = tmp_path_factory.mktemp("judged")
-    base = Path(shutil.copytree(tiny_base, root / "base"))
-    names = {
-        **{"scene": tuple(SCENES), "object": tuple(OBJECTS)},
-        **{"face": tuple(FACES), "action": tuple(ACTIONS)},
-    }
-    torch.manual_seed(0)
-    for name in JUDGE_NAMES:
-        config = judge_config(name, MIKELS8.labels, names)
-        save_judge(JudgeNet(config), config, base / "judges")
-    write_base(base, 64, {})
-    folder = Path(shutil.copytree(tiny_checkpoint, root / "checkpoint"))
-    described = json.loads((folder / "emosym.json").read_text())
-    (folder / "emosym.json").write_text(json.dumps(described | {"base": str(base)}))
-    return folder
 
 
 def test_tasks_are_named_and_run_in_their_order() -> None:

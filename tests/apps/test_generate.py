@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,29 +133,14 @@ def test_evaluate_writes_a_result(command, book, tiny_checkpoint, tmp_path) -> N
     assert "splits there" in err
 
 
-def test_evaluate_judges_paintings(book, tiny_checkpoint, tiny_base, tmp_path) -> None:
-    import torch
-
+def test_evaluate_judges_paintings(book, judged, tmp_path) -> None:
     from emosym.data.emoset import load_emoset
-    from emosym.data.storybook import FACES, OBJECTS, SCENES
     from emosym.emotions import MIKELS8
     from emosym.evaluation.runner import evaluate_painting, evaluate_reading
-    from emosym.models.judge import JUDGE_NAMES, judge_config, save_judge
-    from emosym.models.judge_nets import JudgeNet
-    from emosym.models.presets import write_base
+    from emosym.models.judge import JUDGE_NAMES
     from emosym.pipelines.emosym_pipeline import EmoSymPipeline
 
-    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    names = {"scene": tuple(SCENES), "object": tuple(OBJECTS), "face": tuple(FACES)}
-    torch.manual_seed(0)
-    for name in JUDGE_NAMES:
-        config = judge_config(name, MIKELS8.labels, names)
-        save_judge(JudgeNet(config), config, base / "judges")
-    write_base(base, 64, {})
-    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
-    described = json.loads((folder / "emosym.json").read_text())
-    (folder / "emosym.json").write_text(json.dumps(described | {"base": str(base)}))
-    pipeline = EmoSymPipeline.from_pretrained(folder, "cpu")
+    pipeline = EmoSymPipeline.from_pretrained(judged, "cpu")
     dataset = load_emoset(book, "test")
     done = []
     painted = evaluate_painting(

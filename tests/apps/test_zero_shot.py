@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from emosym.apps.cli.main import main
 from emosym.emotions import MIKELS8
 from emosym.evaluation.predictions import read_predictions
 from emosym.evaluation.results import read_result
 
 
 @pytest.fixture
-def command(monkeypatch, capfd, tiny_models):
-    """Run the command in this process; returns (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emosym", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capfd.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    monkeypatch.setenv("COLUMNS", "120")
+def command(command, monkeypatch, tiny_models):
+    """Run the command with the tiny models at hand."""
     monkeypatch.setenv("EMOSYM_MODELS", str(tiny_models))
-    return run
+    return command
 
 
 @pytest.fixture

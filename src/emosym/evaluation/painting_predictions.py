@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 
 from emosym.errors import UsageError
-from emosym.evaluation.predictions import FROM_RESULT, KEY, column_of, emotions_of, open_table
+from emosym.evaluation.predictions import (
+    FROM_RESULT,
+    KEY,
+    column_of,
+    emotions_of,
+    open_table,
+    shares_of,
+)
 from emosym.evaluation.runner import Painted
 from emosym.files import write_atomic
 
@@ -109,26 +116,14 @@ def read_painting_predictions(path: Path) -> PaintingPredictions:
     for (label, index), times in Counter(zip(asked, indices, strict=True)).items():
         if times > 1:
             raise UsageError(f"{path} names painting {index} of {label!r} twice.")
+    rows = [f"row {number}" for number in range(1, len(asked) + 1)]
     order = sorted(range(len(asked)), key=lambda row: (asked[row], indices[row]))
     names = [(asked[row], indices[row], seeds[row]) for row in order]
     return PaintingPredictions(
         emotions,
         tuple(names),
         np.array([emotions.index(label) for label, _, _ in names]),
-        {judge: _shares(table, judge, emotions, path)[order] for judge in judges},
+        {judge: shares_of(table, judge, emotions, rows, path, ROUNDING)[order] for judge in judges},
         judges,
         about,
     )
-
-
-def _shares(table: Any, judge: str, emotions: Sequence[str], path: Path) -> np.ndarray:
-    kinds = (float, int, type(None))
-    columns = [column_of(table, f"{judge}_{emotion}", path, kinds) for emotion in emotions]
-    shares = np.array(columns, dtype=np.float64).T  # (P, C), null becomes NaN
-    good = (shares >= 0.0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1.0) < ROUNDING)  # (P,)
-    if not good.all():
-        raise UsageError(
-            f"{path}: the {judge}_ columns of row {int(good.argmin()) + 1} are no probabilities "
-            "(NaN, negative, or not summing to 1)."
-        )
-    return shares

@@ -114,9 +114,9 @@ def read_predictions(path: Path) -> Predictions:
         ids,
         tuple(column_of(table, "picture", path, str)),
         np.array([emotions.index(label) for label in spoken]),
-        _shares(table, "p", emotions, ids, path),
-        _shares(table, "raw", emotions, ids, path),
-        _shares(table, "vote", emotions, ids, path) if voted else None,
+        shares_of(table, "p", emotions, [repr(name) for name in ids], path),
+        shares_of(table, "raw", emotions, [repr(name) for name in ids], path),
+        shares_of(table, "vote", emotions, [repr(name) for name in ids], path) if voted else None,
         about,
     )
 
@@ -161,16 +161,25 @@ def column_of(
     return values
 
 
-def _shares(
-    table: Any, prefix: str, emotions: Sequence[str], ids: Sequence[str], path: Path
+def shares_of(
+    table: Any,
+    prefix: str,
+    emotions: Sequence[str],
+    names: Sequence[str],
+    path: Path,
+    rounding: float = ROUNDING,
 ) -> np.ndarray:
+    """Return the columns `prefix`_<emotion> (N, C); a UsageError names the first bad row.
+
+    A row is bad whose numbers are no probabilities: null, NaN, negative, or not summing to 1.
+    """
     kinds = (float, int, type(None))
     columns = [column_of(table, f"{prefix}_{emotion}", path, kinds) for emotion in emotions]
     shares = np.array(columns, dtype=np.float64).T  # (N, C), null becomes NaN
-    good = (shares >= 0.0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1.0) < ROUNDING)  # (N,)
+    good = (shares >= 0.0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1.0) < rounding)  # (N,)
     if not good.all():
         raise UsageError(
-            f"{path}: the {prefix}_ columns of {ids[int(good.argmin())]!r} are no probabilities "
+            f"{path}: the {prefix}_ columns of {names[int(good.argmin())]} are no probabilities "
             "(NaN, negative, or not summing to 1)."
         )
     return shares

@@ -47,7 +47,10 @@ def reading_intervals(
 
 
 def mean_f1(counts: np.ndarray) -> float:
-    """Return the unweighted mean F1 of counts (C, C); a class on neither side is left out."""
+    """Return the unweighted mean F1 of counts (C, C); a class on neither side is left out.
+
+    As `classification.macro_f1`, from counts: a thousand resamples ask for it.
+    """
     hits = np.diag(counts).astype(np.float64)
     both = counts.sum(axis=0) + counts.sum(axis=1)  # named plus true, (C,)
     present = both > 0

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from emosym.data.storybook.paint_character import CAT, draw_character
 from emosym.data.storybook.paint_light import LIGHT_LOOKS
 from emosym.data.storybook.paint_objects import HALF, draw_object
-from emosym.data.storybook.paint_pen import Colour, Painter, Pen, new_pen, reduced
+from emosym.data.storybook.paint_pen import Colour, Painter, Pen, lay, new_pen, reduced
 from emosym.data.storybook.paint_wild import SCENE_PAINTERS
 from emosym.data.storybook.world import SIDE_X, Story
 from emosym.seeds import numpy_rng
@@ -58,11 +58,11 @@ def paint_line_array(story: Story, size: int) -> np.ndarray:
     for item, colour, (x, y) in zip(story.objects, story.colours, story.places, strict=True):
         half = HALF * MARGIN
         corner = (round((x - half) * size), round((y - half) * size))
-        _lay(picture, *_object(item, colour, story.light, size), *corner)
+        lay(picture, *_object(item, colour, story.light, size), *corner)
     left, top = round((cx - FIGURE_HALF) * size), round(FIGURE_TOP * size)
     pen = new_pen(size, left / size, top / size, 2 * FIGURE_HALF, 1.0 - top / size)
     draw_character(pen, story.action, story.face, story.looks, story.facing, cx, CAT)
-    _lay(picture, *_figure(pen, story.light), left, top)
+    lay(picture, *_figure(pen, story.light), left, top)
     return np.asarray(np.clip(picture * 255.0 + 0.5, 0, 255), np.uint8)
 
 
@@ -72,7 +72,7 @@ def _ground(scene: str, light: str, variant: int, size: int) -> np.ndarray:
     sheet, look = SHEETS[light], LIGHT_LOOKS[light]
     rng = numpy_rng(variant, f"storybook-line-{light}")
     picture = np.broadcast_to(_unit(sheet.paper), (size, size, 3)).copy()
-    _lay(picture, *_inked(_drawn(look.in_sky, size, rng), sheet, 0.55), 0, 0)
+    lay(picture, *_inked(_drawn(look.in_sky, size, rng), sheet, 0.55), 0, 0)
     pens: list[tuple[int, Pen]] = []
 
     def new(depth: int, kind: str) -> Pen:
@@ -85,11 +85,11 @@ def _ground(scene: str, light: str, variant: int, size: int) -> np.ndarray:
         colour, alpha = _inked(pen, sheet, faded)
         if variant % 2:
             colour, alpha = colour[:, ::-1], alpha[:, ::-1]
-        _lay(picture, colour, alpha, 0, 0)
+        lay(picture, colour, alpha, 0, 0)
     if look.falling is not None:
         drops = np.asarray(reduced(_drawn(look.falling, size, rng).image))  # (size, size, 4)
         falls = _unit(sheet.wash if light == "white mist" else sheet.ink)
-        _lay(picture, np.broadcast_to(falls, (size, size, 3)), 0.8 * drops[..., 3:], 0, 0)
+        lay(picture, np.broadcast_to(falls, (size, size, 3)), 0.8 * drops[..., 3:], 0, 0)
     return picture
 
 
@@ -159,13 +159,3 @@ def _grown(image: Image.Image, wide: int) -> Image.Image:
 
 def _unit(colour: Colour) -> np.ndarray:
     return np.asarray(colour, np.float32) / 255.0
-
-
-def _lay(picture: np.ndarray, colour: np.ndarray, alpha: np.ndarray, x: int, y: int) -> None:
-    """Blend a sprite into a picture with its corner at pixel (x, y), clipped to the picture."""
-    height, width = picture.shape[:2]
-    x0, y0 = max(0, x), max(0, y)
-    x1, y1 = min(width, x + alpha.shape[1]), min(height, y + alpha.shape[0])
-    part = alpha[y0 - y : y1 - y, x0 - x : x1 - x]
-    paint = colour[y0 - y : y1 - y, x0 - x : x1 - x]
-    picture[y0:y1, x0:x1] += (paint - picture[y0:y1, x0:x1]) * part

@@ -103,3 +103,13 @@ def new_pen(
 def reduced(image: Image.Image) -> np.ndarray:
     """Return an RGBA picture reduced three times, (H, W, 4) float32 in 0..1, not premultiplied."""
     return np.asarray(image.reduce(OVERSAMPLING), np.float32) / 255.0
+
+
+def lay(picture: np.ndarray, colour: np.ndarray, alpha: np.ndarray, x: int, y: int) -> None:
+    """Blend a sprite into a picture with its corner at pixel (x, y), clipped to the picture."""
+    height, width = picture.shape[:2]
+    x0, y0 = max(0, x), max(0, y)
+    x1, y1 = min(width, x + alpha.shape[1]), min(height, y + alpha.shape[0])
+    part = alpha[y0 - y : y1 - y, x0 - x : x1 - x]
+    paint = colour[y0 - y : y1 - y, x0 - x : x1 - x]
+    picture[y0:y1, x0:x1] += (paint - picture[y0:y1, x0:x1]) * part

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 from emosym.data.storybook.paint_character import POSES, draw_character
 from emosym.data.storybook.paint_light import LIGHT_LOOKS, Light, falling_of, sky_of
 from emosym.data.storybook.paint_objects import HALF, draw_object
-from emosym.data.storybook.paint_pen import Pen, new_pen, reduced
+from emosym.data.storybook.paint_pen import Pen, lay, new_pen, reduced
 from emosym.data.storybook.paint_wild import SCENE_PAINTERS
 from emosym.data.storybook.world import SIDE_X, SKY_OBJECTS, Story
 from emosym.errors import UsageError
@@ -162,16 +162,6 @@ def _object_sprite(name: str, colour: int, light: str, size: int) -> tuple[np.nd
     return _finished(pen, size, LIGHT_LOOKS[light])
 
 
-def _lay(picture: np.ndarray, colour: np.ndarray, alpha: np.ndarray, x: int, y: int) -> None:
-    """Blend a sprite into a picture with its corner at pixel (x, y), clipped to the picture."""
-    height, width = picture.shape[:2]
-    x0, y0 = max(0, x), max(0, y)
-    x1, y1 = min(width, x + alpha.shape[1]), min(height, y + alpha.shape[0])
-    part = alpha[y0 - y : y1 - y, x0 - x : x1 - x]
-    paint = colour[y0 - y : y1 - y, x0 - x : x1 - x]
-    picture[y0:y1, x0:x1] += (paint - picture[y0:y1, x0:x1]) * part
-
-
 def _shade(picture: np.ndarray, cx: float, cy: float, rx: float, ry: float, share: float) -> None:
     """Darken a soft ellipse: the shadow of what stands there."""
     size = picture.shape[0]
@@ -212,7 +202,7 @@ def paint_array(story: Story, size: int) -> np.ndarray:
     for item, colour, (x, y) in zip(story.objects, story.colours, story.places, strict=True):
         paint, alpha = _object_sprite(item, colour, story.light, size)
         half = HALF * MARGIN
-        _lay(picture, paint, alpha, round((x - half) * size), round((y - half) * size))
+        lay(picture, paint, alpha, round((x - half) * size), round((y - half) * size))
         if item == "lantern":
             _gleam(picture, x, y, 0.2, look)
     left = round((cx - FIGURE_HALF) * size)
@@ -220,5 +210,5 @@ def paint_array(story: Story, size: int) -> np.ndarray:
     pen = new_pen(size, left / size, top / size, 2 * FIGURE_HALF, 1.0 - top / size)
     draw_character(pen, story.action, story.face, story.looks, story.facing, cx)
     paint, alpha = _finished(pen, size, look)
-    _lay(picture, paint, alpha, left, top)
+    lay(picture, paint, alpha, left, top)
     return _bytes_of(picture)
