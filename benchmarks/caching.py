@@ -26,13 +26,13 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
 from emosym.models.adapters import merged_adapter, train_adapter
-from emosym.models.prefix import Prefix, prefill, vision_features
-from emosym.models.reading import ADAPTER, Reader, prepare_inputs
-from emosym.models.reasoner import think
-from emosym.models.vision import BatchedVisionAttention
-from emosym.training.feed import label_targets, picture_feed
-from emosym.training.losses import label_loss
-from emosym.training.prefix_store import store_prefixes
+from emosym.models.reader.prefix import Prefix, prefill, vision_features
+from emosym.models.reader.reader import ADAPTER, Reader, prepare_inputs
+from emosym.models.reader.reasoner import think
+from emosym.models.reader.vision import BatchedVisionAttention
+from emosym.training.stages.feed import label_targets, picture_feed
+from emosym.training.stages.losses import label_loss
+from emosym.training.stages.prefix_store import store_prefixes
 from emosym.types import Sample
 
 RECOMPUTED, KEPT = "from pictures each step", "from kept prefixes"

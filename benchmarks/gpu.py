@@ -35,18 +35,19 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from scripts.make_random_snapshot import make_snapshot
 
-from emosym.config import Recipe, load_recipe
+from emosym.config.load import load_recipe
+from emosym.config.recipes import Recipe
 from emosym.device import processor_name
 from emosym.emotions import MIKELS8
 from emosym.errors import EmoSymError
 from emosym.memory.bank import Bank
-from emosym.models.checkpointing import checkpoint_layers
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.models.painter import encode_prompts
-from emosym.models.sampling import paint
-from emosym.pipelines.reading import read_pictures
-from emosym.training import align, feedback, joint, rl
-from emosym.training.feed import Feed, label_targets, loose_feed
+from emosym.models.painter.painter import encode_prompts
+from emosym.models.painter.sampling import paint
+from emosym.models.reader.recompute import checkpoint_layers
+from emosym.pipelines.trained_reading import read_pictures
+from emosym.training.stages import align, feedback, joint, rl
+from emosym.training.stages.feed import Feed, label_targets, loose_feed
 from emosym.types import Sample
 
 PRESET = "emosym-2b"

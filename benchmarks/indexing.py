@@ -20,15 +20,15 @@ import numpy as np
 from PIL import Image
 from shared.timing import arguments, machine
 
-from emosym.data.check import check_dataset
-from emosym.data.duplicates import near_groups
+from emosym.data.check.duplicates import near_groups
+from emosym.data.check.run import check_dataset
 from emosym.emotions import MIKELS8
 
 ROWS = 118_102
 OPEN = """
 import re, sys, time
 from pathlib import Path
-from emosym.data.emoset import load_emoset
+from emosym.data.sources.emoset import load_emoset
 # Linux's own peak: that of getrusage holds the parent's, too
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before, began, used = peak(), time.perf_counter(), time.process_time()

@@ -25,15 +25,15 @@ from emosym.data import storybook
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
 from emosym.errors import EmoSymError
+from emosym.evaluation.measure import load_judges
 from emosym.evaluation.paintings import evaluate_paintings
-from emosym.evaluation.runner import load_judges
 from emosym.metrics.intervals import paired_bootstrap
-from emosym.models.autoencoder import to_pictures
-from emosym.models.painter import PromptEmbeds, decode_latents, encode_prompts
-from emosym.models.sampling import paint
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
-from emosym.pipelines.painting import draw_latents, paint_latents
+from emosym.models.painter.autoencoder import to_pictures
+from emosym.models.painter.painter import PromptEmbeds, decode_latents, encode_prompts
+from emosym.models.painter.sampling import paint
 from emosym.pipelines.requests import paint_request
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.pipelines.trained_painting import draw_latents, paint_latents
 from emosym.seeds import stream_seed, torch_rng
 
 STEPS, PUBLISHED_STEPS, BATCH, GUIDANCE = 10, 50, 16, 3.0

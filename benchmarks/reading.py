@@ -26,11 +26,11 @@ from emosym.data.images import load_image, square
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.prefix import Prefix, prefill
-from emosym.models.reading import Reader, prepare_inputs
-from emosym.models.reasoner import Thought, say, think
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
-from emosym.pipelines.reading import read_pictures
+from emosym.models.reader.prefix import Prefix, prefill
+from emosym.models.reader.reader import Reader, prepare_inputs
+from emosym.models.reader.reasoner import Thought, say, think
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.pipelines.trained_reading import read_pictures
 
 CHAIN, SIDE, BAR = 64, 64, 1.05
 JPEG_SIDE, JPEG_BATCH, WORKERS = 512, 32, 2

@@ -22,13 +22,14 @@ from shared.toy import storybook_base
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from emosym.config import AlignRecipe, RlRecipe, load_recipe
+from emosym.config.load import load_recipe
+from emosym.config.recipes import AlignRecipe, RlRecipe
 from emosym.device import cpu_plan
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.prefix import rotary_positions
-from emosym.models.reading import feature_inputs, prepare_inputs
-from emosym.training import align, rl
-from emosym.training.feed import Feed
+from emosym.models.reader.prefix import rotary_positions
+from emosym.models.reader.reader import feature_inputs, prepare_inputs
+from emosym.training.stages import align, rl
+from emosym.training.stages.feed import Feed
 
 BARE, BARE_KEPT = "bare forward and backward", "the same, from kept vision features"
 ALIGN = "`align` step, w_say = 0"

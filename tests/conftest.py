@@ -43,13 +43,13 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import Qwen2VLImageProcessorPil
 
     from emosym.data import storybook
-    from emosym.models.autoencoder import build_autoencoder
-    from emosym.models.painter import save_painter
+    from emosym.models.painter.autoencoder import build_autoencoder
+    from emosym.models.painter.painter import save_painter
+    from emosym.models.painter.toy import build_painter
     from emosym.models.presets import write_base
-    from emosym.models.reading import TEMPLATES
-    from emosym.models.small_painter import build_painter
+    from emosym.models.reader.reader import TEMPLATES
+    from emosym.models.reader.toy import TOY_IMAGE_SIZE, TOY_PATCH, build_toy_reader
     from emosym.models.tokenizer import train_tokenizer
-    from emosym.models.toy import TOY_IMAGE_SIZE, TOY_PATCH, build_toy_reader
 
     folder = tmp_path_factory.mktemp("tiny") / "base"
     stories = [storybook.draw_story(TINY_SEED, index) for index in range(64)]
@@ -95,7 +95,7 @@ def tiny_checkpoint(
     from emosym.models.checkpoint import save_checkpoint
     from emosym.models.emosym_model import new_model
     from emosym.models.gaussians import fit_domain, fit_emotion_space
-    from emosym.models.reading import ADAPTER, domain_features, encode_pictures
+    from emosym.models.reader.reader import ADAPTER, domain_features, encode_pictures
 
     model = new_model(str(tiny_base), 2, True, "emosym", TINY_SEED)
     backbone = model.reader.reasoner.backbone

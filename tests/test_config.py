@@ -8,15 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from emosym.config import (
-    AlignRecipe,
-    BaseRecipe,
-    RlRecipe,
-    dump_recipe,
-    load_recipe,
-    recipe_names,
-    resolve_recipe,
-)
+from emosym.config.load import dump_recipe, load_recipe, recipe_names, resolve_recipe
+from emosym.config.recipes import AlignRecipe, BaseRecipe, RlRecipe
 from emosym.errors import UsageError
 
 ALIGN = {"stage": "align", "out": "runs/x"}
@@ -138,7 +131,7 @@ def test_the_base_recipe_lists_its_parts() -> None:
 def test_a_recipe_may_name_every_source() -> None:
     from typing import get_args
 
-    from emosym.config import DataSection
-    from emosym.data.sources import SOURCES
+    from emosym.config.schema import DataSection
+    from emosym.data.sources.open import SOURCES
 
     assert set(get_args(DataSection.model_fields["source"].annotation)) == set(SOURCES)

@@ -14,7 +14,9 @@ import typer
 from pydantic import BaseModel
 
 from emosym.apps.cli.main import app
-from emosym.config import STAGES, DataSection, OptimSection, load_recipe, recipe_names
+from emosym.config.load import load_recipe, recipe_names
+from emosym.config.recipes import STAGES
+from emosym.config.schema import DataSection, OptimSection
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from emosym.config import AlignRecipe, RlRecipe, load_recipe
+from emosym.config.load import load_recipe
+from emosym.config.recipes import AlignRecipe, RlRecipe
 from emosym.data import storybook
 from emosym.emotions import MIKELS8
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.reasoner import think
+from emosym.models.reader.reasoner import think
 from emosym.rewards.labels import LABEL_REWARDS
-from emosym.training import align, rl
-from emosym.training.feed import Feed, label_targets, picture_feed, read_all
-from emosym.training.joint import refresh_space
-from emosym.training.prefix_store import store_prefixes
+from emosym.training.stages import align, rl
+from emosym.training.stages.feed import Feed, label_targets, picture_feed, read_all
+from emosym.training.stages.joint import refresh_space
+from emosym.training.stages.prefix_store import store_prefixes
 from emosym.types import Sample
 
 SOURCE = Path(__file__).parent.parent / "src" / "emosym"
@@ -184,7 +185,7 @@ def test_the_emotion_space_follows_the_reader(model: EmoSymModel, feed: Feed) ->
 
 
 def test_the_base_hears_no_emotion_word() -> None:
-    from emosym.training.base_reader import DESCRIBE, STANDS_OUT
+    from emosym.training.storybook.reader import DESCRIBE, STANDS_OUT
 
     stems = [label[:5] for label in MIKELS8.labels if label != "awe"] + [" awe", "happ", "emotion"]
     stories = [storybook.draw_story(1, index) for index in range(100)]

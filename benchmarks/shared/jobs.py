@@ -19,22 +19,26 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from emosym.config import AlignRecipe, JointRecipe, Recipe, load_recipe
+from emosym.config.load import load_recipe
+from emosym.config.recipes import AlignRecipe, JointRecipe, Recipe
 from emosym.data import storybook
 from emosym.device import cpu_plan
 from emosym.emotions import MIKELS8
-from emosym.models import prefix as prefixes
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import resolve_base
+from emosym.models.reader import prefix as prefixes
+from emosym.models.reader.vision import patchify
 from emosym.models.speed import LEAVE_OUT, MEASURES
 from emosym.models.tokenizer import load_tokenizer
-from emosym.models.vision import patchify
-from emosym.training import align, base_painter, base_reader, feedback, joint, loop, rl
-from emosym.training.base_painter import BasePainterSettings
-from emosym.training.engine import LossFn, new_accelerator, prepare
-from emosym.training.feed import Feed, label_targets, picture_feed
-from emosym.training.loop import LoopSettings
-from emosym.training.state import trainable_tensors
+from emosym.training.loop import loop
+from emosym.training.loop.engine import LossFn, new_accelerator, prepare
+from emosym.training.loop.loop import LoopSettings
+from emosym.training.loop.state import trainable_tensors
+from emosym.training.stages import align, feedback, joint, rl
+from emosym.training.stages.feed import Feed, label_targets, picture_feed
+from emosym.training.storybook import painter as base_painter
+from emosym.training.storybook import reader as base_reader
+from emosym.training.storybook.painter import BasePainterSettings
 from emosym.types import Sample
 
 SAMPLES = 128

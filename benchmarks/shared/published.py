@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from emosym.models.prefix import Prefix, prefill
-from emosym.models.reading import prepare_inputs
-from emosym.models.reasoner import EmotionReasoner, think
+from emosym.models.reader.prefix import Prefix, prefill
+from emosym.models.reader.reader import prepare_inputs
+from emosym.models.reader.reasoner import EmotionReasoner, think
 from emosym.models.speed import LEAVE_OUT
 from emosym.rewards.labels import parity_beta
-from emosym.training.feed import Feed
-from emosym.training.losses import kl_to_reference, label_loss
+from emosym.training.stages.feed import Feed
+from emosym.training.stages.losses import kl_to_reference, label_loss
 
 Losses = dict[str, torch.Tensor]
 

@@ -43,7 +43,7 @@ def storybook_model(
 ) -> Iterator[tuple[EmoSymModel, str]]:
     """Yield a model as stage 1 starts with it, and the name of its weights."""
     from emosym.models.adapters import add_adapter, lora_config
-    from emosym.models.reading import ADAPTER
+    from emosym.models.reader.reader import ADAPTER
 
     with storybook_base() as (base, told):
         model = new_model(base, num_context, True, "emosym", seed=0)
@@ -57,12 +57,12 @@ def untrained_base(folder: Path) -> Path:
     from transformers import Qwen2VLImageProcessorPil
 
     from emosym.data import storybook
-    from emosym.models.painter import save_painter
+    from emosym.models.painter.painter import save_painter
+    from emosym.models.painter.toy import build_painter
     from emosym.models.presets import write_base
-    from emosym.models.reading import TEMPLATES
-    from emosym.models.small_painter import build_painter
+    from emosym.models.reader.reader import TEMPLATES
+    from emosym.models.reader.toy import TOY_IMAGE_SIZE, TOY_PATCH, build_toy_reader
     from emosym.models.tokenizer import train_tokenizer
-    from emosym.models.toy import TOY_IMAGE_SIZE, TOY_PATCH, build_toy_reader
 
     stories = [storybook.draw_story(0, index) for index in range(500)]
     texts = [text for s in stories for text in (storybook.caption_of(s), storybook.rationale_of(s))]

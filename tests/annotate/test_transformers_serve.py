@@ -29,7 +29,7 @@ from emosym.apps.cli.annotate_plans import open_speaker
 from emosym.data import storybook
 from emosym.errors import EmoSymError
 from emosym.models.presets import WEIGHTS
-from emosym.training.base_reader import STANDS_OUT
+from emosym.training.storybook.reader import STANDS_OUT
 from emosym.types import Sample
 
 for library in ("openai", "fastapi", "uvicorn"):

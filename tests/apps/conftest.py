@@ -36,8 +36,8 @@ def judged(
     import torch
 
     from emosym.data.storybook import ACTIONS, FACES, OBJECTS, SCENES
-    from emosym.models.judge import JUDGE_NAMES, judge_config, save_judge
-    from emosym.models.judge_nets import JudgeNet
+    from emosym.models.judges.judge import JUDGE_NAMES, judge_config, save_judge
+    from emosym.models.judges.nets import JudgeNet
     from emosym.models.presets import write_base
 
     root = tmp_path_factory.mktemp("judged")

@@ -13,7 +13,7 @@ from PIL import Image
 from emosym.apps.cli.tasks import TASKS, asked_networks, asked_tasks
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.evaluation.results import read_result
+from emosym.evaluation.results.result import read_result
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_stopped_paintings_are_found_again(
     """What was painted before the stop stays, the rest is painted, and the numbers are the same."""
     from pyarrow import parquet
 
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.trained import EmoSymPipeline
 
     ask = (judged, "--data", book, "--tasks", "painting", "--paint", 3, "--steps", 1)
     assert command("evaluate", *ask, "--out", tmp_path / "whole.json")[0] == 0

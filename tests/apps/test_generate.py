@@ -11,7 +11,7 @@ from PIL import Image
 
 from emosym.apps.cli.generate import file_stem, parse_mix, title_of
 from emosym.errors import UsageError
-from emosym.evaluation.results import read_result
+from emosym.evaluation.results.result import read_result
 
 
 def lines(path: Path) -> list[dict]:
@@ -134,11 +134,11 @@ def test_evaluate_writes_a_result(command, book, tiny_checkpoint, tmp_path) -> N
 
 
 def test_evaluate_judges_paintings(book, judged, tmp_path) -> None:
-    from emosym.data.emoset import load_emoset
+    from emosym.data.sources.emoset import load_emoset
     from emosym.emotions import MIKELS8
-    from emosym.evaluation.runner import evaluate_painting, evaluate_reading
-    from emosym.models.judge import JUDGE_NAMES
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.evaluation.measure import evaluate_painting, evaluate_reading
+    from emosym.models.judges.judge import JUDGE_NAMES
+    from emosym.pipelines.trained import EmoSymPipeline
 
     pipeline = EmoSymPipeline.from_pretrained(judged, "cpu")
     dataset = load_emoset(book, "test")

@@ -52,7 +52,10 @@ def test_stopped_runs_exit_75_and_the_same_command_ends_them(recipe: Path, tmp_p
         load_file(tmp_path / run / "checkpoint" / "reader.safetensors") for run in ("run", "whole")
     )
     assert one.keys() == other.keys()
-    for name, wanted in other.items():  # bit for bit: tests/training/test_loop.py, in own processes
+    for (
+        name,
+        wanted,
+    ) in other.items():  # bit for bit: tests/training/loop/test_loop.py, in own processes
         torch.testing.assert_close(one[name], wanted, atol=1e-5, rtol=1e-4)
 
 

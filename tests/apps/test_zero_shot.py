@@ -10,8 +10,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from emosym.emotions import MIKELS8
-from emosym.evaluation.predictions import read_predictions
-from emosym.evaluation.results import read_result
+from emosym.evaluation.results.predictions import read_predictions
+from emosym.evaluation.results.result import read_result
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from emosym.data.collate import images_array
-from emosym.data.emoset import Dataset, load_emoset
+from emosym.data.sources.emoset import Dataset, load_emoset
 from emosym.errors import UsageError
 from emosym.types import Sample
 

@@ -17,12 +17,12 @@ from emosym.apps.cli.compare import comparison_title
 from emosym.errors import UsageError
 from emosym.evaluation.compare import verdict
 from emosym.evaluation.compare_paintings import compare_paintings, painting_scores
-from emosym.evaluation.painting_predictions import (
+from emosym.evaluation.results.painting_predictions import (
     PaintingPredictions,
     read_painting_predictions,
     write_painting_predictions,
 )
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.intervals import Interval
 
 

@@ -6,8 +6,8 @@ import pytest
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.evaluation.generated import Networks, evaluate_generated
-from emosym.evaluation.results import make_result
-from emosym.models.extractors import Extractor, PairNet
+from emosym.evaluation.results.result import make_result
+from emosym.models.judges.extractors import Extractor, PairNet
 
 SPACE = LabelSpace("three", ("calm", "wild", "dull"))
 

@@ -12,7 +12,7 @@ from emosym.evaluation.paintings import (
     evaluate_paintings,
     storybook_belongs,
 )
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.intervals import wilson
 
 SPACE = LabelSpace("two", ("calm", "wild"))

@@ -12,11 +12,11 @@ from tests.conftest import TinyPictures
 from typer.testing import CliRunner
 
 from emosym.apps.cli.main import app
-from emosym.data.oasis import load_oasis
-from emosym.data.sources import SOURCES
+from emosym.data.sources.oasis import load_oasis
+from emosym.data.sources.open import SOURCES
 from emosym.errors import UsageError
 from emosym.evaluation.ratings import evaluate_ratings, rated_only, to_rating_scale
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.pipelines.trained import EmoSymPipeline
 
 
 def rated(root: Path, pictures: TinyPictures, count: int = 6) -> Path:

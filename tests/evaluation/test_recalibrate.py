@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from emosym.apps.cli.calibrate import told
 from emosym.apps.cli.main import main
 from emosym.data.storybook.writer import write_storybook
-from emosym.evaluation.predictions import read_predictions
+from emosym.evaluation.results.predictions import read_predictions
 from emosym.models.calibration import Calibration, calibrated, fit_calibration
 from emosym.models.checkpoint import load_checkpoint
 

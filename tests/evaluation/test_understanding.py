@@ -5,7 +5,7 @@ import pytest
 
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.evaluation.understanding import (
     abstention_values,
     evaluate_understanding,

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from emosym.emotions import LABEL_SPACES
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.causes import cause_values, split_pairs
 
 ECF = LABEL_SPACES["ecf6"]

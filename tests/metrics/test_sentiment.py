@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.sentiment import sentiment_values
 
 SCORES = st.floats(-3.0, 3.0, allow_subnormal=False)

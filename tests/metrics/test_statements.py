@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.statements import (
     STATEMENT_CLASSES,
     statement_class,

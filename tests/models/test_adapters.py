@@ -20,8 +20,8 @@ from emosym.models.adapters import (
     save_adapter,
     train_adapter,
 )
+from emosym.models.reader.toy import build_toy_reader
 from emosym.models.tokenizer import train_tokenizer
-from emosym.models.toy import build_toy_reader
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from emosym.models.calibration import (
     with_abstention,
 )
 from emosym.models.checkpoint import load_checkpoint, save_checkpoint
-from emosym.models.reasoner import think
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
-from emosym.pipelines.reading import open_pictures, read_pictures
+from emosym.models.reader.reasoner import think
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.pipelines.trained_reading import open_pictures, read_pictures
 
 
 def drawn(count: int, scale: float | np.ndarray, bias: float | np.ndarray, seed: int = 0):

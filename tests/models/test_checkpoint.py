@@ -15,7 +15,6 @@ import torch
 from emosym.errors import EmoSymError, UsageError
 from emosym.models import checkpoint as module
 from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
-from emosym.models.backbone import load_backbone
 from emosym.models.calibration import Calibration
 from emosym.models.checkpoint import (
     describe_checkpoint,
@@ -25,10 +24,11 @@ from emosym.models.checkpoint import (
     trained_parts,
 )
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.models.painter import encode_prompts
+from emosym.models.painter.painter import encode_prompts
 from emosym.models.presets import resolve_base
-from emosym.models.reading import ADAPTER, encode_pictures, prefill_features
-from emosym.models.reasoner import think
+from emosym.models.reader.backbone import load_backbone
+from emosym.models.reader.reader import ADAPTER, encode_pictures, prefill_features
+from emosym.models.reader.reasoner import think
 from emosym.provenance import git_hash, package_versions
 
 
@@ -223,7 +223,7 @@ def test_a_new_model_is_the_same_for_the_same_seed(tiny_base: Path) -> None:
 def test_reading_does_not_load_the_painter(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emosym.models import painter
+    from emosym.models.painter import painter
 
     calls: list[object] = []
     real = painter.load_painter
@@ -262,7 +262,7 @@ def test_opening_a_model_says_nothing(
 def test_a_key_that_diffusers_itself_wrote_is_no_warning_and_another_is(
     tiny_base: Path, tmp_path: Path, loud: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from emosym.models.painter import load_painter
+    from emosym.models.painter.painter import load_painter
 
     folder = Path(shutil.copytree(tiny_base / "painter", tmp_path / "painter"))
     config = folder / "vae" / "config.json"

@@ -12,9 +12,9 @@ from torch import nn
 
 from emosym.device import cpu_plan
 from emosym.errors import UsageError
-from emosym.models.autoencoder import build_autoencoder
-from emosym.models.painter import Painter, encode_prompts, load_painter
-from emosym.models.sampling import denoising_loss
+from emosym.models.painter.autoencoder import build_autoencoder
+from emosym.models.painter.painter import Painter, encode_prompts, load_painter
+from emosym.models.painter.sampling import denoising_loss
 from emosym.models.speed import (
     LEAVE_OUT,
     MEASURES,

@@ -18,17 +18,17 @@ import emosym
 from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json
-from emosym.models.answering import printable, up_to_sentence
 from emosym.models.chat import chat_inputs
-from emosym.models.likelihood import (
+from emosym.models.painter.stock import open_stock_painter
+from emosym.models.reader.answering import printable, up_to_sentence
+from emosym.models.reader.likelihood import (
     answer_tokens,
     content_free_pictures,
     corrected,
     log_prior,
     pack_answers,
 )
-from emosym.models.prefix import language_model
-from emosym.models.stock_painter import open_stock_painter
+from emosym.models.reader.prefix import language_model
 from emosym.pipelines.requests import paint_request
 from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.pipelines.zero_shot_painting import emotion_prompt, emotion_words, words_of

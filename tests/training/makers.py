@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from emosym.config import AlignRecipe, JointRecipe, RlRecipe, resolve_recipe
+from emosym.config.load import resolve_recipe
+from emosym.config.recipes import AlignRecipe, JointRecipe, RlRecipe
 from emosym.emotions import MIKELS8
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.models.reading import Reader
-from emosym.training import align
-from emosym.training.feed import Feed, label_targets, picture_feed
+from emosym.models.reader.reader import Reader
+from emosym.training.stages import align
+from emosym.training.stages.feed import Feed, label_targets, picture_feed
 from emosym.types import Sample
 
 Snapshot = dict[str, torch.Tensor]

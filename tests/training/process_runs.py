@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from tests.training.makers import recipe_of, tiny_feed
 
-from emosym.config import FeedbackRecipe
+from emosym.config.recipes import FeedbackRecipe
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.training import align, bank_painting, engine, joint, rl
-from emosym.training.feed import Feed
-from emosym.training.feedback import run_feedback
-from emosym.training.processes import Processes
+from emosym.processes import Processes
+from emosym.training.loop import engine
+from emosym.training.stages import align, bank_painting, joint, rl
+from emosym.training.stages.feed import Feed
+from emosym.training.stages.feedback import run_feedback
 
 # Parts of four and three pictures: shared by two processes, one of them comes out uneven.
 OPTIM = {"steps": 4, "batch_size": 7, "accumulate": 2, "weight_decay": 0.1, "checkpoint_every": 2}
@@ -166,7 +167,7 @@ def run_fsdp(**arguments: Any) -> None:
         )
         return accelerator
 
-    from emosym.training import loop
+    from emosym.training.loop import loop
 
     loop.new_accelerator = sharding
     try:

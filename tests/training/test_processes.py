@@ -21,8 +21,8 @@ from tests.training.makers import metrics
 
 from emosym.errors import UsageError
 from emosym.memory.bank import Bank
-from emosym.training.loop import LoopSettings, run_loop
-from emosym.training.processes import Processes
+from emosym.processes import Processes
+from emosym.training.loop.loop import LoopSettings, run_loop
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("align", "rl-expected", "rl-grpo", "rl-parity", "joint")
@@ -234,8 +234,8 @@ def test_sharded_weights_learn_the_same(runs: tuple[Path, Path], resumed: dict[s
 def test_muon_needs_whole_matrices() -> None:
     from accelerate.utils import DistributedType
 
-    from emosym.training.engine import prepare
-    from emosym.training.optim import build_optimizers
+    from emosym.training.loop.engine import prepare
+    from emosym.training.loop.optim import build_optimizers
 
     module = torch.nn.Linear(4, 4)
     accelerator: Any = SimpleNamespace(distributed_type=DistributedType.FSDP, num_processes=2)
@@ -247,7 +247,7 @@ def test_muon_needs_whole_matrices() -> None:
 def test_deepspeed_is_refused_with_what_to_use() -> None:
     from accelerate.utils import DistributedType
 
-    from emosym.training.engine import prepare
+    from emosym.training.loop.engine import prepare
 
     accelerator: Any = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, num_processes=2)
     with pytest.raises(UsageError, match=r"DeepSpeed is not supported\. .*fsdp2\.yaml"):
@@ -258,7 +258,7 @@ def test_deepspeed_is_refused_with_what_to_use() -> None:
 def test_configurations_are_ones_that_accelerate_opens(name: str) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
-    from emosym.config import RECIPES, recipe_names
+    from emosym.config.load import RECIPES, recipe_names
 
     path = RECIPES / "accelerate" / f"{name}.yaml"
     config = load_config_from_file(str(path))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from emosym.config import AlignRecipe, dump_recipe, resolve_recipe
+from emosym.config.load import dump_recipe, resolve_recipe
+from emosym.config.recipes import AlignRecipe
 from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
 from emosym.training.run import run_recipe

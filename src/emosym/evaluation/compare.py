@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emosym.errors import UsageError
-from emosym.evaluation.predictions import Predictions, check_same_samples
-from emosym.evaluation.results import make_result
-from emosym.evaluation.runner import evaluate_reading
+from emosym.evaluation.measure import evaluate_reading
+from emosym.evaluation.results.predictions import Predictions, check_same_samples
+from emosym.evaluation.results.result import make_result
 from emosym.evaluation.understanding import log_losses
 from emosym.metrics.intervals import Interval, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emosym.data.emoset import Dataset
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.data.sources.emoset import Dataset
+    from emosym.pipelines.trained import EmoSymPipeline
 
 LOWER_IS_BETTER = ("brier", "brier_raw", "nll", "nll_raw", "votes_brier", "votes_brier_raw")
 

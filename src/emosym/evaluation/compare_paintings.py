@@ -8,8 +8,8 @@ import numpy as np
 
 from emosym.errors import UsageError
 from emosym.evaluation.compare import mcnemar
-from emosym.evaluation.painting_predictions import PaintingPredictions
-from emosym.evaluation.results import make_result
+from emosym.evaluation.results.painting_predictions import PaintingPredictions
+from emosym.evaluation.results.result import make_result
 from emosym.metrics.intervals import paired_bootstrap, unpaired_bootstrap
 
 NAME = "compare-paintings"

@@ -26,10 +26,10 @@ from emosym.metrics.generation import (
     random_pairs,
     semantic_clarity,
 )
-from emosym.models.extractors import Extractor, PairNet, judge_extractor
+from emosym.models.judges.extractors import Extractor, PairNet, judge_extractor
 
 if TYPE_CHECKING:
-    from emosym.models.judge import Judge
+    from emosym.models.judges.judge import Judge
 
 
 @dataclass(frozen=True, slots=True)

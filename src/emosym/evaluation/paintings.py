@@ -27,7 +27,7 @@ from emosym.metrics.intervals import wilson
 from emosym.seeds import numpy_rng
 
 if TYPE_CHECKING:
-    from emosym.models.judge import AttributeJudge, Judge
+    from emosym.models.judges.judge import AttributeJudge, Judge
 
 CLEAR = 0.5
 

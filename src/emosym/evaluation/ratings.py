@@ -10,9 +10,9 @@ import numpy as np
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.emotions import VAD_MAX, VAD_MIN
 from emosym.errors import UsageError
-from emosym.evaluation.results import make_result, subject_of
+from emosym.evaluation.results.result import make_result, subject_of
 from emosym.metrics.affect import affect_values
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.types import BadInput
 

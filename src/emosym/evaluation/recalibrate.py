@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from emosym.data.emoset import Dataset
+from emosym.data.sources.emoset import Dataset
 from emosym.errors import UsageError
-from emosym.evaluation.runner import evaluate_reading
+from emosym.evaluation.measure import evaluate_reading
 from emosym.metrics.scaling import FOLDS, TARGET
 from emosym.models.calibration import fit_calibration
-from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+from emosym.pipelines.trained import EmoSymPipeline
 
 SMALLEST = np.finfo(np.float64).tiny
 

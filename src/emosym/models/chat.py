@@ -18,7 +18,7 @@ from transformers import AutoImageProcessor, AutoProcessor, PreTrainedTokenizerB
 
 from emosym.data.images import square
 from emosym.errors import EmoSymError, UsageError
-from emosym.models.prefix import family
+from emosym.models.reader.prefix import family
 from emosym.models.tokenizer import TURN_END, load_tokenizer
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")

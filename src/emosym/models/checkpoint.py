@@ -19,7 +19,6 @@ from emosym.emotions import label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
-from emosym.models.backbone import open_chat
 from emosym.models.calibration import calibration_row, stored_calibration
 from emosym.models.emosym_model import EmoSymModel, PainterSource, make_reader
 from emosym.models.gaussians import (
@@ -29,10 +28,11 @@ from emosym.models.gaussians import (
     save_gaussians,
     truncate,
 )
-from emosym.models.mappers import ConditionMappers
+from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
-from emosym.models.reading import ADAPTER
-from emosym.models.reasoner import EmotionReasoner
+from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.reader import ADAPTER
+from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.provenance import git_hash, package_versions
 
 FORMAT = 1

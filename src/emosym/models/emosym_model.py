@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emosym.models.adapters import load_adapter
-from emosym.models.backbone import open_chat
 from emosym.models.calibration import Calibration
 from emosym.models.chat import ChatModel
 from emosym.models.gaussians import Domain, EmotionSpace
-from emosym.models.mappers import ConditionMappers
+from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base
-from emosym.models.reading import ADAPTER, Reader
-from emosym.models.reasoner import EmotionReasoner
+from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.reader import ADAPTER, Reader
+from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.snapshots import locate
 
 if TYPE_CHECKING:
-    from emosym.models.painter import Painter
+    from emosym.models.painter.painter import Painter
 
 
 class PainterSource:
@@ -35,7 +35,7 @@ class PainterSource:
     def __call__(self) -> Painter:
         """Return the painter."""
         if self.opened is None:
-            from emosym.models.painter import load_painter
+            from emosym.models.painter.painter import load_painter
 
             folder = locate(self.base.painter, f"painter of {self.base.name}")
             painter = load_painter(folder, self.base.torch_dtype(), self.device)

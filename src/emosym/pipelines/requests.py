@@ -13,7 +13,7 @@ from PIL import Image
 from emosym.data.images import ImageSource, load_image
 from emosym.emotions import LabelSpace, weights_for_affect
 from emosym.errors import UsageError
-from emosym.models.text_encoder import PLACE
+from emosym.models.painter.text_encoder import PLACE
 
 MAX_STEPS = 1000
 

@@ -12,9 +12,9 @@ from emosym.data.images import ImageSource, Named, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.models.painter.text_encoder import PLACE
 from emosym.models.presets import Base
 from emosym.models.snapshots import locate
-from emosym.models.text_encoder import PLACE
 from emosym.pipelines.requests import PaintRequest, paint_request
 from emosym.pipelines.zero_shot_reading import (
     ZeroShotReader,
@@ -26,7 +26,7 @@ from emosym.pipelines.zero_shot_source import ZeroShotSource, find_source, own_l
 from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 if TYPE_CHECKING:
-    from emosym.models.stock_painter import StockPainter
+    from emosym.models.painter.stock import StockPainter
 
 PRESET = "qwen2.5-vl-3b"
 BATCH_SIZE = 8
@@ -150,7 +150,7 @@ class ZeroShotPipeline:
     def stock(self) -> StockPainter:
         """The painter, opened when first asked for; errors as in `open_stock_painter`."""
         if self._stock is None:
-            from emosym.models.stock_painter import open_stock_painter
+            from emosym.models.painter.stock import open_stock_painter
 
             folder = self.require("painter")
             self._stock = open_stock_painter(folder, self.base.torch_dtype(), self.device)
@@ -222,7 +222,7 @@ class ZeroShotPipeline:
 
     def painting_defaults(self) -> tuple[float, int]:
         """Return the guidance scale and number of steps that a request leaves open."""
-        from emosym.models.stock_painter import is_own_painter
+        from emosym.models.painter.stock import is_own_painter
 
         own = is_own_painter(self.require("painter"))
         return (OWN_GUIDANCE, OWN_STEPS) if own else (GUIDANCE, STEPS)

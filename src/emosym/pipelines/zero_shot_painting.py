@@ -8,11 +8,11 @@ from PIL import Image
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
-from emosym.models.safety import withhold_unsafe
-from emosym.models.stock_painter import StockPainter, paint_text
-from emosym.models.text_encoder import PLACE
-from emosym.pipelines.painting import NOISE_STREAM
+from emosym.models.painter.safety import withhold_unsafe
+from emosym.models.painter.stock import StockPainter, paint_text
+from emosym.models.painter.text_encoder import PLACE
 from emosym.pipelines.requests import PaintRequest
+from emosym.pipelines.trained_painting import NOISE_STREAM
 from emosym.seeds import torch_rng
 from emosym.types import GenerationOutput, UnderstandingOutput
 

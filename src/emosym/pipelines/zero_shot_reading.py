@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from emosym.emotions import LabelSpace
-from emosym.models.answering import answer
-from emosym.models.backbone import open_chat
 from emosym.models.chat import ChatModel
-from emosym.models.likelihood import (
+from emosym.models.presets import Base
+from emosym.models.reader.answering import answer
+from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.likelihood import (
     Answers,
     answer_tokens,
     content_free_pictures,
@@ -22,8 +23,7 @@ from emosym.models.likelihood import (
     pack_answers,
     word_likelihoods,
 )
-from emosym.models.presets import Base
-from emosym.pipelines.reading import described
+from emosym.pipelines.trained_reading import described
 from emosym.types import UnderstandingOutput
 
 QUESTION = (

@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emosym.config import (
+from emosym.config.load import dump_recipe
+from emosym.config.recipes import (
     AlignRecipe,
     BaseRecipe,
     FeedbackRecipe,
     JointRecipe,
     RlRecipe,
     StageRecipe,
-    dump_recipe,
 )
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
-    from emosym.training.finish import StageResult
+    from emosym.training.stages.finish import StageResult
 
 FINISHED = "finished.json"
 
@@ -34,9 +34,9 @@ def run_recipe(
     Raises:
         UsageError: when the output folder holds work of another recipe, or a base is to be
             trained by several processes.
-        StoppedEarly: when training is not finished at `deadline` (see emosym.training.deadline).
+        StoppedEarly: when training is not finished at `deadline` (see `loop.deadline`).
     """
-    from emosym.training.processes import Processes
+    from emosym.processes import Processes
 
     processes = Processes()
     artefact = recipe.out / ("base" if isinstance(recipe, BaseRecipe) else "checkpoint")
@@ -54,7 +54,7 @@ def run_recipe(
         return artefact, values
     values = {}
     if isinstance(recipe, BaseRecipe):
-        from emosym.training.base import run_base
+        from emosym.training.storybook.pretrain import run_base
 
         run_base(recipe, progress, deadline)
     else:
@@ -94,17 +94,17 @@ def _run_stage(
 ) -> StageResult:
     """Import and run one of the four stages."""
     if isinstance(recipe, AlignRecipe):
-        from emosym.training.align import run_align
+        from emosym.training.stages.align import run_align
 
         return run_align(recipe, progress, deadline)
     if isinstance(recipe, RlRecipe):
-        from emosym.training.rl import run_rl
+        from emosym.training.stages.rl import run_rl
 
         return run_rl(recipe, progress, deadline)
     if isinstance(recipe, JointRecipe):
-        from emosym.training.joint import run_joint
+        from emosym.training.stages.joint import run_joint
 
         return run_joint(recipe, progress, deadline)
-    from emosym.training.feedback import run_feedback
+    from emosym.training.stages.feedback import run_feedback
 
     return run_feedback(recipe, progress, deadline)

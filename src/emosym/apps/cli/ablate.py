@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from emosym.evaluation.ablation.grid import Study
+    from emosym.studies.ablation.grid import Study
 
 
 def ablate(
@@ -38,8 +38,8 @@ def ablate(
     """
     from rich.console import Console
 
-    from emosym.config import RECIPES, STUDIES
-    from emosym.evaluation.ablation.grid import load_study
+    from emosym.config.load import RECIPES, STUDIES
+    from emosym.studies.ablation.grid import load_study
 
     console = Console(highlight=False)
     path = Path(study)
@@ -50,7 +50,7 @@ def ablate(
         console.print(plan_table(asked))
         return
     from emosym.device import usable_cores
-    from emosym.evaluation.ablation.study import run_study
+    from emosym.studies.ablation.study import run_study
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
@@ -63,7 +63,7 @@ def plan_table(study: Study) -> Table:
     """Return what a study comes to: jobs, seeds and fractions of every arm."""
     from rich.table import Table
 
-    from emosym.evaluation.ablation.grid import seeds_of
+    from emosym.studies.ablation.grid import seeds_of
 
     total = 0
     table = Table(box=None, padding=(0, 1))

@@ -71,9 +71,9 @@ def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
 
     from emosym.device import best_device
     from emosym.files import sha256_of
-    from emosym.models.backbone import open_chat
     from emosym.models.chat import chat_inputs
-    from emosym.training.base_reader import STANDS_OUT
+    from emosym.models.reader.backbone import open_chat
+    from emosym.training.storybook.reader import STANDS_OUT
 
     chat = open_chat(base, str(best_device(device)))
     model: Any = chat.backbone

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from emosym.annotate.run import Plan, Tally
-    from emosym.data.emoset import Dataset
+    from emosym.data.sources.emoset import Dataset
 
 log = logging.getLogger(__name__)
 LOG_SECONDS = 15.0
@@ -45,9 +45,9 @@ def open_splits(source: str | None, root: Path, splits: Sequence[str], space: st
     Raises:
         UsageError: as `open_dataset`.
     """
-    from emosym.data.emoset import splits_of
-    from emosym.data.folder import ALL, DEFAULT_FRACTIONS
-    from emosym.data.sources import open_dataset
+    from emosym.data.sources.emoset import splits_of
+    from emosym.data.sources.folder import ALL, DEFAULT_FRACTIONS
+    from emosym.data.sources.open import open_dataset
 
     found = splits_of(root) if root.is_dir() else []
     kind = source or ("emoset" if found else "folder")

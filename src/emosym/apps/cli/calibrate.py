@@ -40,10 +40,10 @@ def calibrate(
     from rich.console import Console
 
     from emosym.apps.cli.terminal import open_pipeline, progress_bar
-    from emosym.data.hub import HubOptions
-    from emosym.data.sources import open_dataset
+    from emosym.data.sources.hub import HubOptions
+    from emosym.data.sources.open import open_dataset
     from emosym.evaluation.recalibrate import recalibrated
-    from emosym.pipelines.emosym_pipeline import checkpoint_place
+    from emosym.pipelines.trained import checkpoint_place
 
     options = HubOptions(image_column, label_column, config, download)
     dataset = open_dataset(source, data, split, hub=options)

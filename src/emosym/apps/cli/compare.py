@@ -57,7 +57,7 @@ def compare(
     console = Console(highlight=False)
     console.print(comparison_table(result))
     if out is not None:
-        from emosym.evaluation.results import write_result
+        from emosym.evaluation.results.result import write_result
 
         make_parent(out)
         write_result(out, result)
@@ -69,8 +69,11 @@ def compare_files(first: Path, second: Path, seed: int) -> dict[str, Any]:
     from emosym.errors import UsageError
     from emosym.evaluation.compare import compare_predictions
     from emosym.evaluation.compare_paintings import compare_paintings
-    from emosym.evaluation.painting_predictions import is_of_paintings, read_painting_predictions
-    from emosym.evaluation.predictions import read_predictions
+    from emosym.evaluation.results.painting_predictions import (
+        is_of_paintings,
+        read_painting_predictions,
+    )
+    from emosym.evaluation.results.predictions import read_predictions
 
     painted = [is_of_paintings(path) for path in (first, second)]
     if all(painted):
@@ -96,13 +99,13 @@ def read_both(
 ) -> dict[str, Any]:
     """Open both models, and return the result of their comparison on a split."""
     from emosym.apps.cli.terminal import open_pipeline, progress_bar
-    from emosym.data.sources import open_dataset
+    from emosym.data.sources.open import open_dataset
 
     dataset = open_dataset(source, data, split)
     models = [open_pipeline(name, device) for name in names]
 
     from emosym.evaluation.compare import compare_models
-    from emosym.evaluation.runner import choose
+    from emosym.evaluation.measure import choose
 
     chosen = choose(dataset, limit, seed)
     with progress_bar() as bar:

@@ -65,9 +65,9 @@ def check(
 
     from emosym.apps.cli.outputs import STDOUT, check_outputs, make_parent
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.data.check import check_dataset
-    from emosym.data.detect import detect_source
-    from emosym.data.hub import HubOptions
+    from emosym.data.check.run import check_dataset
+    from emosym.data.sources.detect import detect_source
+    from emosym.data.sources.hub import HubOptions
     from emosym.device import usable_cores
     from emosym.files import write_json
 

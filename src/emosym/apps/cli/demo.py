@@ -36,8 +36,8 @@ def demo(
 
     from emosym.data.images import find_images
     from emosym.device import cpu_plan
-    from emosym.evaluation.demo import DemoSettings, run_demo
     from emosym.models.speed import keep_freed_memory
+    from emosym.studies.demo import DemoSettings, run_demo
 
     console = Console()
     list(find_images(images or []))  # a wrong path is said now, not after the training

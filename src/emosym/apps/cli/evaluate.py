@@ -133,8 +133,8 @@ def evaluate(
     Readings go to --out, every other task to NAME-TASK.json beside it, as soon as it is there.
     Paintings are kept in NAME-paintings/ and found again. In brackets: zero-shot's defaults.
     """
-    from emosym.data.hub import HubOptions
-    from emosym.data.sources import open_dataset
+    from emosym.data.sources.hub import HubOptions
+    from emosym.data.sources.open import open_dataset
 
     options = Options(
         out=required(out, "where the result goes", "--out"),
@@ -171,8 +171,8 @@ def run_tasks(
 
     from emosym.apps.cli import measured as measures
     from emosym.apps.cli.outputs import make_parent
+    from emosym.evaluation.measure import choose
     from emosym.evaluation.ratings import rated_only
-    from emosym.evaluation.runner import choose
 
     chosen = choose(dataset, limit, options.seed)
     if same_as is not None:
@@ -198,13 +198,13 @@ def run_tasks(
 def check_samples(same_as: Path, chosen: Dataset) -> None:
     """Refuse other samples than those of a result, or of a predictions file."""
     if same_as.suffix == ".parquet":
-        from emosym.evaluation.moved import require_unmoved
-        from emosym.evaluation.predictions import read_predictions
+        from emosym.evaluation.results.changed_samples import require_unmoved
+        from emosym.evaluation.results.predictions import read_predictions
 
         require_unmoved(read_predictions(same_as), str(same_as), chosen)
         return
-    from emosym.evaluation.results import read_result
-    from emosym.evaluation.samples import require_same_samples
+    from emosym.evaluation.results.result import read_result
+    from emosym.evaluation.results.samples import require_same_samples
 
     require_same_samples(read_result(same_as), str(same_as), chosen)
 
@@ -247,7 +247,7 @@ def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:
     """Write a result and show its main values."""
-    from emosym.evaluation.results import write_result
+    from emosym.evaluation.results.result import write_result
 
     write_result(path, result)
     console.print(result_table(result))

@@ -24,8 +24,8 @@ def evaluate_base(
 
     from emosym.apps.cli.evaluate import result_table
     from emosym.apps.cli.outputs import check_output, make_parent
-    from emosym.evaluation.base import evaluate_base as measure
-    from emosym.evaluation.results import write_result
+    from emosym.evaluation.results.result import write_result
+    from emosym.evaluation.storybook.base_checks import evaluate_base as measure
 
     for path in (out, sheet):
         if path is not None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
     from emosym.pipelines.requests import PaintRequest
+    from emosym.pipelines.trained import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
     from emosym.types import GenerationOutput
 

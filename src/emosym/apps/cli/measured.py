@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emosym.apps.cli.tasks import Options
     from emosym.data.dataset import Dataset
-    from emosym.evaluation.runner import Painted, ReadSplit
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.evaluation.measure import Painted, ReadSplit
+    from emosym.pipelines.trained import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 
@@ -63,8 +63,8 @@ def measure_reading(
 ) -> ReadSplit | dict[str, Any]:
     """Read with a progress bar; only the result of `evaluate_ratings` where there are no labels."""
     from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.measure import evaluate_reading
     from emosym.evaluation.ratings import evaluate_ratings, rated_only
-    from emosym.evaluation.runner import evaluate_reading
     from emosym.pipelines.zero_shot import BATCH_SIZE, ZeroShotPipeline
 
     pipeline, about, checksum, usual = measured.pipeline, None, measured.checksum, 64
@@ -93,7 +93,7 @@ def measure_reading(
 def measure_in_domain(measured: Measured, dataset: Dataset, seed: int) -> dict[str, Any]:
     """Run the in_domain evaluation with a progress bar; errors as in `evaluate_in_domain`."""
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.evaluation.in_domain import KINDS, evaluate_in_domain
+    from emosym.evaluation.storybook.in_domain import KINDS, evaluate_in_domain
 
     shown = min(len(dataset), IN_DOMAIN)
     with progress_bar() as bar:
@@ -112,7 +112,7 @@ def checksum_of(model: str) -> str:
     """Return the SHA-256 of a model's emosym.json; errors as in `find_checkpoint`."""
     from emosym.files import sha256_of
     from emosym.models.checkpoint import DESCRIPTION
-    from emosym.pipelines.emosym_pipeline import find_checkpoint
+    from emosym.pipelines.trained import find_checkpoint
 
     return sha256_of(find_checkpoint(model) / DESCRIPTION)
 
@@ -122,7 +122,7 @@ def measure_painting(measured: Measured, dataset: Dataset, options: Options) -> 
     from emosym.apps.cli.generate import usual_settings
     from emosym.apps.cli.tasks import open_networks
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.evaluation.runner import evaluate_painting
+    from emosym.evaluation.measure import evaluate_painting
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
     pipeline, about, checksum = measured.pipeline, None, measured.checksum
@@ -159,9 +159,9 @@ def measure_by(
 ) -> dict[str, Any]:
     """Run an evaluation of at most `limit` pictures with a progress bar that counts its work."""
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.evaluation.results import subject_of
-    from emosym.evaluation.runner import choose
-    from emosym.evaluation.samples import pictures_sha256
+    from emosym.evaluation.measure import choose
+    from emosym.evaluation.results.result import subject_of
+    from emosym.evaluation.results.samples import pictures_sha256
 
     chosen = choose(dataset, min(limit, len(dataset)), seed)
     subject = subject_of(
@@ -188,8 +188,8 @@ def measure_control(
     """Run the control measures with a progress bar; errors as in `evaluate_control`."""
     from emosym.apps.cli.generate import usual_settings
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.evaluation.control import ControlSettings, evaluate_control
-    from emosym.evaluation.results import subject_of
+    from emosym.evaluation.results.result import subject_of
+    from emosym.evaluation.storybook.control import ControlSettings, evaluate_control
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
     pipeline = measured.pipeline
@@ -211,7 +211,7 @@ def measure_control(
 
 def require_judged_paintings(pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
     """Fail before the long reading, not after it; errors as in `evaluate_painting`."""
-    from emosym.evaluation.runner import load_judges
+    from emosym.evaluation.measure import load_judges
 
     pipeline.require_painter()
     load_judges(pipeline)

@@ -18,7 +18,7 @@ def report(
     """Build one HTML page from what runs measured, read and painted."""
     from rich.console import Console
 
-    from emosym.evaluation.report import build_report
+    from emosym.evaluation.report.build import build_report
 
     written = build_report(runs, out or runs[0] / "report.html")
     Console().print(f"Report: [bold]{written}[/bold]", highlight=False, soft_wrap=True)

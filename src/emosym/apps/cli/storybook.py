@@ -106,7 +106,7 @@ def draw_sheet(path: Path, seed: int, size: int, style: str) -> None:
     import numpy as np
     from PIL import Image
 
-    from emosym.data.storybook.draw import draw_many
+    from emosym.data.storybook.drawing.draw import draw_many
     from emosym.files import write_atomic
 
     _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size, style=style)

@@ -55,7 +55,7 @@ def understanding(measured: Measured, chosen: Dataset, whole: Dataset, options: 
         yield options.out, read
         return
     if options.predictions is not None:
-        from emosym.evaluation.predictions import write_predictions
+        from emosym.evaluation.results.predictions import write_predictions
 
         write_predictions(options.predictions, read, measured.pipeline.space.labels)
     yield options.out, read.result
@@ -64,7 +64,7 @@ def understanding(measured: Measured, chosen: Dataset, whole: Dataset, options: 
 def painting(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
     """Paint every emotion, and let the judges look."""
     from emosym.apps.cli.measured import measure_painting
-    from emosym.evaluation.painting_predictions import write_painting_predictions
+    from emosym.evaluation.results.painting_predictions import write_painting_predictions
 
     painted = measure_painting(measured, chosen, options)
     write_painting_predictions(options.beside("paintings", ".parquet"), painted)
@@ -84,7 +84,7 @@ def control(measured: Measured, chosen: Dataset, whole: Dataset, options: Option
 def explanations(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
     """See whether rationales name what is there, and readings rest on what they name."""
     from emosym.apps.cli.measured import measure_by
-    from emosym.evaluation.explanations import evaluate_explanations
+    from emosym.evaluation.storybook.explanations import evaluate_explanations
 
     yield (
         options.beside("explanations"),
@@ -95,7 +95,7 @@ def explanations(measured: Measured, chosen: Dataset, whole: Dataset, options: O
 def causal(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
     """Swap context latents between pictures, and see what changes."""
     from emosym.apps.cli.measured import measure_by
-    from emosym.evaluation.causal import evaluate_causal
+    from emosym.evaluation.storybook.causal import evaluate_causal
 
     yield (
         options.beside("causal"),
@@ -152,9 +152,9 @@ def asked_networks(texts: Sequence[str]) -> dict[str, str]:
 
 
 def open_networks(named: dict[str, str], device: str) -> Networks:
-    """Open the networks of `asked_networks`; errors as of `emosym.models.extractors`."""
+    """Open the networks of `asked_networks`; errors as of `emosym.models.judges.extractors`."""
     from emosym.evaluation.generated import Networks
-    from emosym.models import extractors
+    from emosym.models.judges import extractors
 
     def classifier(name: str, kind: tuple[str, int]) -> Any:
         return extractors.load_classifier(named[name], kind, device) if name in named else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.trained import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 
@@ -39,7 +39,7 @@ def open_pipeline(model: str, device: str = "auto", quiet: bool = False) -> EmoS
     with console.status("opening the model") if shown else nullcontext():
         from transformers.utils import logging
 
-        from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+        from emosym.pipelines.trained import EmoSymPipeline
 
         logging.disable_progress_bar()
         return EmoSymPipeline.from_pretrained(model, device)

@@ -31,7 +31,7 @@ def train(
     began = time.time()
     from rich.console import Console
 
-    from emosym.config import load_recipe, recipe_names
+    from emosym.config.load import load_recipe, recipe_names
     from emosym.errors import StoppedEarly, UsageError
 
     console = Console()
@@ -46,7 +46,7 @@ def train(
 
     from emosym.device import cpu_plan
     from emosym.models.speed import keep_freed_memory
-    from emosym.training.processes import Processes
+    from emosym.processes import Processes
     from emosym.training.run import run_recipe
 
     processes = Processes()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from emosym.apps.cli.outputs import Sink
     from emosym.emotions import LabelSpace
-    from emosym.pipelines.emosym_pipeline import EmoSymPipeline
+    from emosym.pipelines.trained import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
 
 Reading = tuple[str, "UnderstandingOutput | BadInput"]
@@ -96,8 +96,8 @@ def understand(
     from rich.console import Console
 
     from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
+    from emosym.apps.cli.shared_reading import launched, read_together
     from emosym.apps.cli.terminal import load_reader, open_pipeline
-    from emosym.apps.cli.together import launched, read_together
     from emosym.apps.cli.zero_shot import open_zero_shot
 
     check_zero_shot(zero_shot, model, preset=preset, labels=labels, max_pixels=max_pixels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emosym.data.storybook.draw import STYLES, draw_many, paint_story, stream
+from emosym.data.storybook.drawing.draw import STYLES, draw_many, paint_story, stream
 from emosym.data.storybook.words import caption_of, questions_of, rationale_of
 from emosym.data.storybook.world import (
     ACTIONS,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emosym.data.storybook.draw import PICTURE, painter_of
+from emosym.data.storybook.drawing.draw import PICTURE, painter_of
+from emosym.data.storybook.drawing.render import check_size
 from emosym.data.storybook.pool import run_pieces
-from emosym.data.storybook.render import check_size
 from emosym.data.storybook.words import caption_of, rationale_of
 from emosym.data.storybook.world import (
     ACTIONS,

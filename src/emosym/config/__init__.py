@@ -1,0 +1,1 @@
+"""What a run is asked to do: sections, recipes, and how they are read."""

@@ -1,0 +1,155 @@
+"""One recipe class a stage: what a YAML may say. Config objects stop at constructors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from emosym.config.schema import DataSection, LatentSection, LoraSection, OptimSection, Section
+
+
+class Recipe(Section):
+    """What every stage has: its name, its seed, its output folder and its data."""
+
+    stage: str
+    seed: int = 0
+    out: Path
+    init: str = "storybook-base"
+    data: DataSection = DataSection()
+    optim: OptimSection = OptimSection()
+
+
+class ReaderSection(Section):
+    """Pretraining of the toy reader: describe pictures, answer questions."""
+
+    hidden_size: int = 192
+    layers: int = 4
+    optim: OptimSection = OptimSection()
+
+
+class PainterSection(Section):
+    """Pretraining of the toy painter: autoencoder, then text encoder and U-Net together."""
+
+    autoencoder_steps: int = Field(2000, ge=0)
+    autoencoder_batch_size: int = Field(16, ge=1)
+    unet_steps: int = Field(8000, ge=0)
+    batch_size: int = Field(32, ge=1)
+
+
+class JudgeSection(Section):
+    """Training of the two emotion judges and the attribute judge, on real pictures only."""
+
+    count: int = Field(20000, ge=1)
+    steps: int = Field(1500, ge=0)
+    batch_size: int = Field(64, ge=1)
+
+
+class BaseRecipe(Section):
+    """Pretrain storybook-base, without any emotion word, and the judges (which see labels)."""
+
+    stage: Literal["base"]
+    seed: int = 0
+    out: Path
+    count: int = Field(60000, ge=64)
+    workers: int = Field(2, ge=1)
+    parts: tuple[Literal["reader", "painter", "judges"], ...] = ("reader", "painter", "judges")
+    reader: ReaderSection = ReaderSection()
+    painter: PainterSection = PainterSection()
+    judges: JudgeSection = JudgeSection()
+
+
+class AlignRecipe(Recipe):
+    """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1).
+
+    `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
+    `max_pixels` bounds what a picture may cost. With `w_cls: 0` it learns from rationales alone and
+    uses no label; `rl` with `objective: supervised` can then learn from few.
+    """
+
+    stage: Literal["align"]
+    reader: str | None = None
+    painter: str | None = None
+    max_pixels: int | None = Field(None, ge=28 * 28)
+    latents: LatentSection = LatentSection()
+    lora: LoraSection = LoraSection()
+    rationale: Literal["label_blind", "label_aware", "shuffled", "shuffled_within", "none"] = (
+        "label_blind"
+    )
+    w_cls: float = Field(0.5, ge=0)
+    w_align: float = Field(0.5, ge=0)
+    w_say: float = Field(0.25, ge=0)
+    gist_probability: float = Field(0.5, ge=0, le=1)
+    symmetric: bool = True
+
+
+class RlRecipe(Recipe):
+    """Stage 2: verifiable rewards against the frozen stage-1 policy.
+
+    Controls: `supervised` takes as many steps on the labels themselves, and `shuffled_labels`
+    rewards every picture by the label of another one.
+    """
+
+    stage: Literal["rl"]
+    objective: Literal["expected", "grpo", "parity", "supervised"] = "expected"
+    reward: str = "accuracy"
+    shuffled_labels: bool = False
+    proper_weight: float = Field(1.0, ge=0)
+    beta: float = Field(0.1, ge=0)
+    sigma: float = Field(0.1, gt=0)
+    num_generations: int = Field(8, ge=2)
+    clip: float = Field(0.2, gt=0)
+    inner_steps: int = Field(2, ge=1)
+
+
+class JointRecipe(Recipe):
+    """Stage 3: condition embeddings through the painter's text encoder, then the emotion space.
+
+    `worded` is the share of prompts that hold words of the picture beside the emotion; `condition`
+    is what the painter gets: e and c (ours), e alone, a learned row for each emotion, its word.
+    """
+
+    stage: Literal["joint"]
+    prompt: str = "{}"
+    condition: Literal["emotion_context", "emotion", "inversion", "class_word"] = "emotion_context"
+    worded: float = Field(0.0, ge=0, le=1)
+    w_cls: float = Field(0.1, ge=0)
+    w_attr: float = Field(0.1, ge=0)
+    condition_dropout: float = Field(0.1, ge=0, lt=1)
+    unet_lora_r: int = Field(0, ge=0)
+    reader_lr_scale: float = Field(0.2, gt=0)
+    cache_prefixes: bool = True
+
+
+class FeedbackRecipe(Recipe):
+    """Stage 4: paint, score, select, remember, train on, keep the best on held-out real data.
+
+    `keep: last` keeps the last round whatever it does, for measuring what training on does. With
+    `ratio: 0` nothing is painted.
+    """
+
+    stage: Literal["feedback"]
+    scope: Literal["head", "lora"] = "head"
+    rounds: int = Field(2, ge=1)
+    paint_per_emotion: int = Field(16, ge=1)
+    num_inference_steps: int = Field(10, ge=1)
+    guidance_scale: float = Field(3.0, ge=1)
+    admission: str = "agree_informative"
+    eviction: str = "oldest"
+    quota: int = Field(64, ge=1)
+    capacity: int = Field(4096, ge=1)
+    duplicate_similarity: float = Field(0.995, gt=0, le=1)
+    ratio: float = Field(0.25, ge=0)
+    keep: Literal["best", "last"] = "best"
+    cache_prefixes: bool = True
+
+
+StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe
+STAGES: dict[str, type[Section]] = {
+    "base": BaseRecipe,
+    "align": AlignRecipe,
+    "rl": RlRecipe,
+    "joint": JointRecipe,
+    "feedback": FeedbackRecipe,
+}

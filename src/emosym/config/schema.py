@@ -1,0 +1,79 @@
+"""Sections of a recipe: frozen, typed, unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """Where the labelled pictures are.
+
+    `part` keeps a stretch of the training split, so that two stages can see different pictures;
+    `label_fraction` keeps a share of that. Both are seeded and stratified. `knowledge` is a file of
+    `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is. The
+    columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
+    """
+
+    source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
+    root: Path = Path("runs/data")
+    train_split: str = "train"
+    val_split: str = "val"
+    part: tuple[float, float] = (0.0, 1.0)
+    label_fraction: float = Field(1.0, gt=0, le=1)
+    image_column: str | None = None
+    label_column: str | None = None
+    config: str | None = None
+    download: bool = False
+    knowledge: Path | None = None
+    workers: int = Field(2, ge=1)
+
+
+class OptimSection(Section):
+    """How long and how fast.
+
+    `muon_lr` switches Muon on for matrices (toy sizes); `bf16` unset means: measured on a CPU, on
+    elsewhere. `gradient_checkpointing` computes each decoder layer again in the backward pass,
+    which takes a third more time and little memory.
+    """
+
+    steps: int = Field(300, ge=0)
+    batch_size: int = Field(64, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    muon_lr: float | None = None
+    weight_decay: float = Field(0.1, ge=0)
+    warmup: float = Field(0.03, gt=0, lt=1)
+    max_grad_norm: float = 1.0
+    accumulate: int = Field(1, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    log_every: int = Field(10, ge=1)
+    bf16: bool | None = None
+    gradient_checkpointing: bool = False
+
+
+class LoraSection(Section):
+    """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only.
+
+    `four_bit` keeps the frozen weights below it in 4 bits (QLoRA; needs the extra `4bit`).
+    """
+
+    r: int = Field(8, ge=0)
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    four_bit: bool = False
+
+
+class LatentSection(Section):
+    """The [CTX] x K and [EMO] tokens; K = 0 leaves [EMO] alone."""
+
+    num_context_tokens: int = Field(4, ge=0)
+    recurrent: bool = True
+    template: Literal["emosym", "picture"] = "emosym"

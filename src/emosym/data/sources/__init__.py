@@ -1,0 +1,1 @@
+"""One file a source: a folder, a table or a generator in, a data set out."""

@@ -1,0 +1,1 @@
+"""One self-contained page from run folders: its sections, figures and words."""

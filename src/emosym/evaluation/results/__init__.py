@@ -1,0 +1,1 @@
+"""What a measurement leaves on disk: results, predictions, sample lists, run folders."""

@@ -1,0 +1,1 @@
+"""Measures that need the storybook's exact truth."""

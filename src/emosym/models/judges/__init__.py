@@ -1,0 +1,1 @@
+"""Networks that only judge: emotion judges, attribute judges, feature extractors."""

@@ -1,0 +1,218 @@
+"""What a backbone has read so far: prefill once, then go on from its keys and values.
+
+Everything before [CTX] is a `Prefix`, so it can be cached, shared by many samples, or hidden from
+what follows. Any image-text-to-text model of transformers will do.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from transformers import DynamicCache
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from emosym.models.reader.prefix_cache import PrefillCache, PrefixIsRead, prefix_cache, splitting
+from emosym.models.speed import in_use
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches")
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Keys and values of everything before [CTX].
+
+    Per layer (B, kv_heads, P, d); `mask` (B, P) is True on real tokens; `next_position` (B,).
+    """
+
+    keys: tuple[torch.Tensor, ...]
+    values: tuple[torch.Tensor, ...]
+    mask: torch.Tensor
+    next_position: torch.Tensor
+
+    def select(self, rows: torch.Tensor) -> Prefix:
+        """Return the prefix of chosen rows (repeats allowed)."""
+        return Prefix(
+            tuple(k[rows] for k in self.keys),
+            tuple(v[rows] for v in self.values),
+            self.mask[rows],
+            self.next_position[rows],
+        )
+
+
+def language_model(backbone: nn.Module) -> nn.Module:
+    """Return the text decoder below an image-text-to-text model."""
+    return backbone.model.language_model  # type: ignore[union-attr, return-value]
+
+
+def family(backbone: nn.Module) -> str:
+    """Return the model type of an image-text-to-text model, such as qwen2_vl."""
+    return str(backbone.config.model_type)  # type: ignore[union-attr]
+
+
+def text_config(backbone: nn.Module) -> Any:
+    """Return the configuration of the language model."""
+    return backbone.config.get_text_config()  # type: ignore[operator, union-attr]
+
+
+def see(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Any:
+    """Run the vision tower once on a processor's inputs; returns the library's output object."""
+    function: Any = backbone.model.get_image_features  # type: ignore[union-attr]
+    known = inspect.signature(function).parameters
+    seen = {k: v for k, v in inputs.items() if k in known and k not in TEXT_INPUTS}
+    return function(**seen, return_dict=True)
+
+
+def features_of_pictures(
+    vision: Any, inputs: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, ...] | None:
+    """Split what `see` returned into one tensor (T_i, H) a picture; None where it cannot be."""
+    features, count = vision.pooler_output, len(inputs["input_ids"])
+    if "num_patches" in inputs:  # InternVL's tiles (tiles, T, H)
+        tiles = features.split(inputs["num_patches"].tolist())
+        return tuple(picture.flatten(0, 1) for picture in tiles)
+    return tuple(features) if len(features) == count else None
+
+
+def vision_features(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Run the vision tower once; returns features (B, T, H) of equally sized pictures."""
+    return torch.stack(list(see(backbone, inputs).pooler_output))
+
+
+def keeps_features(backbone: nn.Module) -> bool:
+    """Return whether features (B, T, H) are all that the language model takes of a picture.
+
+    Qwen3-VL also adds features to its first layers, and InternVL cuts pictures into tiles.
+    """
+    return family(backbone) in ("qwen2_vl", "qwen2_5_vl")
+
+
+def prefill(
+    backbone: nn.Module, inputs: Mapping[str, torch.Tensor], vision: Any | None = None
+) -> Prefix:
+    """Run picture and question through the backbone once.
+
+    `inputs` are a processor's (input_ids (B, P), attention_mask, pixel_values, ...). `vision` is
+    what `see` returned, or features (B, T, H) from `vision_features`: then the tower is not run.
+    """
+    arguments: dict[str, Any] = {k: v for k, v in inputs.items() if k != "num_patches"}
+    ids, mask = arguments["input_ids"], arguments["attention_mask"].bool()
+    positions = rotary_positions(backbone, inputs)
+    if vision is not None and takes_vision(backbone):
+        if isinstance(vision, torch.Tensor):
+            vision = BaseModelOutputWithPooling(pooler_output=tuple(vision))
+        # the library's hook for vision outputs computed elsewhere
+        arguments = {k: v for k, v in arguments.items() if k in TEXT_INPUTS}
+        arguments["mm_encoder_outputs"] = {"image": vision}
+    arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]
+    config = text_config(backbone)
+    cache = PrefillCache(config) if may_stop(backbone) else DynamicCache(config=config)
+    with suppress(PrefixIsRead):
+        backbone.model(  # type: ignore[operator]
+            **arguments, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+    layers = cache.layers
+    flat = positions if positions.ndim == 2 else positions.amax(dim=0)  # (B, P)
+    return Prefix(
+        tuple(layer.keys for layer in layers),
+        tuple(layer.values for layer in layers),
+        mask.expand(len(ids), -1),
+        flat.masked_fill(~mask, -1).amax(dim=1) + 1,
+    )
+
+
+def may_stop(backbone: nn.Module) -> bool:
+    """Return whether a prefill may end within the last layer: sharded ones must run to its end."""
+    layers: Any = language_model(backbone).layers
+    return in_use("short_prefill") and not isinstance(layers[-1], FSDPModule)
+
+
+def takes_vision(backbone: nn.Module) -> bool:
+    """Return whether the backbone accepts vision outputs that were computed elsewhere."""
+    forward = backbone.model.forward  # type: ignore[union-attr]
+    return "mm_encoder_outputs" in inspect.signature(forward).parameters
+
+
+def rotary_positions(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return position ids (3, B, P), or (B, P) for backbones without multimodal positions.
+
+    The library's loop runs once where all rows are alike, which is the rule in training.
+    """
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    model: Any = backbone.model
+    if not hasattr(model, "get_rope_index") or "image_grid_thw" not in inputs:
+        return (mask.long().cumsum(-1) - 1).clamp(min=0)
+    grid = inputs["image_grid_thw"]
+    alike = bool((ids == ids[:1]).all()) and bool((mask == mask[:1]).all())
+    alike = alike and bool((grid == grid[:1]).all())
+    per_row = len(grid) // len(ids)
+    rows = slice(0, 1) if alike else slice(None)
+    positions: torch.Tensor = model.get_rope_index(
+        ids[rows],
+        mm_token_type_ids=inputs["mm_token_type_ids"][rows],
+        image_grid_thw=grid[:per_row] if alike else grid,
+        attention_mask=mask[rows],
+    )[0]
+    return positions.expand(3, len(ids), -1)
+
+
+def open_cache(prefix: Prefix) -> DynamicCache:
+    """Return a fresh cache over a prefix; the prefix's tensors are shared, never changed."""
+    return prefix_cache(prefix.keys, prefix.values)
+
+
+def grow(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Append `count` visible columns to a mask (B, S)."""
+    return torch.cat([mask, mask.new_ones(len(mask), count)], dim=1)
+
+
+def extend(
+    backbone: nn.Module,
+    embeds: torch.Tensor,
+    cache: DynamicCache,
+    mask: torch.Tensor,
+    position: torch.Tensor,
+    within: torch.Tensor | None = None,
+    offsets: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Run new embeddings (B, T, H) after a cache; `mask` (B, S) says which cached columns they see.
+
+    `within` (T, T) bool says which new columns a new row sees (its own and all before it, unless
+    given), `offsets` (T,) where they stand after `position` (0, 1, ... unless given): so several
+    continuations can share a call. Returns their last hidden states (B, T, H).
+    """
+    batch, length, _ = embeds.shape
+    keys = cache.layers[0].keys
+    if not torch.is_autocast_enabled(embeds.device.type):
+        embeds = embeds.to(keys.dtype)
+    steps = torch.arange(length, device=embeds.device)
+    causal = steps[None, :] <= steps[:, None] if within is None else within  # (T, T)
+    allowed = torch.cat(
+        [mask[:, None, :].expand(-1, length, -1), causal.expand(batch, -1, -1)], dim=2
+    )  # (B, T, S + T)
+    additive = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
+    additive = additive.masked_fill(~allowed, torch.finfo(embeds.dtype).min)[:, None]
+    decoder = language_model(backbone)
+    with splitting(decoder):
+        output = decoder(
+            inputs_embeds=embeds,
+            attention_mask=additive,
+            position_ids=position[:, None] + (steps if offsets is None else offsets),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    hidden: torch.Tensor = output.last_hidden_state
+    return hidden
+
+
+def next_logits(backbone: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+    """Map hidden states (..., H) to vocabulary logits (..., V)."""
+    head = backbone.get_output_embeddings()  # type: ignore[operator]
+    logits: torch.Tensor = head(hidden)
+    return logits

@@ -1,0 +1,124 @@
+"""A reader ready for use: backbone with latent tokens, its tokenizer, its image processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import PreTrainedTokenizerBase
+
+from emosym.models import chat as chats
+from emosym.models.chat import ChatModel, chat_inputs
+from emosym.models.reader.latent_tokens import LatentTokens
+from emosym.models.reader.prefix import Prefix, prefill, vision_features
+from emosym.models.reader.reasoner import EmotionReasoner
+
+TEMPLATES: dict[str, str] = {
+    "emosym": "What is the emotion of the image?",
+    "picture": "What does this picture make a viewer feel, and why?",
+}
+SAY_START = "\n"
+ADAPTER = "emosym"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Everything that turns pictures into a reading.
+
+    `image_size`, `processor`: see `ChatModel`.
+    """
+
+    reasoner: EmotionReasoner
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: Any
+    image_size: int | None
+    template: str
+    space: str
+    processor: Any = None
+
+    @property
+    def chat(self) -> ChatModel:
+        """The backbone with what feeds it, without the latent tokens."""
+        return ChatModel(
+            self.reasoner.backbone,
+            self.tokenizer,
+            self.image_processor,
+            self.image_size,
+            self.processor,
+        )
+
+    @property
+    def tokens(self) -> LatentTokens:
+        """The latent tokens."""
+        return self.reasoner.latent_tokens
+
+    @property
+    def start_token(self) -> int:
+        """The token after which a rationale is spoken."""
+        return int(self.tokenizer.encode(SAY_START, add_special_tokens=False)[0])
+
+    @property
+    def end_token(self) -> int:
+        """The token that ends a spoken rationale."""
+        return self.chat.end_token
+
+
+def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
+    """Turn RGB pictures into the backbone's inputs, padded on the left to one length.
+
+    Returns input_ids, attention_mask (B, P), and the family's picture tensors.
+    """
+    return chat_inputs(reader.chat, images, TEMPLATES[reader.template])
+
+
+def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:
+    """Return the token ids of everything before [CTX] for one picture."""
+    return chats.prompt_tokens(reader.chat, TEMPLATES[reader.template], image_tokens)
+
+
+@torch.no_grad()
+def encode_pictures(reader: Reader, pictures: np.ndarray, batch_size: int = 64) -> torch.Tensor:
+    """Run the frozen vision tower over pictures (N, S, S, 3) uint8; returns (N, T, H) fp32."""
+    parts: list[torch.Tensor] = []
+    for start in range(0, len(pictures), batch_size):
+        chunk = [Image.fromarray(p) for p in pictures[start : start + batch_size]]
+        encoded = reader.image_processor(images=chunk, return_tensors="pt")
+        inputs = {
+            "pixel_values": encoded["pixel_values"].to(reader.reasoner.device),
+            "image_grid_thw": encoded["image_grid_thw"].to(reader.reasoner.device),
+        }
+        parts.append(vision_features(reader.reasoner.backbone, inputs).float().cpu())
+    return torch.cat(parts)
+
+
+def feature_inputs(reader: Reader, features: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the text side of the inputs for equally sized pictures with features (B, T, H)."""
+    row = prompt_tokens(reader, features.shape[1])
+    device = reader.reasoner.device
+    ids = torch.tensor(row, device=device).expand(len(features), -1)
+    merge = int(reader.image_processor.merge_size)
+    side = round(features.shape[1] ** 0.5) * merge
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": (ids == chats.image_token(reader.chat)).int(),
+        "image_grid_thw": torch.tensor([[1, side, side]], device=device).expand(len(features), 3),
+    }
+
+
+def prefill_features(reader: Reader, features: torch.Tensor) -> Prefix:
+    """Prefill from vision features (B, T, H) computed once by `encode_pictures`."""
+    features = features.to(reader.reasoner.device)
+    return prefill(reader.reasoner.backbone, feature_inputs(reader, features), features)
+
+
+def domain_features(features: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
+    """Summarise vision features, (T_i, H) a picture: means and deviations (N, 2 H)."""
+    if isinstance(features, torch.Tensor):
+        return torch.cat([features.mean(dim=1), features.std(dim=1)], dim=1)
+    rows = [f.float() for f in features]
+    return torch.stack([torch.cat([f.mean(dim=0), f.std(dim=0)]) for f in rows])

@@ -1,0 +1,223 @@
+"""The reader: an image-text-to-text model, read at [CTX] x K and [EMO] after its prompt.
+
+A reading has three steps. `prefill` runs picture and question once and keeps keys and values.
+`think` appends [CTX] x K and [EMO] and returns their last hidden states. `say_loss` and `say`
+continue with a rationale. Everything before [CTX] is a `Prefix`, so it can be cached, shared by
+many samples, or hidden from the rationale (gist mask).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from emosym.emotions import label_space
+from emosym.models.reader.latent_tokens import ContextProjector, LatentTokens, build_heads
+from emosym.models.reader.prefix import (
+    Prefix,
+    extend,
+    grow,
+    language_model,
+    next_logits,
+    open_cache,
+    text_config,
+)
+from emosym.seeds import torch_rng
+
+MAX_RATIONALE_TOKENS = 72  # as many are trained in stage 1 as are said
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What `think` returns: context latents (B, K, H), emotion latent (B, H), and where it is.
+
+    `context_means` (B, K, H) differ from the latents only where noise or given latents are used.
+    """
+
+    context_latents: torch.Tensor
+    context_means: torch.Tensor
+    emotion_latent: torch.Tensor
+    cache: DynamicCache
+    mask: torch.Tensor
+    next_position: torch.Tensor
+    prefix_length: int
+
+
+class EmotionReasoner(nn.Module):
+    """Any transformers image-text-to-text backbone with latent tokens and heads."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_context_tokens: int,
+        recurrent: bool,
+        spaces: tuple[str, ...],
+        text_size: int,
+        seed: int,
+    ) -> None:
+        """Add tokens, heads and projector, drawn from the stream (seed, "latent-init")."""
+        super().__init__()
+        self.backbone = backbone
+        hidden_size = text_config(backbone).hidden_size
+        self.latent_tokens = LatentTokens(hidden_size, num_context_tokens, recurrent)
+        table = backbone.get_input_embeddings().weight  # type: ignore[operator]
+        generator = torch_rng(seed, "latent-init")
+        self.latent_tokens.initialise(table.detach().cpu(), generator)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            self.heads = build_heads(hidden_size, {s: len(label_space(s)) for s in spaces})
+            self.context_projector = ContextProjector(hidden_size, text_size)
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The text decoder below the backbone."""
+        return language_model(self.backbone)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the new tokens live."""
+        return self.latent_tokens.emotion_embed.device
+
+    def logits(self, emotion_latent: torch.Tensor, space: str = "mikels8") -> torch.Tensor:
+        """Map emotion latents (B, H) to logits (B, C) of a label space, in fp32."""
+        head = self.heads[space]
+        logits: torch.Tensor = head(emotion_latent.to(next(head.parameters()).dtype))
+        return logits.float()
+
+
+def think(
+    reasoner: EmotionReasoner,
+    prefix: Prefix,
+    noise: torch.Tensor | None = None,
+    given: torch.Tensor | None = None,
+    block_context: bool = False,
+) -> Thought:
+    """Append [CTX] x K and [EMO] to a prefix and return their last hidden states.
+
+    When recurrent, each latent is added, scaled, to the next step's input embedding, [EMO]'s
+    included. The policy over latents of stage 2 is a Gaussian around each hidden state: `noise`
+    (B, K, H) draws from it, `given` (B, K, H) takes latents drawn before. `block_context` hides
+    [CTX] from [EMO], for causal tests.
+    """
+    tokens = reasoner.latent_tokens
+    count = tokens.num_context_tokens
+    batch = len(prefix.next_position)
+    cache, mask, position = open_cache(prefix), prefix.mask, prefix.next_position
+    embeds = tokens.context_embeds.expand(batch, -1, -1)  # (B, K, H)
+    emotion_embed = tokens.emotion_embed.expand(batch, -1, -1)  # (B, 1, H)
+    if tokens.recurrent:
+        means: list[torch.Tensor] = []
+        latents: list[torch.Tensor] = []
+        for k in range(count):
+            step = embeds[:, k : k + 1]
+            if k:
+                step = step + tokens.recurrent_gain * latents[-1].to(step.dtype)
+            means.append(extend(reasoner.backbone, step, cache, mask, position + k))
+            mask = grow(mask, 1)
+            latents.append(_latent(means[-1], k, noise, given))
+        mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
+        emotion_embed = emotion_embed + tokens.recurrent_gain * latents[-1].to(emotion_embed.dtype)
+        seen = _without_last(mask, count) if block_context else mask
+        emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
+    elif block_context and count:
+        mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
+        mask = grow(mask, count)
+        seen = _without_last(mask, count)
+        emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
+    else:  # nothing is fed back: all in one call
+        both = torch.cat([embeds, emotion_embed], dim=1)  # (B, K + 1, H)
+        hidden = extend(reasoner.backbone, both, cache, mask, position)
+        mean = context = hidden[:, :count]  # (B, K, H)
+        emotion = hidden[:, count:]
+        mask = grow(mask, count)
+    return Thought(
+        context_latents=context,
+        context_means=mean,
+        emotion_latent=emotion[:, 0],
+        cache=cache,
+        mask=grow(mask, 1),
+        next_position=position + count + 1,
+        prefix_length=prefix.mask.shape[1],
+    )
+
+
+def _without_last(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return a mask (B, S) whose last `count` columns are hidden."""
+    seen = mask.clone()
+    seen[:, -count:] = False
+    return seen
+
+
+def _latent(
+    mean: torch.Tensor, k: int, noise: torch.Tensor | None, given: torch.Tensor | None
+) -> torch.Tensor:
+    """Return step k's latent (B, 1, H): given, noisy, or the hidden state itself."""
+    if given is not None:
+        return given[:, k : k + 1].to(mean.dtype)
+    if noise is not None:
+        return mean + noise[:, k : k + 1].to(mean.dtype)
+    return mean
+
+
+def say_loss(
+    reasoner: EmotionReasoner,
+    thought: Thought,
+    tokens: torch.Tensor,
+    labels: torch.Tensor,
+    gist: torch.Tensor,
+    start_token: int,
+) -> torch.Tensor:
+    """Return the mean next-token loss of rationales spoken after [EMO].
+
+    `tokens`, `labels` (B, R), labels -100 where ignored; where `gist` (B,) is True the rationale
+    sees nothing before [CTX]: what it says must have come through the latents.
+    """
+    shifted = torch.cat([torch.full_like(tokens[:, :1], start_token), tokens[:, :-1]], dim=1)
+    embeds = reasoner.backbone.get_input_embeddings()(shifted)  # type: ignore[operator]
+    seen = _gist_mask(thought, gist)
+    hidden = extend(reasoner.backbone, embeds, thought.cache, seen, thought.next_position)
+    wanted = labels != -100
+    logits = next_logits(reasoner.backbone, hidden[wanted])
+    return nn.functional.cross_entropy(logits.float(), labels[wanted])
+
+
+@torch.no_grad()
+def say(
+    reasoner: EmotionReasoner,
+    thought: Thought,
+    start_token: int,
+    end_token: int,
+    max_new_tokens: int = 64,
+    gist: bool = False,
+) -> list[list[int]]:
+    """Speak greedily after [EMO]; returns token ids per row, without the end token."""
+    batch = len(thought.next_position)
+    device = thought.next_position.device
+    seen = _gist_mask(thought, torch.full((batch,), gist, device=device))
+    current = torch.full((batch, 1), start_token, device=device)
+    done = torch.zeros(batch, dtype=torch.bool, device=device)
+    said: list[list[int]] = [[] for _ in range(batch)]
+    for step in range(max_new_tokens):
+        embeds = reasoner.backbone.get_input_embeddings()(current)  # type: ignore[operator]
+        hidden = extend(
+            reasoner.backbone, embeds, thought.cache, seen, thought.next_position + step
+        )
+        seen = grow(seen, 1)
+        current = next_logits(reasoner.backbone, hidden[:, -1:]).argmax(-1)  # (B, 1)
+        done |= current[:, 0] == end_token
+        if bool(done.all()):
+            break
+        for row, token in enumerate(current[:, 0].tolist()):
+            if not done[row]:
+                said[row].append(token)
+    return said
+
+
+def _gist_mask(thought: Thought, gist: torch.Tensor) -> torch.Tensor:
+    """Return the mask (B, S) of what a rationale may see."""
+    seen = thought.mask.clone()
+    seen[:, : thought.prefix_length] &= ~gist[:, None]
+    return seen

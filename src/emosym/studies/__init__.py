@@ -1,0 +1,1 @@
+"""What runs the whole of it: the demo, and pre-registered studies."""

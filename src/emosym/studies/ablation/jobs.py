@@ -1,0 +1,155 @@
+"""One job of a study: run its recipe, read the test pictures, keep logits and numbers."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import threading
+import time
+from dataclasses import replace
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from emosym.data.sources.open import open_dataset
+from emosym.emotions import label_space
+from emosym.evaluation.understanding import negative_log_likelihood
+from emosym.files import read_json, write_atomic, write_json
+from emosym.metrics.calibration import brier_multiclass, expected_calibration_error
+from emosym.metrics.classification import macro_f1
+from emosym.models.adapters import merged_adapter
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.reader.reader import ADAPTER
+from emosym.studies.ablation.grid import Job, recipe_of
+from emosym.training.run import run_recipe
+from emosym.training.stages.feed import Feed, open_feed, read_all
+
+MEASURED = "measured.json"
+LOGITS = "logits.safetensors"
+LEFT_BEHIND = ("state", "prefixes", "bank", "round-*/state", "round-*/prefixes")
+PAINTED = (
+    *("emo_a_judge_a", "emo_a_judge_b", "coverage", "coverage_of_real", "distance_relative"),
+    *("fidelity_relative", "edge_energy_ratio"),
+)
+
+
+def prepare_worker(threads: int) -> None:
+    """Set up a worker process: its threads, and libraries that keep quiet."""
+    from transformers.utils import logging
+
+    from emosym.models.speed import keep_freed_memory
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    logging.disable_progress_bar()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has gone, killed or not."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def is_done(job: Job, out: Path) -> bool:
+    """Return whether a job was run and measured before."""
+    return (out / job.name / MEASURED).is_file()
+
+
+def run_job(job: Job, out: Path, data: Path, ood: Path, paintings: int) -> dict[str, Any]:
+    """Run a job, or return what it measured before: values, seconds of training and measuring.
+
+    The checkpoint stays, for jobs that start from it; what only a resumed run needs goes.
+    """
+    folder = out / job.name
+    if is_done(job, out):
+        found: dict[str, Any] = read_json(folder / MEASURED, "measured job")
+        return found
+    began = time.monotonic()
+    checkpoint, _ = run_recipe(recipe_of(job), progress=False)
+    trained, values = time.monotonic(), dict[str, float]()
+    if job.measure != "nothing":
+        roots = {"test": data, "ood": ood}
+        values = measure_reading(load_checkpoint(checkpoint), roots, folder / LOGITS)
+    if job.measure == "painting":
+        values |= measure_painting(checkpoint, data, paintings, job.seed)
+    measured = {
+        "values": values,
+        "train_seconds": round(trained - began, 1),
+        "measure_seconds": round(time.monotonic() - trained, 1),
+    }
+    for pattern in LEFT_BEHIND:
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
+    write_json(folder / MEASURED, measured)
+    return measured
+
+
+def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> dict[str, float]:
+    """Read the test split of each storybook; returns the values, those of `ood` by that prefix.
+
+    Logits (N, C) and temperature are kept in `keep`, so that every number can be computed anew.
+    """
+    stored: dict[str, torch.Tensor] = {"temperature": torch.tensor(model.temperature)}
+    values: dict[str, float] = {}
+    for kind, root in roots.items():
+        feed = replace(feed_of(model.base.name, root, model.reader.space), reader=model.reader)
+        with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
+            logits = read_all(feed).logits
+        stored[kind] = logits
+        prefix = "" if kind == "test" else f"{kind}_"
+        found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)
+        values |= {f"{prefix}{name}": value for name, value in found.items()}
+    write_atomic(keep, lambda temporary: save_file(stored, temporary))
+    return values
+
+
+@functools.lru_cache(maxsize=4)
+def feed_of(base: str, root: Path, space: str) -> Feed:
+    """Return the test split of a storybook with its vision features, which no stage changes."""
+    from emosym.models.emosym_model import new_model
+
+    reader = new_model(base, 1, False, "emosym", 0, space).reader
+    return open_feed(reader, open_dataset("storybook", root, "test"), root / ".cache", 1)
+
+
+def reading_values(
+    logits: np.ndarray, temperature: float, truth: np.ndarray, space: str
+) -> dict[str, float]:
+    """Return accuracy, macro-F1, Brier, NLL and ECE of logits (N, C), calibrated and `_raw`."""
+    values: dict[str, float] = {}
+    for suffix, scale in (("", temperature), ("_raw", 1.0)):
+        wide = torch.from_numpy(logits).double() / scale
+        shares = wide.softmax(-1).numpy()  # (N, C)
+        values[f"brier{suffix}"] = brier_multiclass(shares, truth)
+        values[f"nll{suffix}"] = negative_log_likelihood(shares, truth)
+        right = shares.argmax(axis=1) == truth
+        values[f"ece{suffix}"] = expected_calibration_error(shares.max(axis=1), right)
+    values["accuracy"] = float(right.mean())
+    values["macro_f1"] = macro_f1(shares.argmax(axis=1), truth, len(label_space(space)))
+    return values
+
+
+def measure_painting(checkpoint: Path, data: Path, paintings: int, seed: int) -> dict[str, float]:
+    """Paint every emotion and let the judges look; real pictures are the test split."""
+    from emosym.evaluation.measure import evaluate_painting
+    from emosym.pipelines.trained import EmoSymPipeline
+
+    pipeline = EmoSymPipeline.from_pretrained(str(checkpoint))
+    real = open_dataset("storybook", data, "test")
+    real = real.subset(np.arange(min(len(real), 1000)))
+    found = evaluate_painting(pipeline, real, paintings, seed=seed, workers=1).result["values"]
+    return {name: float(found[name]) for name in PAINTED if found.get(name) is not None}
+
+
+def load_logits(folder: Path) -> dict[str, torch.Tensor]:
+    """Return what `measure_reading` kept: `test` and `ood` logits, and the `temperature`."""
+    return load_file(folder / LOGITS)

@@ -1,0 +1,272 @@
+"""The ablation's page: every part's question, what was expected, what was found, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emosym.evaluation.report.html import card, page, table, text
+from emosym.files import write_text
+from emosym.studies.ablation.plots import Bar, Curve, forest, learning_curves
+from emosym.studies.ablation.words import (
+    ablation_latex,
+    ablation_markdown,
+    amount,
+    check_table,
+    difference,
+    mean_and_error,
+    metric_name,
+    unit,
+)
+
+__all__ = ["ablation_latex", "ablation_markdown", "ablation_page"]
+
+DIRECTIONS = {"first_higher": 1, "first_not_lower": 1, "second_higher": -1, "no_difference": 0}
+LEAD = (
+    "What each part of EmoSym is worth: arms that differ in one thing, with equal steps and data, "
+    "over several seeds. What was expected was written down before the first run. The pictures "
+    "are of a drawn world: this shows a mechanism, and claims nothing about photographs."
+)
+HOW = (
+    "A difference is the mean over seeds, each paired with the same seed of the other arm; its 95 "
+    "% interval is in brackets. ± is one standard error of the mean. Shares are in percent. A "
+    "control is an arm that is there to fail."
+)
+FOREST = (
+    "Each point is a paired difference, each line its 95 % interval. Blue, pointing up: better or "
+    "confirmed; orange, pointing down: worse or refuted; grey, round: no difference shown."
+)
+
+
+def ablation_page(found: Mapping[str, Any], out: Path) -> Path:
+    """Write the page of an ablation's table (see `ablation.words`) to `out`; return `out`.
+
+    Raises:
+        UsageError: when `found` is no ablation's table.
+    """
+    check_table(found)
+    links: list[tuple[str, str]] = [("verdicts", "Verdicts")]
+    body = [f'<section id="verdicts">{_verdicts(found)}</section>']
+    for place, part in enumerate(found["parts"]):
+        links.append((f"part{place}", title_of(part)))
+        body.append(f'<section id="part{place}">{_part(part)}</section>')
+    seeds = found["seeds"]
+    count = len(seeds) if isinstance(seeds, Sequence) else seeds
+    facts = [f"{found['n_test']:,} test pictures"]
+    facts += [f"{found['n_ood']:,} of another style"] if found.get("n_ood") else []
+    facts += [f"up to {count} seeds"]
+    facts += [f"{found['minutes']:.0f} minutes"] if found.get("minutes") is not None else []
+    header = (
+        f'<p class="kicker">EmoSym ablation</p><h1>{text(found["name"])}</h1>'
+        f'<p class="lead">{text(LEAD)}</p><p class="small">{text(" · ".join(facts))}</p>'
+        f'<p class="small">{text(HOW)}</p>'
+    )
+    write_text(out, page(f"EmoSym · {found['name']}", header, links, "".join(body), _foot(found)))
+    return out
+
+
+def _verdicts(found: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            text(one["text"]),
+            text(title_of(part)),
+            text(unit(_metric(part, one))),
+            text(difference(_metric(part, one), one)),
+            text(one.get("n", "–")),
+            f"<b>{text(one['verdict'])}</b>",
+        ]
+        for part in found["parts"]
+        for one in part["expectations"]
+    ]
+    if not rows:
+        return "<h2>What came true</h2><p>Nothing was expected in advance.</p>"
+    counts = {v: sum(row[-1] == f"<b>{v}</b>" for row in rows) for v in _order(rows)}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    head = ["Expected before the first run", "Part", "Measure", "Difference [95 %]", "Seeds"]
+    shown = table([*head, "Verdict"], rows, numeric=False)
+    opening = f"Of {len(rows)} expectations: {told}. A difference is the first arm's less the"
+    return f"<h2>What came true</h2><p>{text(opening)} second's.</p>{shown}"
+
+
+def _order(rows: Sequence[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(row[-1][3:-4] for row in rows))
+
+
+def _metric(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    return str(one.get("metric") or part["metric"])
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    metric = part["metric"]
+    better, base = "higher" if part["higher_is_better"] else "lower", _base(part)
+    sentences = "".join(f"<li>{_verdict(part, one)}</li>" for one in part["expectations"])
+    listed = f"<ul>{sentences}</ul>" if sentences else "<p>Nothing was expected in advance.</p>"
+    head = ["Arm", "Labels", "Seeds", unit(metric), f"Difference to {base} [95 %]", "Verdict"]
+    rows = [
+        [
+            _arm(row),
+            f"{100 * row['fraction']:g} %",
+            text(row["n"]),
+            text(mean_and_error(metric, row["values"].get(metric, {}))),
+            text(difference(metric, row["values"].get(metric, {}))),
+            text(row["values"].get(metric, {}).get("verdict", "–")),
+        ]
+        for row in part["rows"]
+    ]
+    return (
+        f"<h2>{text(title_of(part))}</h2><p><b>{text(part['question'])}</b></p>"
+        f"<p>Measured by {text(unit(metric))}; {better} is better. The base arm is "
+        f'{text(base)}.</p><h3 class="next">Expected, and found</h3>{listed}'
+        f"{_expected_figure(part)}{_arms_figure(part)}"
+        f'<h3 class="next">Every arm</h3>{table(head, rows, numeric=False)}'
+        f"{_curves(part)}{_every_measure(part)}"
+    )
+
+
+def _base(part: Mapping[str, Any]) -> str:
+    """Return the base arm as the rows call it."""
+    labels = [row["label"] for row in part["rows"] if row["arm"] == part["base"]]
+    return str(labels[0] if labels else part["base"])
+
+
+def _arm(row: Mapping[str, Any]) -> str:
+    tail = ' <span class="small">control</span>' if row["control"] else ""
+    return f"{text(row['label'])}{tail}"
+
+
+def _verdict(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    metric = _metric(part, one)
+    what = {
+        "confirmed": "Confirmed: the interval lies where it was expected",
+        "not shown": "Not shown: the interval does not settle it",
+        "refuted": "Refuted: the interval speaks against it",
+    }.get(one["verdict"], str(one["verdict"]))
+    found = f"{difference(metric, one)}, {unit(metric)}, n = {one.get('n', '–')} seeds"
+    return f"{text(one['text'])} <b>{text(what)}</b> ({text(found)})."
+
+
+def _bar(name: str, metric: str, found: Mapping[str, Any], expected: int | None) -> list[Bar]:
+    """Return the bar of a difference, or none where it or its interval was not measured."""
+    values = [found.get(key) for key in ("difference", "low", "high")]
+    scale = 100.0 if unit(metric).endswith("(%)") else 1.0
+    numbers = [scale * value for value in values if value is not None]
+    if len(numbers) < 3:
+        return []
+    value, low, high = numbers
+    return [Bar(name, value, low, high, str(found.get("verdict", "")), expected)]
+
+
+def title_of(part: Mapping[str, Any]) -> str:
+    """Return what a part is called: its title, else its name."""
+    return str(part.get("title") or part["name"])
+
+
+def _expected_figure(part: Mapping[str, Any]) -> str:
+    groups: dict[str, list[Bar]] = {}
+    labels = {row["arm"]: row["label"] for row in part["rows"]}
+    for one in part["expectations"]:
+        metric = _metric(part, one)
+        first, second = (labels.get(one[side], one[side]) for side in ("first", "second"))
+        at = f", {100 * one['fraction']:g} %" if one.get("fraction") is not None else ""
+        if one.get("than_fraction") is not None:
+            at += f" less the same at {100 * one['than_fraction']:g} %"
+        expected = DIRECTIONS.get(one["direction"])
+        bars = _bar(f"{first} – {second}{at}", metric, one, expected)
+        groups.setdefault(metric, []).extend(bars)
+    cards = [
+        card(
+            f"What was expected: {metric_name(metric)}",
+            forest(bars, f"difference in {unit(metric)}", _alt(bars, metric)),
+            f"{FOREST} The shade is the side where the difference was expected; "
+            "around zero it stands for none, and its width means nothing.",
+        )
+        for metric, bars in groups.items()
+        if bars
+    ]
+    return "".join(cards)
+
+
+def _arms_figure(part: Mapping[str, Any]) -> str:
+    metric = part["metric"]
+    bars = [
+        bar
+        for row in part["rows"]
+        for bar in _bar(
+            f"{row['label']}, {100 * row['fraction']:g} %",
+            metric,
+            row["values"].get(metric, {}),
+            None,
+        )
+    ]
+    if not bars:
+        return ""
+    better = "right" if part["higher_is_better"] else "left"
+    axis = f"{unit(metric)} less that of {_base(part)} ({better} is better)"
+    return card(f"Every arm against {_base(part)}", forest(bars, axis, _alt(bars, metric)), FOREST)
+
+
+def _alt(bars: Sequence[Bar], metric: str) -> str:
+    told = "; ".join(f"{b.name}: {b.value:+.3g} [{b.low:+.3g}, {b.high:+.3g}]" for b in bars)
+    return f"Forest plot of paired differences in {unit(metric)}. {told}."
+
+
+def _curves(part: Mapping[str, Any]) -> str:
+    metric = "accuracy" if _has(part, "accuracy") else part["metric"]
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for row in part["rows"]:
+        if row["values"].get(metric, {}).get("mean") is not None:
+            arms.setdefault(row["label"], []).append(row)
+    scale = 100.0 if unit(metric).endswith("(%)") else 1.0
+    curves = []
+    for label, rows in arms.items():
+        ordered = sorted(rows, key=lambda row: float(row["fraction"]))
+        if len(ordered) < 2:
+            continue
+        cells = [row["values"][metric] for row in ordered]
+        errors = [None if c.get("se") is None else scale * c["se"] for c in cells]
+        fractions = [float(row["fraction"]) for row in ordered]
+        curves.append(Curve(label, fractions, [scale * c["mean"] for c in cells], errors))
+    if not curves:
+        return ""
+    told = "; ".join(f"{c.name}: " + ", ".join(f"{v:.3g}" for v in c.values) for c in curves)
+    alt = f"{unit(metric)} by share of labels. {told}."
+    note = "Means over seeds; a bar is one standard error."
+    shown = learning_curves(curves, unit(metric), alt)
+    return card("With few labels and with many", shown, note)
+
+
+def _has(part: Mapping[str, Any], metric: str) -> bool:
+    return any(metric in row["values"] for row in part["rows"])
+
+
+def _every_measure(part: Mapping[str, Any]) -> str:
+    metrics = list(dict.fromkeys(metric for row in part["rows"] for metric in row["values"]))
+    rows = []
+    for row in part["rows"]:
+        cells = []
+        for metric in metrics:
+            cell = row["values"].get(metric)
+            if cell is None:
+                cells.append("–")
+                continue
+            change = difference(metric, cell)
+            tail = "" if change == "–" else f'<br><span class="small">{text(change)}</span>'
+            cells.append(f"{text(amount(metric, cell.get('mean')))}{tail}")
+        rows.append([f"{_arm(row)}, {100 * row['fraction']:g} %", *cells])
+    shown = table(["Arm, labels", *map(unit, metrics)], rows)
+    return f"<details><summary>Every measure of every arm</summary>{shown}</details>"
+
+
+def _foot(found: Mapping[str, Any]) -> str:
+    lines = []
+    versions = ", ".join(f"{k} {v}" for k, v in dict(found.get("versions") or {}).items())
+    if found.get("created"):
+        tail = f" with {versions}" if versions else ""
+        lines.append(f"Measured {text(found['created'])}{text(tail)}.")
+    if found.get("hardware"):
+        lines.append(f"On {text(found['hardware'])}.")
+    if found.get("git"):
+        lines.append(f"Commit <code>{text(found['git'])}</code>.")
+    lines.append("This file is complete: it loads nothing and runs nothing.")
+    return "".join(f'<p class="small">{line}</p>' for line in lines)

@@ -1,0 +1,168 @@
+"""Run a study: draw its data, run its jobs side by side, write its table and report."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emosym.data.storybook import write_storybook
+from emosym.device import cpu_plan, processor_name, usable_cores
+from emosym.errors import EmoSymError, UsageError
+from emosym.files import read_json, write_json, write_text
+from emosym.provenance import git_hash, package_versions
+from emosym.studies.ablation.grid import Job, Study, jobs_of
+from emosym.studies.ablation.jobs import is_done, run_job
+from emosym.studies.ablation.page import ablation_latex, ablation_markdown, ablation_page
+from emosym.studies.ablation.pool import run_jobs
+from emosym.studies.ablation.table import make_table
+
+Say = Callable[[str], None]
+STUDY = "study.yaml"
+TABLE = "table.json"
+OOD_SPLIT_OF = 10  # an out-of-domain storybook needs a picture in each split; only test is read
+
+
+def run_study(
+    study: Study, out: Path, workers: int, say: Say, only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Run all jobs of a study (of the parts `only`, with what they start from); return its table.
+
+    A stopped study goes on where it was. Each worker is one process with one share of the cores.
+
+    Raises:
+        UsageError: when `out` holds another study.
+        EmoSymError: when jobs failed; the others are done and in the table.
+    """
+    claim(study, out)
+    data, ood = out / "data", out / "ood"
+    say("Drawing the pictures")
+    draw_data(study, data, ood, max(workers, usable_cores()))
+    every = jobs_of(study, out / "jobs", data)
+    wanted = with_ancestors(every, only)
+    trained = [job for job in wanted if job.raw is not None]
+    done = frozenset(job.name for job in trained if is_done(job, out / "jobs"))
+    starts = frozenset(job.name for job in wanted if job.raw is None)
+    say(f"{len(trained):,} jobs, {len(done):,} of them done; {workers} side by side")
+    began, count = time.monotonic(), [len(done)]
+
+    def tell(job: Job, found: dict[str, Any] | None, error: str | None) -> None:
+        count[0] += 1
+        minutes = (time.monotonic() - began) / 60
+        result = f"failed: {error}" if found is None else told(found)
+        say(f"{count[0]}/{len(trained)} ({minutes:.1f} min) {job.name}: {result}")
+
+    work = functools.partial(
+        run_job, out=out / "jobs", data=data, ood=ood, paintings=study.paintings
+    )
+    threads = max(1, usable_cores() // workers)
+    # All workers compute alike: what this process finds best for the CPU is told to all of them.
+    os.environ.setdefault("EMOSYM_CPU_PLAN", f"{cpu_plan().dtype} {cpu_plan().attention}")
+    failed = run_jobs(trained, done | starts, work, workers, threads, tell)
+    table = write_table(study, out, every)
+    if failed:
+        first = next(iter(failed))
+        raise EmoSymError(
+            f"{len(failed)} of {len(trained)} jobs failed, the first was {first}: {failed[first]}. "
+            f"The others are in {out / TABLE}; run the same command to try again."
+        )
+    return table
+
+
+def told(found: dict[str, Any]) -> str:
+    """Return what a finished job is worth saying in one line."""
+    values = found["values"]
+    names = ("accuracy", "ood_accuracy", "brier", "emo_a_judge_a", "coverage")
+    numbers = ", ".join(f"{name} {values[name]:.3f}" for name in names if name in values)
+    return f"{numbers} ({found['train_seconds']:.0f} + {found['measure_seconds']:.0f} s)"
+
+
+def claim(study: Study, out: Path) -> None:
+    """Make `out` the folder of this study; arms may be added to one that is there.
+
+    Raises:
+        UsageError: when it holds a study of other data.
+    """
+    path = out / STUDY
+    if path.is_file():
+        held = Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if held.data != study.data or held.base != study.base:
+            raise UsageError(
+                f"{out} holds a study of other pictures or another base (see {path}). Choose "
+                "another --out, or remove that folder."
+            )
+    write_text(path, yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
+
+
+def draw_data(study: Study, data: Path, ood: Path, workers: int) -> None:
+    """Draw the storybook of a study, and the same world in the style that is never trained on."""
+    asked = study.data
+    counts = {"train": asked.train, "val": asked.val, "test": asked.test}
+    write_storybook(data, counts, asked.size, asked.seed, workers)
+    few = {"train": OOD_SPLIT_OF, "val": OOD_SPLIT_OF, "test": asked.ood}
+    write_storybook(ood, few, asked.size, asked.seed, workers, style=asked.ood_style)
+
+
+def with_ancestors(jobs: Sequence[Job], only: Sequence[str]) -> list[Job]:
+    """Return the jobs of the parts `only` (all without any) and those they start from, in order.
+
+    Raises:
+        UsageError: for a part that is not in the study.
+    """
+    known = {job.part for job in jobs}
+    for name in only:
+        if name not in known:
+            from emosym.errors import unknown_name
+
+            raise unknown_name("part", name, sorted(known))
+    by_name = {job.name: job for job in jobs}
+    wanted = {job.name for job in jobs if not only or job.part in only}
+    for name in list(wanted):
+        job: Job | None = by_name[name]
+        while job is not None and job.after is not None:
+            wanted.add(job.after)
+            job = by_name[job.after]
+    return [job for job in jobs if job.name in wanted]
+
+
+def measured_of(jobs: Sequence[Job], out: Path) -> dict[str, dict[str, float]]:
+    """Return the values of every measured job; those of an arm that is another one's are its."""
+    found: dict[str, dict[str, float]] = {}
+    for job in jobs:
+        place = job.name if job.raw is not None else str(job.after)
+        path = out / "jobs" / place / "measured.json"
+        if path.is_file():
+            found[job.name] = read_json(path, "measured job")["values"]
+    return found
+
+
+def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Write table.json and the pages of a study from what is measured; return the table."""
+    seconds = [0.0]
+    for job in jobs:
+        path = out / "jobs" / job.name / "measured.json"
+        if path.is_file():
+            found = read_json(path, "measured job")
+            seconds.append(found["train_seconds"] + found["measure_seconds"])
+    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
+    about = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "git": git_hash(),
+        "versions": package_versions(),
+        "hardware": f"{processor_name()}, {usable_cores()} cores, {cpu_plan().dtype}",
+        "minutes": round(sum(seconds) / 60, 1),  # of one worker
+        "study_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    table: dict[str, Any] = make_table(study, measured_of(jobs, out), about)
+    write_json(out / TABLE, table)
+    ablation_page(table, out / "report.html")
+    write_text(out / "table.tex", ablation_latex(table))
+    write_text(out / "table.md", ablation_markdown(table))
+    return table

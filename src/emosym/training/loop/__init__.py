@@ -1,0 +1,1 @@
+"""The one training loop, and what carries it: optimizers, state, processes, logs."""

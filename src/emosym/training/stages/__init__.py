@@ -1,0 +1,1 @@
+"""One file a stage: align, rl, joint, feedback, and what several of them share."""

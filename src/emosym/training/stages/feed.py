@@ -1,0 +1,186 @@
+"""From data to prefixes: what is constant in a stage is computed once, where memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from emosym.config.recipes import Recipe
+from emosym.data.collate import images_array
+from emosym.data.images import load_image
+from emosym.data.sources.emoset import Dataset
+from emosym.data.sources.hub import HubOptions
+from emosym.data.sources.open import open_dataset
+from emosym.emotions import label_space
+from emosym.errors import UsageError
+from emosym.models.reader.prefix import Prefix, keeps_features, prefill
+from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_inputs
+from emosym.models.reader.reasoner import think
+from emosym.processes import Processes
+from emosym.training.loop.ahead import Ahead
+from emosym.training.stages.prefix_store import PrefixStore
+from emosym.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A labelled set of pictures, ready for a reader.
+
+    `features` (N, T, H) are vision features of equally sized pictures, or None where pictures are
+    decoded per batch; `pictures` (N, S, S, 3) uint8 likewise; `targets` (N, C) sum to 1; `truth`
+    (N,) are class indices.
+    """
+
+    reader: Reader
+    samples: tuple[Sample, ...]
+    targets: torch.Tensor
+    truth: np.ndarray
+    pictures: np.ndarray | None
+    features: torch.Tensor | None
+    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of samples N."""
+        return len(self.samples)
+
+    def prefix(self, indices: np.ndarray) -> Prefix:
+        """Return the prefixes of chosen samples, computed now with the current adapter."""
+        if self.features is not None:
+            return prefill_features(self.reader, self.features[torch.from_numpy(indices)])
+        inputs = self.inputs(indices)
+        return prefill(self.reader.reasoner.backbone, inputs)
+
+    def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the backbone's inputs of chosen samples, decoded ahead where they were wanted."""
+        if self.ahead is not None:
+            return self.ahead.take(indices)
+        return prepare_inputs(self.reader, [load_image(self.samples[i].images[0]) for i in indices])
+
+    def want(self, indices: np.ndarray) -> None:
+        """Begin to decode the pictures of a batch that comes soon; nothing where all are kept."""
+        if self.ahead is not None and len(indices):
+            self.ahead.want(indices)
+
+
+def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int = 2) -> Feed:
+    """Read samples and targets; for square presets also all pictures and their vision features.
+
+    Raises:
+        UsageError: when a sample has no label.
+    """
+    samples = tuple(dataset)
+    unlabelled = next((s.id for s in samples if s.label is None), None)
+    if unlabelled is not None or not samples:
+        raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
+    targets = label_targets(samples, reader.space)
+    truth = np.array([label_space(reader.space).index(str(s.label)) for s in samples])
+    if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
+        pictures = images_array(dataset, reader.image_size, workers, cache)
+        return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
+    return replace(loose_feed(reader, samples, targets, workers), truth=truth)
+
+
+def loose_feed(
+    reader: Reader, samples: Sequence[Sample], targets: torch.Tensor, workers: int = 2
+) -> Feed:
+    """Build a feed whose pictures are decoded when they are needed, in `workers` threads."""
+    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] = Ahead(
+        lambda index: load_image(samples[index].images[0]),
+        lambda pictures: prepare_inputs(reader, pictures),
+        workers,
+    )
+    return Feed(reader, tuple(samples), targets, targets.argmax(1).numpy(), None, None, ahead)
+
+
+def picture_feed(
+    reader: Reader, samples: Sequence[Sample], targets: torch.Tensor, pictures: np.ndarray
+) -> Feed:
+    """Build a feed from pictures in memory (N, S, S, 3) uint8, such as paintings of the bank."""
+    features = encode_pictures(reader, pictures)
+    truth = targets.argmax(1).numpy()
+    return Feed(reader, tuple(samples), targets, truth, pictures, features)
+
+
+def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:
+    """Return targets (N, C): votes where there are any, else one-hot labels."""
+    space = label_space(space_name)
+    rows = [space.weights(sample.votes or str(sample.label)) for sample in samples]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
+    """Open a recipe's training and validation splits for a reader."""
+    data = recipe.data
+    splits = (
+        (data.train_split, data.label_fraction, data.part),
+        (data.val_split, 1.0, (0.0, 1.0)),
+    )
+    hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
+    # an id of the hub is no folder to keep anything in
+    cache = (data.root if data.root.is_dir() else recipe.out) / ".cache"
+    processes = Processes()
+    with processes.main_first():  # it decodes the pictures, the others open what it kept
+        train, val = (
+            open_feed(
+                reader,
+                open_dataset(
+                    *(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
+                    hub=hub,
+                ),
+                cache,
+                data.workers,
+            )
+            for split, fraction, part in splits
+        )
+    return train, val
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """logits (N, C), emotion latents (N, H) and context latents (N, K, H) of a feed, fp32."""
+
+    logits: torch.Tensor
+    emotion: torch.Tensor
+    context: torch.Tensor
+
+
+@torch.no_grad()
+def read_all(
+    feed: Feed, batch_size: int = 64, store: PrefixStore | None = None, bf16: bool = False
+) -> Readings:
+    """Read every sample of a feed with the current model, in evaluation mode.
+
+    Several processes share the batches, and all of them get all readings.
+    `bf16` computes as training does, for references that training compares itself to.
+    """
+    reasoner = feed.reader.reasoner
+    training = reasoner.training
+    reasoner.eval()
+    processes, tokens = Processes(), reasoner.latent_tokens
+    stretches = processes.stretches(len(feed), batch_size)
+    first, last = stretches[processes.rank]
+    width, steps = tokens.emotion_embed.shape[1], tokens.num_context_tokens
+    logits = [torch.empty(0, feed.targets.shape[1])]  # a process may have nothing to read
+    emotion, context = [torch.empty(0, width)], [torch.empty(0, steps, width)]
+    source = store or feed
+    batches = [
+        np.arange(start, min(start + batch_size, last)) for start in range(first, last, batch_size)
+    ]
+    for number, rows in enumerate(batches):
+        if store is None:
+            feed.want(batches[number + 1] if number + 1 < len(batches) else rows[:0])
+        with torch.autocast(reasoner.device.type, dtype=torch.bfloat16, enabled=bf16):
+            thought = think(reasoner, source.prefix(rows))
+            scores = reasoner.logits(thought.emotion_latent, feed.reader.space)
+        logits.append(scores.cpu())
+        emotion.append(thought.emotion_latent.float().cpu())
+        context.append(thought.context_latents.float().cpu())
+    reasoner.train(training)
+    counts = [stop - start for start, stop in stretches]
+    own = (torch.cat(parts) for parts in (logits, emotion, context))
+    return Readings(*(processes.join(rows, counts) for rows in own))

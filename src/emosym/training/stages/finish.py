@@ -1,0 +1,146 @@
+"""What every stage does at its start and end: settings, calibration, domain, checkpoint, result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emosym.config.recipes import Recipe
+from emosym.config.schema import OptimSection
+from emosym.device import cpu_plan
+from emosym.files import write_text
+from emosym.models.calibration import fit_calibration
+from emosym.models.card import model_card
+from emosym.models.checkpoint import description_of, save_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.gaussians import Domain, fit_domain
+from emosym.models.reader.prefix import features_of_pictures, see
+from emosym.models.reader.reader import domain_features
+from emosym.processes import Processes
+from emosym.training.loop.loop import LoopSettings
+from emosym.training.stages.feed import Feed, Readings, read_all
+from emosym.training.stages.prefix_store import PrefixStore
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """The model after a stage, where its checkpoint is, and its held-out numbers."""
+
+    model: EmoSymModel
+    checkpoint: Path
+    values: dict[str, float]
+
+
+def loop_settings(name: str, recipe: Recipe, deadline: float | None = None) -> LoopSettings:
+    """Return the loop settings of a stage's recipe."""
+    optim = recipe.optim
+    return LoopSettings(
+        name=name,
+        out=recipe.out,
+        steps=optim.steps,
+        batch_size=optim.batch_size,
+        seed=recipe.seed,
+        checkpoint_every=optim.checkpoint_every,
+        log_every=optim.log_every,
+        max_grad_norm=optim.max_grad_norm,
+        accumulate=optim.accumulate,
+        bf16=use_bf16(optim),
+        deadline=deadline,
+    )
+
+
+def training_device() -> str:
+    """Return the device that accelerate gives this process."""
+    return str(Processes().device)
+
+
+def use_bf16(optim: OptimSection) -> bool:
+    """Return whether to compute in bf16: as the recipe says, else as the hardware says.
+
+    Of several processes, that of the first.
+    """
+    if optim.bf16 is not None:
+        return optim.bf16
+    here = has_bf16() if torch.cuda.is_available() else cpu_plan().dtype == "bfloat16"
+    return Processes().agree(here)
+
+
+def has_bf16() -> bool:
+    """Return False on a GPU that has no bf16 units and would only emulate them."""
+    supported: Callable[..., bool] = torch.cuda.is_bf16_supported
+    return not torch.cuda.is_available() or supported(including_emulation=False)
+
+
+def finish_stage(
+    model: EmoSymModel,
+    recipe: Recipe,
+    resolved: str,
+    train: Feed,
+    val: Feed,
+    fit_domain_too: bool = False,
+    val_store: PrefixStore | None = None,
+) -> StageResult:
+    """Calibrate on held-out pictures, write recipe.yaml and the checkpoint; returns both.
+
+    Of several processes the first writes; the others wait for it.
+    """
+    readings = read_all(val, store=val_store)
+    calibration = fit_calibration(readings.logits.numpy(), val.truth)
+    domain = model.domain
+    if fit_domain_too:
+        domain = picture_domain(train, val)
+    finished = replace(
+        model,
+        calibration=calibration,
+        domain=domain,
+        stages=(*model.stages, recipe.stage),
+        recipes=(*model.recipes, resolved),
+    )
+    checkpoint = recipe.out / "checkpoint"
+    values = held_out_values(readings, val)
+    processes = Processes()
+    if processes.main:
+        write_text(recipe.out / "recipe.yaml", resolved)
+        card = model_card(description_of(finished), values, finished.recipes)
+        save_checkpoint(finished, checkpoint, card)
+    processes.wait()
+    return StageResult(finished, checkpoint, values)
+
+
+def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:
+    """Return accuracy, multi-class Brier score and negative log likelihood on a feed."""
+    probabilities = readings.logits.softmax(-1)
+    truth = torch.from_numpy(val.truth)
+    right = probabilities.gather(1, truth[:, None])[:, 0]
+    return {
+        "accuracy": float((probabilities.argmax(1) == truth).float().mean()),
+        "brier": float(((probabilities - val.targets) ** 2).sum(1).mean()),
+        "nll": float(-right.clamp(min=1e-9).log().mean()),
+    }
+
+
+def picture_domain(train: Feed, val: Feed) -> Domain | None:
+    """Fit what the preset has seen; None where the vision tower's features cannot be split."""
+    known = seen_features(train, 8000)
+    held_out = seen_features(val, 8000)
+    return None if known is None or held_out is None else fit_domain(known, held_out)
+
+
+@torch.no_grad()
+def seen_features(feed: Feed, limit: int, batch_size: int = 16) -> torch.Tensor | None:
+    """Return the domain features (n, 2 H) of a feed's first `limit` pictures."""
+    count = min(len(feed), limit)
+    if feed.features is not None:
+        return domain_features(feed.features[:count])
+    rows = []
+    for start in range(0, count, batch_size):
+        inputs = feed.inputs(np.arange(start, min(start + batch_size, count)))
+        found = features_of_pictures(see(feed.reader.reasoner.backbone, inputs), inputs)
+        if found is None:
+            return None
+        rows.append(domain_features(found).cpu())
+    return torch.cat(rows)

@@ -1,0 +1,1 @@
+"""How the storybook's base and its judges are made from nothing."""
