@@ -128,6 +128,34 @@ def test_the_base_recipe_lists_its_parts() -> None:
         resolve_recipe({"stage": "base", "out": "x", "parts": ["painters"]}, "test")
 
 
+def test_rewards_are_names_and_weights() -> None:
+    def rewards(**keys: object) -> dict[str, float]:
+        found = resolve_recipe({"stage": "rl", "out": "x", **keys}, "test")
+        assert isinstance(found, RlRecipe)
+        return found.rewards
+
+    assert rewards() == rewards(objective="grpo") == {"accuracy": 1.0}
+    assert rewards(rewards={"vad": 2, "accuracy": 1}) == {"vad": 2.0, "accuracy": 1.0}
+    assert rewards(objective="supervised") == rewards(objective="parity") == {}
+    assert load_recipe("demo-rl", ["rewards.vad=0.5"]).rewards == {"vad": 0.5}  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match=r"rewards\.vad = 'much'"):
+        rewards(rewards={"vad": "much"})
+
+
+def test_the_reward_of_older_recipes_is_read() -> None:
+    def rewards(**keys: object) -> dict[str, float]:
+        found = resolve_recipe({"stage": "rl", "out": "x", **keys}, "test")
+        assert isinstance(found, RlRecipe)
+        return found.rewards
+
+    assert rewards(reward="vad") == {"vad": 1.0}
+    assert rewards(reward="accuracy", objective="parity") == {}  # it was written, and ignored
+    with pytest.raises(UsageError, match="both `reward` and `rewards`"):
+        rewards(reward="vad", rewards={"vad": 1.0})
+    with pytest.raises(UsageError, match="Unknown recipe key in test 'reward'"):
+        resolve_recipe({"stage": "align", "out": "x", "reward": "vad"}, "test")
+
+
 def test_a_recipe_may_name_every_source() -> None:
     from typing import get_args
 

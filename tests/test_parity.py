@@ -18,10 +18,12 @@ from emosym.emotions import MIKELS8
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.reasoner import think
-from emosym.rewards.labels import LABEL_REWARDS
+from emosym.processes import Processes
+from emosym.rewards.labels import parity_beta
 from emosym.training.stages import align, rl
 from emosym.training.stages.feed import Feed, label_targets, picture_feed, read_all
 from emosym.training.stages.joint import refresh_space
+from emosym.training.stages.objectives import group_advantages
 from emosym.training.stages.prefix_store import store_prefixes
 from emosym.types import Sample
 
@@ -105,13 +107,12 @@ def test_rationale_kinds(model: EmoSymModel, feed: Feed) -> None:
 
 def rl_losses(model: EmoSymModel, feed: Feed, objective: str, shift: float) -> dict[str, float]:
     """The losses of all 16 pictures against reference logits moved by `shift` at label 0."""
-    recipe = RlRecipe(stage="rl", out=Path("unused"), beta=0.3, proper_weight=0.7)
+    raw = {"stage": "rl", "out": "unused", "objective": objective}
+    recipe = RlRecipe.model_validate({**raw, "beta": 0.3, "proper_weight": 0.7})
     reference = read_all(feed).logits
     reference[:, 0] += shift
     with torch.no_grad():
-        loss_fn = rl.OBJECTIVES[objective](
-            recipe, model, feed, reference, LABEL_REWARDS[recipe.reward]
-        )
+        loss_fn = rl.loss_of_recipe(recipe, model.reader, feed, reference, Processes())
         found = loss_fn(0, np.arange(COUNT))
     return {name: float(value) for name, value in found.items()}
 
@@ -143,14 +144,14 @@ def test_the_expected_loss_by_hand(model: EmoSymModel, feed: Feed) -> None:
 @pytest.mark.parametrize(("shift", "beta"), [(0.2, 0.2), (1.6, 0.1), (4.0, 0.05)])
 def test_the_parity_loss_by_hand(model: EmoSymModel, feed: Feed, shift: float, beta: float) -> None:
     p, chosen, kl = by_hand(model, feed, shift)
-    assert rl.parity_beta(kl) == beta  # the further away, the less it holds: as published
+    assert parity_beta(kl) == beta  # the further away, the less it holds: as published
     blend = 0.3 * (p.argmax(1) == feed.truth) + 0.7 * chosen
     expected = -np.log(chosen).mean() - (blend * chosen).mean() + beta * kl
     assert rl_losses(model, feed, "parity", shift)["loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_group_advantages_by_hand() -> None:
-    found = rl.group_advantages(torch.tensor([1.0, 0.0, 1.0, 0.0, 5.0, 5.0, 5.0, 5.0]), 4)
+    found = group_advantages(torch.tensor([1.0, 0.0, 1.0, 0.0, 5.0, 5.0, 5.0, 5.0]), 4)
     unit = 0.5 / (math.sqrt(1 / 3) + 1e-4)  # mean .5, deviation sqrt(1 / 3)
     assert found.tolist() == pytest.approx([unit, -unit, unit, -unit, 0, 0, 0, 0])
 

@@ -111,6 +111,8 @@ def test_combined_reward_is_the_weighted_sum() -> None:
         ({}, "No reward"),
         ({"acuracy": 1.0}, "Did you mean 'accuracy'"),
         ({"accuracy": float("nan")}, "finite"),
+        ({"accuracy": 1e308}, "at most 1,000,000"),
+        ({"accuracy": -1.1e6}, "at most 1,000,000"),
         ({"polarity": 1.0}, "less than 'accuracy'"),
         ({"polarity": 1.0, "accuracy": 1.0}, "less than 'accuracy'"),
     ],

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from emosym.config.recipes import STAGES, StageRecipe
+from emosym.config.renamed import with_present_keys
 from emosym.config.schema import Section
 from emosym.errors import UsageError, nearest, unknown_name
 
@@ -53,7 +54,7 @@ def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
         raise unknown_name("stage", stage, STAGES, f"(in {origin})")
     model = STAGES[stage]
     try:
-        return model.model_validate(raw)  # type: ignore[return-value]
+        return model.model_validate(with_present_keys(raw, origin))  # type: ignore[return-value]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

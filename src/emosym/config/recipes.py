@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emosym.config.schema import DataSection, LatentSection, LoraSection, OptimSection, Section
 
@@ -87,13 +87,14 @@ class AlignRecipe(Recipe):
 class RlRecipe(Recipe):
     """Stage 2: verifiable rewards against the frozen stage-1 policy.
 
-    Controls: `supervised` takes as many steps on the labels themselves, and `shuffled_labels`
-    rewards every picture by the label of another one.
+    `rewards` are names and weights; `expected` and `grpo` sum them, and take accuracy where none is
+    given. Controls: `supervised` takes as many steps on the labels themselves, and
+    `shuffled_labels` rewards every picture by the label of another one.
     """
 
     stage: Literal["rl"]
     objective: Literal["expected", "grpo", "parity", "supervised"] = "expected"
-    reward: str = "accuracy"
+    rewards: dict[str, float] = Field(default_factory=dict)
     shuffled_labels: bool = False
     proper_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.1, ge=0)
@@ -101,6 +102,13 @@ class RlRecipe(Recipe):
     num_generations: int = Field(8, ge=2)
     clip: float = Field(0.2, gt=0)
     inner_steps: int = Field(2, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_the_reward(cls, raw: Any) -> Any:
+        """Write down the reward that is taken where none is given."""
+        takes = isinstance(raw, dict) and raw.get("objective", "expected") in ("expected", "grpo")
+        return {**raw, "rewards": {"accuracy": 1.0}} if takes and not raw.get("rewards") else raw
 
 
 class JointRecipe(Recipe):

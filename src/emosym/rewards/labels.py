@@ -19,6 +19,7 @@ from emosym.errors import UsageError, unknown_name
 LabelReward = Callable[[Tensor, Tensor, LabelSpace], Tensor]
 BLEND_CORRECT = 0.3
 BLEND_PROBABILITY = 0.7
+LARGEST_WEIGHT = 1e6  # sums of larger ones are rounded, or overflow
 
 
 def accuracy_table(space: LabelSpace) -> Tensor:
@@ -128,15 +129,18 @@ def check_weights(weights: Mapping[str, float], valid: Mapping[str, object]) -> 
 
     Raises:
         UsageError: for no reward, an unknown name (names the nearest), a weight that is not
-            finite, or polarity weighing as much as accuracy or more.
+            finite or too large, or polarity weighing as much as accuracy or more.
     """
     if not weights:
         raise UsageError(f"No reward is named. Valid: {', '.join(valid)}.")
     for name, weight in weights.items():
         if name not in valid:
             raise unknown_name("reward", name, valid)
-        if not abs(weight) < float("inf"):
-            raise UsageError(f"The weight of reward {name!r} must be finite, got {weight}.")
+        if not abs(weight) <= LARGEST_WEIGHT:
+            raise UsageError(
+                f"The weight of reward {name!r} must be finite and at most {LARGEST_WEIGHT:,.0f} "
+                f"in size, got {weight}."
+            )
     if weights.get("polarity", 0.0) > 0.0 and weights["polarity"] >= weights.get("accuracy", 0.0):
         raise UsageError(
             "The reward 'polarity' pays for wrong labels of the right polarity: it must weigh "

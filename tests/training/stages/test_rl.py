@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +27,12 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reasoner import EmotionReasoner, think
 from emosym.processes import Processes
-from emosym.rewards.labels import LABEL_REWARDS
+from emosym.rewards.labels import combined_reward
 from emosym.training.stages import rl
 from emosym.training.stages.feed import Feed, read_all
-from emosym.training.stages.rl import (
-    draw_actions,
-    group_advantages,
-    log_probability,
-    run_rl,
-    train_rl,
-    with_shuffled_labels,
-)
+from emosym.training.stages.latent_policy import draw_actions, log_probability
+from emosym.training.stages.objectives import GroupScores, LabelBatch, group_advantages, grpo
+from emosym.training.stages.rl import loss_of_recipe, run_rl, train_rl, with_shuffled_labels
 
 OBJECTIVES = ("expected", "parity", "grpo", "supervised")
 KINDS = {"num_generations": 4, "inner_steps": 2}
@@ -89,11 +85,11 @@ def test_the_reference_is_a_table_of_numbers_and_never_a_second_model(
     gc.collect()
     alive, seen = reasoners(), []
     wanted = read_all(feed).logits
-    real = rl.OBJECTIVES[objective]
+    real = rl.loss_of_recipe
 
-    def watched(recipe, given, train, reference, reward, processes):
-        assert given is model
-        loss_fn = real(recipe, given, train, reference, reward, processes)
+    def watched(recipe, given, train, reference, processes):
+        assert given is model.reader
+        loss_fn = real(recipe, given, train, reference, processes)
 
         def inner(step: int, indices: np.ndarray):
             losses = loss_fn(step, indices)
@@ -102,7 +98,7 @@ def test_the_reference_is_a_table_of_numbers_and_never_a_second_model(
 
         return inner
 
-    monkeypatch.setitem(rl.OBJECTIVES, objective, watched)
+    monkeypatch.setattr(rl, "loss_of_recipe", watched)
     recipe = recipe_of("rl", tmp_path, objective=objective, optim={"steps": 2}, **KINDS)
     train_rl(model, feed, recipe, progress=False)
     assert len(seen) == 2
@@ -118,10 +114,7 @@ def test_on_the_references_own_batch_kl_is_exactly_0(
 ) -> None:
     recipe = recipe_of("rl", tmp_path, objective=objective, **KINDS)
     reference = read_all(feed, 4).logits
-    reward = LABEL_REWARDS["accuracy"]
-    losses = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward, Processes())(
-        0, np.arange(4)
-    )
+    losses = loss_of_recipe(recipe, model.reader, feed, reference, Processes())(0, np.arange(4))
     assert float(losses["kl"].detach()) == 0.0
 
 
@@ -129,8 +122,7 @@ def loss_of(objective: str, model: EmoSymModel, feed: Feed, tmp_path: Path, **ch
     """The losses of one batch, with a reference that is not the policy."""
     recipe = recipe_of("rl", tmp_path, objective=objective, **{**KINDS, **changes})
     reference = read_all(feed).logits.roll(1, dims=1)
-    reward = LABEL_REWARDS[recipe.reward]
-    loss_fn = rl.OBJECTIVES[objective](recipe, model, feed, reference, reward, Processes())
+    loss_fn = loss_of_recipe(recipe, model.reader, feed, reference, Processes())
     indices = np.array([5, 1, 6])
     probabilities = read_all(feed).logits[indices].double().softmax(-1).numpy()
     kl = (probabilities * (np.log(probabilities) - np.log(np.roll(probabilities, 1, 1)))).sum(1)
@@ -138,11 +130,11 @@ def loss_of(objective: str, model: EmoSymModel, feed: Feed, tmp_path: Path, **ch
 
 
 def test_expected_is_its_formula(model: EmoSymModel, feed: Feed, tmp_path: Path) -> None:
-    changes = {"reward": "vad", "proper_weight": 0.7, "beta": 0.3}
+    changes = {"rewards": {"vad": 1.0, "accuracy": 0.5}, "proper_weight": 0.7, "beta": 0.3}
     losses, p, truth, kl = loss_of("expected", model, feed, tmp_path, **changes)
     norms = np.array(MIKELS8.norms())
     gaps = np.linalg.norm(norms[:, None] - norms[None], axis=-1)
-    gain = (p * (1 - gaps / gaps.max())[truth]).sum(1).mean()
+    gain = (p * (1 - gaps / gaps.max() + 0.5 * np.eye(8))[truth]).sum(1).mean()
     brier = ((p - np.eye(8)[truth]) ** 2).sum(1).mean()
     assert float(losses["reward"]) == pytest.approx(gain, rel=1e-4)
     assert float(losses["kl"]) == pytest.approx(kl, rel=1e-3)
@@ -172,14 +164,14 @@ def test_shuffled_labels_are_those_of_other_pictures(
     assert np.array_equal(wrong.targets.argmax(1).numpy(), wrong.truth)
     assert np.array_equal(with_shuffled_labels(feed, 3).truth, wrong.truth)
     seen: list[np.ndarray] = []
-    kept = rl.OBJECTIVES["expected"]
+    kept = rl.loss_of_recipe
 
-    def watched(recipe, model, train, *more):
+    def watched(recipe, reader, train, *more):
         seen.append(train.truth)
-        return kept(recipe, model, train, *more)
+        return kept(recipe, reader, train, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(rl.OBJECTIVES, "expected", watched)
+        patch.setattr(rl, "loss_of_recipe", watched)
         train_rl(model, feed, recipe_of("rl", tmp_path, shuffled_labels=True, seed=3), False)
     assert np.array_equal(seen[0], wrong.truth)
 
@@ -194,6 +186,40 @@ def test_grpo_is_its_formula_at_the_first_inner_step(
     brier = ((p - np.eye(8)[truth]) ** 2).sum(1).mean()
     assert float(losses["ratio"]) == pytest.approx(1.0, abs=1e-6)
     assert float(losses["loss"]) == pytest.approx(0.7 * brier + 0.3 * kl, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "gain"),
+    [
+        (1.5, 2.0, 1.2 * 2.0),  # a good action, already more probable: no more than the clip pays
+        (1.1, 2.0, 1.1 * 2.0),
+        (0.5, 2.0, 0.5 * 2.0),  # a good action that became rare is not clipped
+        (0.5, -3.0, 0.8 * -3.0),  # a bad action, already rarer: no less than the clip costs
+        (1.5, -3.0, 1.5 * -3.0),  # a bad action that became probable is not clipped
+    ],
+)
+def test_the_clipped_ratio_by_hand(ratio: float, advantage: float, gain: float) -> None:
+    logits = torch.tensor([[1.0, 0.0, -1.0]])
+    batch = LabelBatch(logits, torch.eye(3)[:1], torch.tensor([0]), reference=logits)
+    scores = GroupScores(
+        torch.tensor([ratio, 1.0]), torch.tensor([advantage, 0.0]), torch.tensor([0.25, 0.75])
+    )
+    losses = grpo(batch, scores, clip=0.2, proper_weight=0.0, beta=0.0)
+    assert float(losses["loss"]) == pytest.approx(-gain / 2, rel=1e-6)
+    assert float(losses["reward"]) == 0.5
+    assert float(losses["ratio"]) == pytest.approx((ratio + 1) / 2)
+
+
+def test_grpo_adds_the_proper_score_and_the_distance() -> None:
+    logits, reference = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    batch = LabelBatch(logits, torch.eye(3)[:1], torch.tensor([0]), reference)
+    scores = GroupScores(torch.ones(2), torch.tensor([3.0, 1.0]), torch.zeros(2))
+    losses = grpo(batch, scores, clip=0.2, proper_weight=0.5, beta=0.25)
+    p, q = (np.exp(x) / np.exp(x).sum() for x in (logits[0].numpy(), reference[0].numpy()))
+    brier, kl = ((p - [1, 0, 0]) ** 2).sum(), (p * np.log(p / q)).sum()
+    assert float(losses["brier"]) == pytest.approx(brier, rel=1e-5)
+    assert float(losses["kl"]) == pytest.approx(kl, rel=1e-5)
+    assert float(losses["loss"]) == pytest.approx(-2.0 + 0.5 * brier + 0.25 * kl, rel=1e-5)
 
 
 def test_expected_reward_rises(model: EmoSymModel, feed: Feed, tmp_path: Path) -> None:
@@ -221,8 +247,17 @@ def test_drawn_actions_given_back_have_the_probability_they_were_drawn_with(
     prefix = feed.prefix(np.arange(3)).select(rows)
     truth = torch.from_numpy(feed.truth[:3])[rows]
     torch.manual_seed(1)
-    accuracy = LABEL_REWARDS["accuracy"]
-    actions = draw_actions(reasoner, prefix, truth, MIKELS8, accuracy, 0.3, 4, Processes(), 3)
+    actions = draw_actions(
+        reasoner,
+        prefix,
+        truth,
+        "mikels8",
+        partial(combined_reward, {"accuracy": 1.0}, space=MIKELS8),
+        sigma=0.3,
+        group_size=4,
+        processes=Processes(),
+        total=3,
+    )
     assert torch.equal(actions.rewards, (actions.answers == truth).float())
     assert torch.equal(actions.advantages, group_advantages(actions.rewards, 4))
     thought = think(reasoner, prefix, given=actions.latents)
@@ -244,9 +279,7 @@ def test_grpo_draws_are_of_the_groups_own_batch(
     """Parts of an accumulated batch have their own actions, even where they start alike."""
     recipe = recipe_of("rl", tmp_path, objective="grpo", **KINDS)
     reference = read_all(feed).logits
-    loss_fn = rl.grpo_objective(
-        recipe, model, feed, reference, LABEL_REWARDS["accuracy"], Processes()
-    )
+    loss_fn = loss_of_recipe(recipe, model.reader, feed, reference, Processes())
     for indices in ([0, 1], [0, 2, 3], [0, 1]):
         loss_fn(0, np.array(indices))
     loss_fn(2, np.array([0, 3]))
@@ -256,7 +289,11 @@ def test_requests_that_cannot_work(
     model: EmoSymModel, feed: Feed, tiny_base: Path, tiny_pictures, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="Did you mean 'accuracy'"):
-        train_rl(model, feed, recipe_of("rl", tmp_path, reward="acuracy"), progress=False)
+        train_rl(model, feed, recipe_of("rl", tmp_path, rewards={"acuracy": 1.0}), progress=False)
+    for objective in ("supervised", "parity"):
+        recipe = recipe_of("rl", tmp_path, objective=objective, rewards={"vad": 1.0})
+        with pytest.raises(UsageError, match=f"objective={objective} takes no rewards .*got vad"):
+            train_rl(model, feed, recipe, progress=False)
     plain = new_model(str(tiny_base), 2, False, "emosym", 0)
     its = tiny_feed(plain.reader, tiny_pictures.pictures[:4], tiny_pictures.labels[:4])
     with pytest.raises(UsageError, match="grpo needs recurrent context tokens"):
