@@ -7,6 +7,7 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.evaluation.generated import Networks, evaluate_generated
 from emosym.evaluation.results.result import make_result
+from emosym.metrics.generation import COMPAT_PAIRS, random_pairs
 from emosym.models.judges.extractors import Extractor, PairNet
 
 SPACE = LabelSpace("three", ("calm", "wild", "dull"))
@@ -132,9 +133,16 @@ def test_every_network_by_hand_under_its_own_name() -> None:
     # red 3, 9, 10, 10: the larger of .8, .5; of .6, .7; .5; .5
     assert values["sem_c_places365_imagenet"] == pytest.approx((0.8 + 0.7 + 0.5 + 0.5) / 4)
     assert values["sem_c_places365_imagenet_of_real"] == 0.5
-    # compat: LPIPS in [0, 1]; wild draws from calm's pair and its own, dull from both too
-    assert compat[0]["lpips_alexnet_per_emotion"] == [6.0, 4.0, None]
-    assert compat[0]["sem_d_clip_per_emotion"] == [36.0, 18.0, 18.0]
+    # compat: the same 10 pairs for both, calm's of calm alone, wild's of both; LPIPS in [0, 1]
+    drawn = random_pairs([0, 0, 1, 1], 3, 0, COMPAT_PAIRS, "compat")
+    colours = np.asarray([(3.0, 0.0), (9.0, 0.0), (10.0, 10.0), (10.0, 14.0)])
+    apart = np.abs(np.diff(colours[drawn[1]], axis=1))[:, 0]  # (10, 2) red, green of wild's pairs
+    lpips, square = apart.max(axis=1).mean(), (apart[:, 0] ** 2).mean()
+    assert compat[0]["pairs_per_emotion"] == [10, 10, 0]
+    assert compat[0]["lpips_alexnet_per_emotion"] == [6.0, pytest.approx(lpips), None]
+    assert compat[0]["sem_d_clip_per_emotion"] == [36.0, pytest.approx(square), None]
+    assert compat[0]["sem_d_clip"] == pytest.approx((36.0 + square) / 2)
+    assert square > 0.0  # pairs cross emotions: inside wild all are alike in red
     assert compat[0]["fid_inception"] == values["fid_inception"]
     make_result("generated", compat[0], 4, 0, mode="compat", extractors=compat[1])
 

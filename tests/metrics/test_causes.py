@@ -45,7 +45,69 @@ def test_false_alarms_on_empty_records_are_free_in_compat_only() -> None:
     assert corrected["records"] == 3
 
 
-@pytest.mark.parametrize("mode", ["corrected", "compat"])
+def test_compat_takes_strings_as_they_are() -> None:
+    # hits: 3_joy,1 three times; the blank, the capital and the neutral pair are wrong
+    gold = ["3_joy,1;3_joy,2", "5_anger,5"]
+    predicted = ["3_joy,1;3_joy,1;3_joy,1; 3_joy,2", "5_Anger,5;5_neutral,5"]
+    values = cause_values(predicted, gold, "compat")
+    assert values["pair_precision"] == pytest.approx(3 / 6)
+    assert values["pair_recall"] == pytest.approx(3 / 3)
+    assert values["pair_f1"] == pytest.approx(2 * 3 / (6 + 3))
+    # joy: 3 hits of 4 predicted and 2 true, F1 = 6 / 6; anger: predicted as "Anger", so never
+    assert values["f1_per_emotion"] == [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    assert values["weighted_f1"] == pytest.approx(2 / 3)
+    # the script would have stopped: five emotions are never predicted or never true
+    assert values["script_fails_on_pieces"] == 0
+    assert values["script_fails_on_emotions"] == 5
+    corrected = cause_values(predicted, gold)
+    assert corrected["pair_f1"] == pytest.approx(2 * 3 / (4 + 3))  # the neutral pair is wrong
+    semeval = cause_values(predicted, gold, "semeval")
+    assert semeval["pair_f1"] == 1.0  # and here it is left out
+    assert not {"script_fails_on_pieces"} & (set(corrected) | set(semeval))
+    make_result("causes", values, 2, 0, "compat")
+    make_result("causes", semeval, 2, 0, "semeval")
+
+
+def test_repeats_can_push_compat_above_one() -> None:
+    values = cause_values(["1_joy,1;1_joy,1"], ["1_joy,1"], "compat")
+    assert values["pair_recall"] == 2.0
+    assert values["pair_f1"] == pytest.approx(4 / 3)
+    assert cause_values(["1_joy,1;1_joy,1"], ["1_joy,1"], "semeval")["pair_f1"] == 1.0
+
+
+def test_compat_says_where_the_published_script_would_fail() -> None:
+    gold = [f"{i}_{emotion},{i}" for i, emotion in enumerate(ECF.labels, 1)]
+    assert cause_values(gold, gold, "compat")["script_fails_on_emotions"] == 0
+    for bad, told in (("", 1), ("1_anger,1;", 1), ("none", 1), ("joy,1;3,4", 2), ("a_b,1", 0)):
+        values = cause_values([*gold, bad], [*gold, "1_anger,1"], "compat")
+        assert values["script_fails_on_pieces"] == told, bad
+        assert values["script_fails_on_emotions"] == 0
+    assert cause_values(gold[:-1], gold[:-1], "compat")["script_fails_on_emotions"] == 1
+
+
+def test_self_and_previous_stands_beside_every_score() -> None:
+    gold = ["3_joy,2;3_joy,3", "5_anger,1", "1_fear,1", ""]
+    targets = ["3_joy", "5_Anger", "1_fear", "2_sadness"]
+    nothing = [""] * 4
+    corrected = cause_values(nothing, gold, targets=targets)
+    # predicted: 2 of joy, both right; 2 of anger, both wrong; 1 of fear; 2 of sadness, both wrong
+    assert corrected["self_and_previous_pair_f1"] == pytest.approx(2 * 3 / (7 + 4))
+    assert corrected["self_and_previous_weighted_f1"] == pytest.approx((2 * 1 + 0 + 1) / 4)
+    assert corrected["pair_f1"] == 0.0
+    for mode, made in (("compat", 5), ("semeval", 7)):
+        found = cause_values(nothing, gold, mode, targets=targets)["self_and_previous_pair_f1"]
+        assert found == pytest.approx(2 * 3 / (made + 4)), mode
+    # without targets an empty gold names none, and nothing is predicted there
+    assert cause_values(nothing, gold)["self_and_previous_pair_f1"] == pytest.approx(2 * 3 / 9)
+    neutral = cause_values(nothing, gold, targets=[*targets[:3], "2_neutral"])
+    assert neutral["self_and_previous_pair_f1"] == pytest.approx(2 * 3 / 9)
+    with pytest.raises(UsageError, match="target 'sadness' of record 3"):
+        cause_values(nothing, gold, targets=[*targets[:3], "sadness"])
+    with pytest.raises(UsageError, match="same length"):
+        cause_values(nothing, gold, targets=targets[:3])
+
+
+@pytest.mark.parametrize("mode", ["corrected", "compat", "semeval"])
 def test_division_by_zero_is_zero(mode: str) -> None:
     for predicted, gold in (([""], [""]), (["1_joy,1"], [""]), ([""], ["1_joy,1"])):
         values = cause_values(predicted, gold, mode)
@@ -90,7 +152,7 @@ def test_it_is_the_library_f1_of_the_indicators(records: list[tuple[set[str], se
 
 
 @settings(max_examples=40)
-@given(RECORDS, st.sampled_from(["corrected", "compat"]))
+@given(RECORDS, st.sampled_from(["corrected", "compat", "semeval"]))
 def test_order_and_copies_change_nothing(
     records: list[tuple[set[str], set[str]]], mode: str
 ) -> None:

@@ -27,8 +27,24 @@ def test_agrees_with_the_matrix_root_of_the_product() -> None:
 
 def test_a_set_is_at_distance_zero_of_itself_even_when_singular() -> None:
     few = np.random.default_rng(0).normal(0, 1, (3, 20))  # fewer images than features
-    assert f.frechet_distance(few, few) == pytest.approx(0.0, abs=1e-6)
-    assert f.frechet_distance(few, few + 2.0) == pytest.approx(80.0, rel=1e-6)
+    assert f.frechet_distance(few, few) == pytest.approx(0.0, abs=1e-12)
+    assert f.frechet_distance(few, few + 2.0) == pytest.approx(80.0, rel=1e-12)
+
+
+def test_digits_are_kept_far_from_the_origin_and_close_together() -> None:
+    # A cloud and the same cloud stretched by 1.001 and moved by .001: the distance is exactly
+    # 3 * .001^2 + .001^2 * trace. Sums of squares of numbers near 1e6 keep 4 digits behind the
+    # point, and the traces' difference would keep none of a singular covariance.
+    cloud = np.random.default_rng(0).normal(0, 1, (500, 3)) @ np.diag([1.0, 2.0, 0.0])
+    cloud -= cloud.mean(axis=0)
+    far = np.asarray([1e6, -2e6, 3e6])
+    want = 3e-6 + 1e-6 * np.trace(np.cov(cloud, rowvar=False))
+    found = f.frechet_distance(cloud + far, cloud * 1.001 + far + 0.001)
+    assert found == pytest.approx(want, rel=1e-5)
+    parts = [f.moments(part + far) for part in (cloud[:100], cloud[100:])]
+    stretched = f.moments(cloud * 1.001 + far + 0.001)
+    joined = f.frechet_from_moments(f.add_moments(parts), stretched)
+    assert joined == pytest.approx(want, rel=1e-5)
 
 
 @settings(max_examples=20)
@@ -52,6 +68,17 @@ def test_per_emotion_and_aggregated_tell_different_things() -> None:
     each, together = f.frechet_per_emotion(real, labels, swapped, labels, 2)
     assert min(each) > 150
     assert together == pytest.approx(0.0, abs=1e-6)
+
+
+def test_each_emotion_by_hand() -> None:
+    # one number a picture: means 1, 20, 300 against 6, 20, 301, deviations as in the first test
+    real = [[0.0], [2.0], [19.0], [21.0], [299.0], [301.0]]
+    made = [[3.0], [9.0], [19.0], [21.0], [300.0], [302.0]]
+    kinds = [0, 0, 1, 1, 2, 2]
+    each, whole = f.frechet_per_emotion(real, kinds, made, kinds, 3)
+    assert each == pytest.approx([25 + (2 * np.sqrt(2)) ** 2, 0.0, 1.0])
+    spread = np.std(real, ddof=1) - np.std(made, ddof=1)
+    assert whole == pytest.approx((np.mean(made) - np.mean(real)) ** 2 + spread**2)
 
 
 def test_bad_inputs_are_refused() -> None:

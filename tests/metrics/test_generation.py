@@ -129,13 +129,28 @@ def test_few_images_give_every_pair_once() -> None:
     ]
 
 
-def test_compat_pairs_leak_from_earlier_emotions() -> None:
-    labels = np.repeat([0, 1], [40, 5])
-    pairs = g.random_pairs(labels, 2, seed=0, mode="compat")
+def test_compat_pairs_cross_emotions() -> None:
+    labels = np.repeat([0, 1, 3], 500)
+    pairs = g.random_pairs(labels, 5, seed=0, pairs=4000, mode="compat")
+    assert [len(part) for part in pairs] == [4000, 4000, 0, 4000, 0]
+    assert all((part[:, 0] != part[:, 1]).all() for part in pairs)
+    kinds = [labels[pairs[kind]] for kind in (0, 1, 3)]
+    crossed = [float((part[:, 0] != part[:, 1]).mean()) for part in kinds]
+    # of e emotions alike in number, two pictures are of the same one 1 time in e
+    assert crossed[0] == 0.0
+    assert crossed[1:] == pytest.approx([0.5, 0.667], abs=0.03)
+    assert np.bincount(kinds[2].ravel(), minlength=4).tolist() == pytest.approx(
+        [8000 / 3, 8000 / 3, 0, 8000 / 3], abs=200
+    )
+
+
+def test_compat_draws_ten_pairs_even_where_there_are_few_images() -> None:
+    pairs = g.random_pairs([0, 0, 1], 2, seed=0, mode="compat")
     assert [len(part) for part in pairs] == [10, 10]
-    assert (labels[pairs[0]] == 0).all()
-    # 780 pairs of emotion 0 against 10 of emotion 1 in the list emotion 1 draws from.
-    assert (labels[pairs[1]] == 0).any()
+    assert {tuple(sorted(pair)) for pair in pairs[0].tolist()} == {(0, 1)}
+    assert np.unique(pairs[1]).tolist() == [0, 1, 2]  # one picture of emotion 1, and the two before
+    again = g.random_pairs([0, 0, 1], 2, seed=0, mode="compat")
+    assert all((a == b).all() for a, b in zip(pairs, again, strict=True))
 
 
 def test_pair_diversity_by_hand_and_with_an_own_distance() -> None:
@@ -153,7 +168,9 @@ def test_pair_functions_refuse_bad_inputs() -> None:
     with pytest.raises(UsageError, match="no pair"):
         g.random_pairs([0, 1], 2, seed=0)
     with pytest.raises(UsageError, match="no pair"):
-        g.random_pairs([0, 1], 2, seed=0, mode="compat")
+        g.random_pairs([1], 2, seed=0, mode="compat")
+    with pytest.raises(UsageError, match="at least 1 pairs"):
+        g.random_pairs([0, 0], 1, seed=0, pairs=0, mode="compat")
     with pytest.raises(UsageError, match="only 1"):
         g.pair_diversity([[1.0]], g.random_pairs([0, 0], 1, seed=0))
     with pytest.raises(UsageError, match="NaN"):

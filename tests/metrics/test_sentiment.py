@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result
-from emosym.metrics.sentiment import sentiment_values
+from emosym.metrics.sentiment import rounded_accuracy, sentiment_values
 
 SCORES = st.floats(-3.0, 3.0, allow_subnormal=False)
 
@@ -24,9 +24,22 @@ def test_by_hand() -> None:
     # F1 of negative 2 * 2 / (2 + 3) = 4/5, of positive 2 * 1 / (2 + 1) = 2/3
     assert values["acc2_positive"] == pytest.approx(3 / 4)
     assert values["f1_positive"] == pytest.approx((2 * 4 / 5 + 2 * 2 / 3) / 4)
+    # rounded -1 0 0 -1 2 against -2 -1 0 1 3, which 2 clips to 2
+    assert values["acc7"] == pytest.approx(1 / 5)
+    assert values["acc5"] == pytest.approx(2 / 5)
     assert values["mae"] == pytest.approx((1 + 1 + 0 + 2 + 1) / 5)
     assert values["pearson"] == pytest.approx(np.corrcoef(predicted, truth)[0, 1])
     make_result("sentiment", values, 5, 0)
+
+
+def test_halves_round_to_the_even_and_the_ends_are_clipped() -> None:
+    truth = [0.0, 2.0, 2.0, -0.0, -2.0, 3.0, -3.0, -3.0]
+    predicted = [0.5, 1.5, 2.5, -0.5, -2.5, 7.0, -2.51, -2.4]
+    assert rounded_accuracy(predicted, truth, 3) == pytest.approx(7 / 8)  # -2.4 is -2
+    assert rounded_accuracy(predicted, truth, 2) == 1.0
+    assert rounded_accuracy([1.2], [1.6], 3) == 0.0
+    with pytest.raises(UsageError, match="same length"):
+        rounded_accuracy([1.0], [1.0, 2.0], 3)
 
 
 def test_polarities_alone_have_no_distance() -> None:

@@ -73,7 +73,8 @@ def evaluate_generated(
     the same value of the real pictures. A Frechet distance falls with the number of pictures:
     compare only equal numbers (`painted_per_emotion`, `real_per_emotion`).
 
-    'compat' feeds LPIPS [0, 1] and draws Sem-D's 10 pairs an emotion from a list never reset.
+    'compat' feeds LPIPS [0, 1], and draws 10 pairs an emotion from a list of pictures that is never
+    reset (`random_pairs`) for every measure of pairs; `pairs` counts those of 'corrected'.
 
     Raises:
         UsageError: for an unknown emotion, no paintings, arrays that do not fit, a painted emotion
@@ -92,9 +93,9 @@ def evaluate_generated(
         )
     _check_counts(wanted, kinds, space)
     asked = np.isin(kinds, wanted)
-    here = _Side(made, wanted, random_pairs(wanted, len(space), seed, pairs))
-    usual = kinds[asked]
-    there = _Side(real[asked], usual, random_pairs(usual, len(space), seed, pairs))
+    usual, count = kinds[asked], COMPAT_PAIRS if compat else pairs
+    here = _Side(made, wanted, random_pairs(wanted, len(space), seed, count, mode))
+    there = _Side(real[asked], usual, random_pairs(usual, len(space), seed, count, mode))
     used: list[Extractor | PairNet] = []
     values: dict[str, Any] = {
         "painted_per_emotion": np.bincount(wanted, minlength=len(space)).tolist(),
@@ -115,7 +116,8 @@ def evaluate_generated(
         values.update(_perceptual(nets.lpips, here, there, compat))
     if nets.clip is not None:
         used.append(nets.clip)
-        values.update(_semantic_diversity(nets.clip, here, there, len(space), seed, pairs, mode))
+        features = nets.clip.run(here.pictures), nets.clip.run(there.pictures)
+        values.update(_variety(f"sem_d_{nets.clip.name}", features, here.pairs, there.pairs))
     if nets.scenes is not None and nets.objects is not None:
         used += [nets.scenes, nets.objects]
         values.update(_clarity(nets.scenes, nets.objects, here, there))
@@ -157,21 +159,6 @@ def _variety(
         f"{key}_per_emotion": each,
         f"{key}_of_real": mean_defined(usual),
     }
-
-
-def _semantic_diversity(
-    clip: Extractor,
-    here: _Side,
-    there: _Side,
-    classes: int,
-    seed: int,
-    pairs: int,
-    mode: str,
-) -> dict[str, Any]:
-    count = COMPAT_PAIRS if mode == "compat" else pairs
-    drawn = [random_pairs(side.kinds, classes, seed, count, mode) for side in (here, there)]
-    features = clip.run(here.pictures), clip.run(there.pictures)
-    return _variety(f"sem_d_{clip.name}", features, drawn[0], drawn[1])
 
 
 def _perceptual(net: PairNet, here: _Side, there: _Side, compat: bool) -> dict[str, Any]:

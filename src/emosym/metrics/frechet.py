@@ -18,40 +18,47 @@ from emosym.metrics.checks import Floats, as_labels, as_matrix, same_length
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What of a set of features the distance needs; sets are joined by adding these up."""
+    """What of a set of features the distance needs; `add_moments` joins sets.
+
+    Centred, since the difference of two large sums of squares would keep few digits of a small
+    covariance far from the origin.
+    """
 
     count: int
-    total: Floats
-    """Sum of the features (D,)."""
-    outer: Floats
-    """Sum of the outer products (D, D)."""
+    mean: Floats
+    """Mean feature (D,)."""
+    scatter: Floats
+    """Sum of the outer products of the features less their mean (D, D)."""
 
 
 def moments(features: ArrayLike) -> Moments:
-    """Return the summed moments of (N, D) features.
+    """Return the moments of (N, D) features.
 
     Raises:
         UsageError: for another shape, no row, NaN or infinity.
     """
     rows = as_matrix("features", features)
-    return Moments(len(rows), rows.sum(axis=0), rows.T @ rows)
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    return Moments(len(rows), mean, centred.T @ centred)
 
 
 def add_moments(parts: Sequence[Moments]) -> Moments:
-    """Return the moments of the joined sets.
+    """Return the moments of the joined sets (Chan, Golub and LeVeque 1979).
 
     Raises:
         UsageError: for no part, or parts of different feature sizes.
     """
     if not parts:
         raise UsageError("There are no moments to add up.")
-    if len({len(part.total) for part in parts}) != 1:
+    if len({len(part.mean) for part in parts}) != 1:
         raise UsageError("These moments come from features of different sizes.")
-    return Moments(
-        sum(part.count for part in parts),
-        np.sum([part.total for part in parts], axis=0),
-        np.sum([part.outer for part in parts], axis=0),
-    )
+    counts = np.asarray([part.count for part in parts])
+    means = np.stack([part.mean for part in parts])  # (K, D)
+    mean = np.average(means, axis=0, weights=counts)
+    apart = means - mean
+    inside = np.sum([part.scatter for part in parts], axis=0)
+    return Moments(int(counts.sum()), mean, inside + (apart.T * counts) @ apart)
 
 
 def mean_and_covariance(part: Moments) -> tuple[Floats, Floats]:
@@ -62,9 +69,7 @@ def mean_and_covariance(part: Moments) -> tuple[Floats, Floats]:
     """
     if part.count < 2:
         raise UsageError(f"A Frechet distance needs at least 2 images a side, got {part.count}.")
-    mean = part.total / part.count
-    covariance = (part.outer - part.count * np.outer(mean, mean)) / (part.count - 1)
-    return mean, np.asarray((covariance + covariance.T) / 2.0)
+    return part.mean, part.scatter / (part.count - 1)
 
 
 def frechet_from_moments(first: Moments, second: Moments) -> float:
@@ -73,21 +78,28 @@ def frechet_from_moments(first: Moments, second: Moments) -> float:
     Raises:
         UsageError: for fewer than 2 images on a side, or different feature sizes.
     """
-    if len(first.total) != len(second.total):
+    if len(first.mean) != len(second.mean):
         raise UsageError(
-            f"Features of size {len(first.total)} and {len(second.total)} cannot be compared."
+            f"Features of size {len(first.mean)} and {len(second.mean)} cannot be compared."
         )
     (mean_a, cov_a), (mean_b, cov_b) = mean_and_covariance(first), mean_and_covariance(second)
-    # Tr (A B)^(1/2) = Tr (A^(1/2) B A^(1/2))^(1/2): symmetric, so no complex root and no failure
-    # where a covariance is singular (fewer images than features).
+    # The trace is the least |A^(1/2) - B^(1/2) U|^2 over rotations U (orthogonal Procrustes). As a
+    # sum of squares it has no large numbers that cancel, and no root of an eigenvalue that only
+    # rounding made (a covariance of fewer images than features has many).
+    from scipy.linalg import svd
+
+    root_a, root_b = _root(cov_a), _root(cov_b)
+    left, _, right = svd(root_a @ root_b)
+    apart = root_a - root_b @ (left @ right).T
+    return float(((mean_a - mean_b) ** 2).sum() + (apart**2).sum())
+
+
+def _root(covariance: Floats) -> Floats:
+    """Return the symmetric root (D, D) of a covariance."""
     from scipy.linalg import eigh
 
-    values, vectors = eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # (D, D)
-    inner = root @ cov_b @ root
-    cross = np.sqrt(np.maximum(eigh((inner + inner.T) / 2.0, eigvals_only=True), 0.0)).sum()
-    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross
-    return max(0.0, float(distance))
+    values, vectors = eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def frechet_distance(real: ArrayLike, painted: ArrayLike) -> float:

@@ -173,12 +173,13 @@ def random_pairs(
     """Return per emotion an array (P, 2) of image positions to compare.
 
     'corrected': at least `pairs` (1,000 or more) pairs of different images, drawn with
-    replacement; all distinct pairs where there are no more than that. 'compat': the pair list is
-    never reset, so an emotion draws its `pairs` (10) from its own and all earlier emotions' pairs.
-    An emotion with fewer than 2 images (in compat: with no pair before it either) gives (0, 2).
+    replacement; all distinct pairs where there are no more than that. 'compat': the published list
+    of images is never reset, so an emotion draws its `pairs` (10) pairs of different images from
+    its own and all earlier emotions' images together, and most of them cross emotions.
+    Without an image of its own, or a second one to draw, an emotion has no pair: (0, 2).
 
     Raises:
-        UsageError: when no emotion has 2 images, or fewer than 1,000 pairs are asked for
+        UsageError: when no emotion has a pair, or fewer than 1,000 pairs are asked for
             (1 in compat).
     """
     compat = check_mode(mode)
@@ -187,17 +188,13 @@ def random_pairs(
     wanted = (COMPAT_PAIRS if compat else LEAST_PAIRS) if pairs is None else pairs
     if wanted < least:
         raise UsageError(f"Random-pair diversity needs at least {least} pairs, got {wanted}.")
-    pooled = np.empty((0, 2), dtype=np.int64)
     chosen: list[Ints] = []
     for kind in range(classes):
         rng = numpy_rng(seed, "metrics-pairs", kind)
-        members = np.flatnonzero(kinds == kind).astype(np.int64)
+        own = np.flatnonzero(kinds == kind).astype(np.int64)
+        members = np.flatnonzero(kinds <= kind).astype(np.int64) if compat and len(own) else own
         count = len(members)
-        if compat:
-            pooled = np.concatenate([pooled, _all_pairs(members)])
-            some = rng.choice(len(pooled), size=min(wanted, len(pooled)), replace=False)
-            chosen.append(pooled[some])
-        elif count * (count - 1) // 2 <= wanted:
+        if count < 2 or (not compat and count * (count - 1) // 2 <= wanted):
             chosen.append(_all_pairs(members))
         else:
             first = rng.integers(0, count, size=wanted)

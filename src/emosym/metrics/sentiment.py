@@ -42,10 +42,24 @@ def positive(predicted: ArrayLike, truth: ArrayLike) -> tuple[float, float] | No
     return _two_class(guess[told] > 0.0, answer[told] > 0.0) if told.any() else None
 
 
+def rounded_accuracy(predicted: ArrayLike, truth: ArrayLike, reach: int) -> float:
+    """Return the share of scores that round to the true whole number, 0..1.
+
+    Both are clipped to -reach..reach first, and halves round to the even neighbour: `reach` 3 is
+    Acc-7, 2 is Acc-5 of scores in -3..3.
+    """
+    guess, answer = _pair(predicted, truth)
+    return float((_rounded(guess, reach) == _rounded(answer, reach)).mean())
+
+
+def _rounded(scores: Floats, reach: int) -> Floats:
+    return np.asarray(np.rint(np.clip(scores, -reach, reach)))  # rint takes halves to the even
+
+
 def sentiment_values(
     predicted: ArrayLike, truth: ArrayLike, scored: bool = True
 ) -> dict[str, float | None]:
-    """Return both Acc-2 and F1, and with `scored` MAE and Pearson, ready for a result file.
+    """Return both Acc-2 and F1, and with `scored` Acc-7, Acc-5, MAE and Pearson, for a result file.
 
     Pearson is None where one side is constant or there is one sample only.
     """
@@ -54,6 +68,8 @@ def sentiment_values(
     values["acc2_non_negative"], values["f1_non_negative"] = non_negative(guess, answer)
     values["acc2_positive"], values["f1_positive"] = positive(guess, answer) or (None, None)
     if scored:
+        values["acc7"] = rounded_accuracy(guess, answer, 3)
+        values["acc5"] = rounded_accuracy(guess, answer, 2)
         values["mae"] = mae(guess, answer)
         values["pearson"] = pearson(guess, answer) if len(guess) > 1 else None
     return values

@@ -1,6 +1,6 @@
 """The one result file: what was measured, on how much, with which seed, judges and versions.
 
-    {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat",
+    {"schema": "emosym.result/1", "name", "mode": "corrected" | "compat" | "semeval",
      "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
      "versions": {package: version}, "git": commit or null, "created": ISO time,
      "subject": {"model": sha256 or null, "split", "ids": sha256, "n", "pictures": sha256,
@@ -30,7 +30,7 @@ from emosym.files import read_json, write_json
 from emosym.provenance import git_hash, package_versions
 
 RESULT_SCHEMA = "emosym.result/1"
-MODES = ("corrected", "compat")
+MODES = ("corrected", "compat", "semeval")
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema": str,
     "name": str,
