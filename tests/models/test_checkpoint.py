@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emosym.errors import EmoSymError, UsageError
+from emosym.files import read_json, sha256_of, write_json
 from emosym.models import checkpoint as module
 from emosym.models.adapters import UNET_PROJECTIONS, add_adapter, lora_config
 from emosym.models.calibration import Calibration
@@ -97,6 +99,37 @@ def test_saved_and_opened_again_it_computes_the_same(
     assert model.domain is not None and again.domain is not None
     assert again.domain.threshold == model.domain.threshold == 0.1
     assert torch.equal(again.domain.distances, model.domain.distances)
+
+
+def test_a_checkpoint_with_one_gain_for_all_dimensions_opens_as_it_was(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path
+) -> None:
+    """Format 1 held a scalar where the gate (H,) is now: the products are the same to the bit."""
+    folder = tmp_path / "older"
+    save_checkpoint(model, folder)
+    tensors = load_file(folder / "reader.safetensors")
+    gate = tensors.pop("latent_tokens.recurrent_gate")
+    save_file(
+        {**tensors, "latent_tokens.recurrent_gain": torch.tensor(0.117)},
+        folder / "reader.safetensors",
+    )
+    described = read_json(folder / "emosym.json", "description")
+    described["files"]["reader.safetensors"] = sha256_of(folder / "reader.safetensors")
+    write_json(folder / "emosym.json", described)
+    older = load_checkpoint(folder)
+    tokens = older.reader.tokens
+    assert tokens.recurrent_gate.shape == gate.shape
+    z = torch.randn(3, 1, len(gate), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(tokens.fed_back(z), torch.tensor(0.117) * z)
+    pictures = tiny_pictures.pictures[:2]
+    assert not torch.equal(outputs(older, pictures)[0], outputs(model, pictures)[0])
+    save_checkpoint(older, tmp_path / "newer")
+    for one, other in zip(
+        outputs(older, pictures),
+        outputs(load_checkpoint(tmp_path / "newer"), pictures),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
 
 
 def load_checkpoint_copy(model: EmoSymModel, tmp_path: Path) -> EmoSymModel:

@@ -23,6 +23,7 @@ from emosym.models.gaussians import (
     split_latents,
     squared_distance,
     truncate,
+    with_covariance,
 )
 
 
@@ -104,6 +105,34 @@ def test_more_dimensions_than_values_and_no_variance_at_all() -> None:
     assert torch.equal(squared_distance(same, torch.ones(2, 6)), torch.zeros(2))
     with pytest.raises(EmoSymError, match="at least two"):
         fit_gaussian(torch.ones(1, 6))
+
+
+def test_noise_goes_through_the_symmetric_square_root_by_hand() -> None:
+    """Covariance [[2.5, 1.5, 0], [1.5, 2.5, 0], [0, 0, 1]]: variance 4 along (1, 1, 0), rest 1.
+
+    Its root is [[1.5, .5, 0], [.5, 1.5, 0], [0, 0, 1]], for which (2, 0, 3) gives (3, 1, 3).
+    """
+    along = torch.tensor([[1.0, 1.0, 0.0]]) / 2**0.5
+    gaussian = Gaussian(torch.zeros(3), along, torch.tensor([4.0]), torch.ones(()))
+    found = with_covariance(gaussian, torch.tensor([[2.0, 0.0, 3.0]]))
+    torch.testing.assert_close(found, torch.tensor([[3.0, 1.0, 3.0]]))
+
+
+def test_half_and_half_of_one_covariance_in_two_bases_keeps_its_variance() -> None:
+    """Equal variances 4 and 4 along x and y, 1 along z: any basis of the plane describes them."""
+    turned = torch.tensor([[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0]])
+    bases = (torch.eye(3)[:2], turned, -torch.eye(3)[:2].flip(0))
+    twice, rest = torch.tensor([4.0, 4.0]), torch.ones(())
+    alike = [Gaussian(torch.zeros(3), basis, twice, rest) for basis in bases]
+    space = EmotionSpace(("a", "b", "c"), tuple(alike), 0)
+    drawn = [
+        sample_latents(space, weights, 4000, torch.Generator().manual_seed(0))[0][:, :]
+        for weights in ([1, 0, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5])
+    ]
+    for mixed in drawn[1:]:
+        torch.testing.assert_close(mixed, drawn[0], atol=1e-5, rtol=1e-4)
+    variances = drawn[1].var(dim=0)
+    torch.testing.assert_close(variances, torch.tensor([4.0, 4.0, 1.0]), atol=0.2, rtol=0)
 
 
 # --- the emotion space ---------------------------------------------------------------------------

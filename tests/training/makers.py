@@ -130,7 +130,7 @@ ADAPTED = tuple(
     for side in "AB"
 )
 TOKENS = tuple(
-    f"reasoner.latent_tokens.{n}" for n in ("context_embeds", "emotion_embed", "recurrent_gain")
+    f"reasoner.latent_tokens.{n}" for n in ("context_embeds", "emotion_embed", "recurrent_gate")
 )
 HEAD = tuple(f"reasoner.heads.mikels8.net.{i}.{n}" for i in (0, 2) for n in ("weight", "bias"))
 PROJECTOR = tuple(f"reasoner.context_projector.{n}" for n in ("net.weight", "net.bias"))

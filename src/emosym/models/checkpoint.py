@@ -31,6 +31,7 @@ from emosym.models.gaussians import (
 from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.latent_tokens import with_gate
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.provenance import git_hash, package_versions
@@ -161,7 +162,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     verify_files(folder, files)
     base = base_of(described, folder)
     four_bit = bool(described.get("four_bit", False))
-    saved, mapped = load_file(folder / "reader.safetensors"), load_file(folder / MAPPERS)
+    saved = with_gate(load_file(folder / "reader.safetensors"))
+    mapped = load_file(folder / MAPPERS)
     chat = open_chat(base, device, four_bit)
     reasoner = EmotionReasoner(
         chat.backbone,

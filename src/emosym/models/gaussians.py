@@ -76,12 +76,21 @@ def truncate(gaussian: Gaussian, rank: int) -> Gaussian:
 def sample_gaussian(
     gaussian: Gaussian, count: int, generator: torch.Generator, spread: float = 1.0
 ) -> torch.Tensor:
-    """Draw (count, D) values; `spread` scales the standard deviation (0 returns the mean)."""
-    rank, size = gaussian.directions.shape
-    inside = torch.randn(count, rank, generator=generator) * gaussian.variances.sqrt()
-    outside = torch.randn(count, size, generator=generator) * gaussian.rest.sqrt()
-    outside = outside - (outside @ gaussian.directions.T) @ gaussian.directions
-    return gaussian.mean + spread * (inside @ gaussian.directions + outside)
+    """Draw (count, D) values; `spread` scales the standard deviation (0 returns the mean).
+
+    Noise goes through the symmetric square root of the covariance, U diag(sqrt(v) - sqrt(rest)) U^T
+    + sqrt(rest) I. It does not depend on the basis U in which a covariance was found: the same
+    noise means nearly the same direction for every emotion, and all of it where they vary alike.
+    """
+    noise = torch.randn(count, gaussian.mean.numel(), generator=generator)
+    return gaussian.mean + spread * with_covariance(gaussian, noise)
+
+
+def with_covariance(gaussian: Gaussian, noise: torch.Tensor) -> torch.Tensor:
+    """Return white noise (N, D) times the symmetric square root of a Gaussian's covariance."""
+    more = gaussian.variances.sqrt() - gaussian.rest.sqrt()  # (R,)
+    inside = (noise @ gaussian.directions.T) * more
+    return noise * gaussian.rest.sqrt() + inside @ gaussian.directions
 
 
 def squared_distance(gaussian: Gaussian, values: torch.Tensor) -> torch.Tensor:

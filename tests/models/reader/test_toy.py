@@ -10,6 +10,7 @@ from emosym.models.reader.latent_tokens import (
     EmotionHead,
     LatentTokens,
     build_heads,
+    with_gate,
 )
 from emosym.models.reader.toy import build_toy_reader, toy_reader_config
 from emosym.models.reader.vision import patchify
@@ -63,8 +64,20 @@ def test_tokens_are_drawn_at_the_tables_size() -> None:
     tokens.initialise(table, torch.Generator().manual_seed(0))
     assert abs(float(tokens.context_embeds.detach().std()) - 0.3) < 0.02
     assert abs(float(tokens.emotion_embed.detach().std()) - 0.3) < 0.04
-    assert abs(tokens.recurrent_gain.item() - 0.3) < 0.01
-    assert not hasattr(LatentTokens(4, 1, recurrent=False), "recurrent_gain")
+    assert torch.equal(tokens.recurrent_gate, torch.zeros(400))  # side by side at first
+    assert not hasattr(LatentTokens(4, 1, recurrent=False), "recurrent_gate")
+
+
+def test_an_older_gain_becomes_a_gate_of_one_value() -> None:
+    saved = {
+        "latent_tokens.emotion_embed": torch.ones(1, 3),
+        "latent_tokens.recurrent_gain": torch.tensor(0.25),
+    }
+    found = with_gate(saved)
+    assert set(found) == {"latent_tokens.emotion_embed", "latent_tokens.recurrent_gate"}
+    assert found["latent_tokens.recurrent_gate"].tolist() == [0.25, 0.25, 0.25]
+    assert "latent_tokens.recurrent_gain" in saved  # what was given is as it was
+    assert with_gate(found).keys() == found.keys()
 
 
 def test_heads_by_space() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
+from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.speed import LEAVE_OUT
 from emosym.training.loop.optim import (
     FlattenedMuon,
@@ -15,6 +16,7 @@ from emosym.training.loop.optim import (
     flat_then_decay,
     orthogonalise,
 )
+from emosym.training.stages.conditions import InvertedEmotions
 
 SETTINGS = {"lr": 0.1, "weight_decay": 0.1, "ns_steps": 4, "adjust_lr_fn": "match_rms_adamw"}
 
@@ -209,6 +211,17 @@ def test_one_module_under_two_names_is_trained_once() -> None:
     optimizers = build_optimizers({"a": m, "b": m}, lr=0.01, muon_lr=0.02)
     count = sum(len(g["params"]) for o in optimizers for g in o.param_groups)
     assert count == sum(p.requires_grad for p in m.parameters())
+
+
+@pytest.mark.parametrize("muon_lr", [None, 0.02])
+def test_the_tokens_and_learned_emotions_are_embeddings(muon_lr: float | None) -> None:
+    """Matrices by their shape, but rows of a table: AdamW without weight decay."""
+    modules = {"tokens": LatentTokens(4, 3, True), "emotions": InvertedEmotions(8, 3, 4, 0)}
+    (adam,) = build_optimizers(modules, lr=0.01, weight_decay=0.2, muon_lr=muon_lr)
+    (group,) = adam.param_groups
+    assert isinstance(adam, AdamW) and group["weight_decay"] == 0.0
+    wanted = {id(p) for module in modules.values() for p in module.parameters()}
+    assert len(wanted) == 4 and ids(group) == wanted
 
 
 def test_nothing_to_train() -> None:

@@ -98,7 +98,7 @@ def test_without_recurrence_there_is_no_gain(
     tiny_base: Path, tiny_pictures, tmp_path: Path
 ) -> None:
     model = new_model(str(tiny_base), 2, False, "emosym", 0)
-    wanted = {*READER, *ADAPTED} - {"reasoner.latent_tokens.recurrent_gain"}
+    wanted = {*READER, *ADAPTED} - {"reasoner.latent_tokens.recurrent_gate"}
     assert trained(model, tiny_pictures, tmp_path, rationale="none") == wanted
 
 

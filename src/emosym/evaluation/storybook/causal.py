@@ -189,7 +189,7 @@ def with_context_of(reasoner: EmotionReasoner, prefix: Prefix, donor: Thought) -
         layer.update(keys[:, :, start : start + count], values[:, :, start : start + count])
     embed = tokens.emotion_embed.expand(batch, -1, -1)  # (B, 1, H)
     if tokens.recurrent:
-        embed = embed + tokens.recurrent_gain * donor.context_latents[:, -1:].to(embed.dtype)
+        embed = embed + tokens.fed_back(donor.context_latents[:, -1:])
     mask = grow(prefix.mask, count)
     emotion = extend(reasoner.backbone, embed, cache, mask, prefix.next_position + count)
     return Thought(

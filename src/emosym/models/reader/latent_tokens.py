@@ -8,15 +8,19 @@ import torch
 from torch import nn
 
 HEAD_WIDTH = 256
+OLD_GAIN = "latent_tokens.recurrent_gain"  # of checkpoints from before the gate
 
 
 class LatentTokens(nn.Module):
-    """Trainable input embeddings of [CTX] x K and [EMO] (DESIGN section 1).
+    """Trainable input embeddings of [CTX] x K and [EMO].
 
     With `recurrent`, the input of each token after the first is its embedding plus the previous
-    hidden state scaled by a learned gain, which starts at the size of the embeddings. Without
-    context tokens there is nothing to feed back.
+    hidden state times a learned gate (H,). The gate starts at zero, where the tokens stand side by
+    side: at the size of the embeddings, the gradient grows from step to step through the chain and
+    drowns what there is to learn. Without context tokens there is nothing to feed back.
     """
+
+    holds_embeddings = True  # for the optimizer: no weight decay, as for any embedding table
 
     def __init__(self, hidden_size: int, num_context_tokens: int, recurrent: bool) -> None:
         """Create K + 1 embeddings of size H."""
@@ -26,7 +30,11 @@ class LatentTokens(nn.Module):
         self.context_embeds = nn.Parameter(torch.zeros(num_context_tokens, hidden_size))
         self.emotion_embed = nn.Parameter(torch.zeros(1, hidden_size))
         if self.recurrent:
-            self.recurrent_gain = nn.Parameter(torch.ones(()))
+            self.recurrent_gate = nn.Parameter(torch.zeros(hidden_size))
+
+    def fed_back(self, latent: torch.Tensor) -> torch.Tensor:
+        """Return what a hidden state (B, 1, H) adds to the next token's input embedding."""
+        return self.recurrent_gate * latent.to(self.recurrent_gate.dtype)
 
     @torch.no_grad()
     def initialise(self, table: torch.Tensor, generator: torch.Generator) -> None:
@@ -35,8 +43,17 @@ class LatentTokens(nn.Module):
         for parameter in (self.context_embeds, self.emotion_embed):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(noise * deviation)
-        if hasattr(self, "recurrent_gain"):
-            self.recurrent_gain.fill_(deviation)
+        if self.recurrent:
+            self.recurrent_gate.zero_()
+
+
+def with_gate(saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a reader's saved tensors with a gate (H,) where an older one has one gain for all."""
+    found = dict(saved)
+    if OLD_GAIN in found:
+        gain, embed = found.pop(OLD_GAIN), found["latent_tokens.emotion_embed"]
+        found["latent_tokens.recurrent_gate"] = gain.expand(embed.shape[-1]).clone()
+    return found
 
 
 class EmotionHead(nn.Module):

@@ -97,7 +97,7 @@ def think(
 ) -> Thought:
     """Append [CTX] x K and [EMO] to a prefix and return their last hidden states.
 
-    When recurrent, each latent is added, scaled, to the next step's input embedding, [EMO]'s
+    When recurrent, each latent is added, gated, to the next step's input embedding, [EMO]'s
     included. The policy over latents of stage 2 is a Gaussian around each hidden state: `noise`
     (B, K, H) draws from it, `given` (B, K, H) takes latents drawn before. `block_context` hides
     [CTX] from [EMO], for causal tests.
@@ -114,12 +114,12 @@ def think(
         for k in range(count):
             step = embeds[:, k : k + 1]
             if k:
-                step = step + tokens.recurrent_gain * latents[-1].to(step.dtype)
+                step = step + tokens.fed_back(latents[-1])
             means.append(extend(reasoner.backbone, step, cache, mask, position + k))
             mask = grow(mask, 1)
             latents.append(_latent(means[-1], k, noise, given))
         mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
-        emotion_embed = emotion_embed + tokens.recurrent_gain * latents[-1].to(emotion_embed.dtype)
+        emotion_embed = emotion_embed + tokens.fed_back(latents[-1])
         seen = _without_last(mask, count) if block_context else mask
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
     elif block_context and count:

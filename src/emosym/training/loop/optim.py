@@ -120,7 +120,7 @@ def build_optimizers(
     """Return AdamW over every trainable parameter or, with `muon_lr`, Muon for the inner matrices.
 
     Embedding tables, vectors and scalars always stay with AdamW; biases, norms and embeddings get
-    no weight decay.
+    no weight decay. A module is a table where it is an nn.Embedding or says `holds_embeddings`.
     """
     matrices: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
@@ -128,7 +128,10 @@ def build_optimizers(
     seen: set[int] = set()
     for module in modules.values():
         tables = {
-            id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()
+            id(p)
+            for m in module.modules()
+            if isinstance(m, nn.Embedding) or getattr(m, "holds_embeddings", False)
+            for p in m.parameters()
         }
         for parameter in module.parameters():
             if not parameter.requires_grad or id(parameter) in seen:

@@ -24,6 +24,8 @@ from emosym.seeds import torch_rng
 class InvertedEmotions(nn.Module):
     """A learned e and K learned context latents for each of C emotions: rows (C, 1 + K, H)."""
 
+    holds_embeddings = True
+
     def __init__(self, labels: int, num_context: int, hidden_size: int, seed: int) -> None:
         """Draw the rows from the stream (seed, "inversion-init")."""
         super().__init__()
