@@ -33,7 +33,7 @@ from emosym.models.reader.vision import BatchedVisionAttention
 from emosym.training.stages.feed import label_targets, picture_feed
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import store_prefixes
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 RECOMPUTED, KEPT = "from pictures each step", "from kept prefixes"
 APART = "from pictures each step, adapter not merged, whole forward pass"
@@ -65,7 +65,7 @@ def step_of(
 def measure_steps(reader: Reader, batch: int, repeats: int, bf16: bool) -> list[Bar]:
     """Time stage 1 with kept features, then stages 3 and 4 with kept prefixes."""
     drawn = pictures(batch)
-    samples = [Sample(id=str(i), label=MIKELS8.labels[i % 8]) for i in range(batch)]
+    samples = [picture_sample(id=str(i), label=MIKELS8.labels[i % 8]) for i in range(batch)]
     targets = label_targets(samples, reader.space)
     feed = picture_feed(reader, samples, targets, drawn)
     images = [Image.fromarray(picture) for picture in drawn]

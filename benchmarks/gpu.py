@@ -48,7 +48,7 @@ from emosym.models.reader.recompute import checkpoint_layers
 from emosym.pipelines.trained_reading import read_pictures
 from emosym.training.stages import align, feedback, joint, rl
 from emosym.training.stages.feed import Feed, label_targets, loose_feed
-from emosym.types import Sample
+from emosym.types import Sample, picture_sample
 
 PRESET = "emosym-2b"
 STEPS, GUIDANCE = 20, 5.0
@@ -228,9 +228,9 @@ def feed_of(model: EmoSymModel, bench: Bench) -> Feed:
     """Return labelled pictures, two of each emotion and at least two batches."""
     count = max(2 * len(MIKELS8), 2 * bench.batch)
     samples: Sequence[Sample] = [
-        Sample(
+        picture_sample(
             id=str(i),
-            images=(Image.fromarray(picture).resize((bench.side, bench.side)),),
+            image=Image.fromarray(picture).resize((bench.side, bench.side)),
             label=MIKELS8.labels[i % len(MIKELS8)],
             rationale=f"A drawn picture, number {i}, of a quiet place with many things in it.",
         )

@@ -25,7 +25,7 @@ from emosym.training.stages.feed import Feed, label_targets, picture_feed, read_
 from emosym.training.stages.joint import refresh_space
 from emosym.training.stages.objectives import group_advantages
 from emosym.training.stages.prefix_store import store_prefixes
-from emosym.types import Sample
+from emosym.types import IMAGE_EMOTION, picture_sample
 
 SOURCE = Path(__file__).parent.parent / "src" / "emosym"
 COUNT = 16
@@ -41,7 +41,7 @@ def feed(model: EmoSymModel, tiny_pictures: Any) -> Feed:
     """Sixteen pictures, two of each emotion; the first two rationales are equal."""
     labels = np.repeat(np.arange(8), 2)
     samples = [
-        Sample(
+        picture_sample(
             id=str(i), label=MIKELS8.labels[k], rationale=f"A boat and a tree, view {max(i, 1)}."
         )
         for i, k in enumerate(labels)
@@ -96,8 +96,8 @@ def test_rationale_kinds(model: EmoSymModel, feed: Feed) -> None:
     )
     for text, told, sample in zip(blind, aware, feed.samples, strict=True):
         assert text == sample.rationale
-        assert str(sample.label) not in text
-        assert str(sample.label) in told
+        assert str(sample.label_of(IMAGE_EMOTION)) not in text
+        assert str(sample.label_of(IMAGE_EMOTION)) in told
     assert sorted(shuffled) == sorted(blind)
     assert shuffled != blind
 

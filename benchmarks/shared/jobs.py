@@ -39,7 +39,7 @@ from emosym.training.stages.feed import Feed, label_targets, picture_feed
 from emosym.training.storybook import painter as base_painter
 from emosym.training.storybook import reader as base_reader
 from emosym.training.storybook.painter import BasePainterSettings
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 SAMPLES = 128
 # What this module itself leaves out; all other names are of emosym.models.speed.MEASURES.
@@ -184,9 +184,9 @@ def feed_of(model: EmoSymModel, corpus: Corpus, left_out: Collection[str]) -> Fe
     from PIL import Image
 
     samples = [
-        Sample(
+        picture_sample(
             id=str(i),
-            images=(Image.fromarray(picture),),
+            image=Image.fromarray(picture),
             label=MIKELS8.labels[story.label],
             caption=storybook.caption_of(story),
             rationale=storybook.rationale_of(story),

@@ -25,6 +25,7 @@ from emosym.models.speed import LEAVE_OUT
 from emosym.rewards.labels import parity_beta
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.losses import kl_to_reference, label_loss
+from emosym.types import only_picture
 
 Losses = dict[str, torch.Tensor]
 
@@ -54,7 +55,7 @@ def published_rl(feed: Feed, policy: EmotionReasoner) -> PublishedRl:
     space = feed.reader.space
 
     def logits_of(model: EmotionReasoner, indices: np.ndarray) -> torch.Tensor:
-        images = [feed.samples[i].images[0] for i in indices]
+        images = [only_picture(feed.samples[i]) for i in indices]
         inputs = prepare_inputs(feed.reader, images)  # type: ignore[arg-type]
         return model.logits(
             think(model, library_prefill(model.backbone, inputs)).emotion_latent, space

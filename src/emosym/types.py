@@ -1,24 +1,24 @@
-"""The data that flows: a sample in, a reading or a painting out. Frozen, no behaviour."""
+"""The data that flows: a sample in, a reading or a painting out. Frozen, no behaviour but views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from emosym.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+# Names of targets that data sets of pictures know: an emotion, and raters' means on 1..7.
+IMAGE_EMOTION, VALENCE, AROUSAL = "image_emotion", "valence", "arousal"
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One turn of a conversation."""
-
-    speaker: str
-    text: str
-    label: str | None = None
+# A picture, or one of a video, as it is stored.
+Frame: TypeAlias = "Path | bytes | StoredImage | Image.Image"
+AnyFrame = TypeVar("AnyFrame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,144 @@ class StoredImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One thing to read: n images or frames, optional text, speakers and context, and its truth.
+class Turn:
+    """What one speaker says and shows; a picture is a turn without words, with one frame.
 
-    `images` are paths, encoded bytes, stored or decoded pictures; nothing is decoded before it is
-    needed. `valence` and `arousal` are raters' means on 1..7 (unpleasant to pleasant, calm to
-    stirred up). `votes` maps labels to weights (any positive sum). `attributes` holds EmoSet's
-    fields (brightness, colorfulness, scene, object, facial_expression, human_action) or others.
+    `frames` are paths, encoded bytes, stored or decoded pictures; nothing is decoded before it is
+    needed. `clip` is a video's path, in which the turn lasts from `start` to `end` seconds.
+    `emotion` is the label of this turn where it is known beforehand, not what is to be found.
+    """
+
+    speaker: str | None = None
+    text: str | None = None
+    frames: tuple[Frame, ...] = ()
+    clip: Path | None = None
+    start: float | None = None
+    end: float | None = None
+    emotion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What several raters said: labels and their weights (any positive sum).
+
+    `label` is the one that the data set gives beside the votes, if any.
+    """
+
+    weights: Mapping[str, float]
+    label: str | None = None
+
+
+class CausePair(NamedTuple):
+    """The emotion of one turn and the turn that caused it, both counted from 0."""
+
+    turn: int
+    emotion: str | None
+    cause: int
+
+
+# A label or a text, several labels at once, raters' votes, a number, or causes of emotions.
+Target: TypeAlias = "str | tuple[str, ...] | Votes | float | tuple[CausePair, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One thing to read, and what is known of it: a conversation of one or more turns.
+
+    `focus` is the number of the turn in question, or None where the whole is. `targets` holds the
+    truth of each task by its name. `attributes` holds EmoSet's fields (brightness, colorfulness,
+    scene, object, facial_expression, human_action) or others.
+
+        photo     Sample("sea", (Turn(frames=(Path("sea.jpg"),)),), targets={IMAGE_EMOTION: "awe"})
+        the same  picture_sample("sea", Path("sea.jpg"), "awe")
+        OASIS     picture_sample("fire", Path("fire.jpg"), valence=1.5, arousal=5.1)
+        sentence  Sample("line 1", (Turn(text="I got the job!"),), targets={"text": "joy"})
+        dialogue  Sample("d1", tuple(Turn(who, words) for who, words in six_lines), focus=3,
+                      targets={"mer": "anger", "ecpe": (CausePair(3, "anger", 1),)})
     """
 
     id: str
-    images: tuple[Path | bytes | StoredImage | Image.Image, ...] = ()
-    text: str | None = None
-    speakers: tuple[str, ...] = ()
-    context: tuple[Utterance, ...] = ()
-    label_space: str = "mikels8"
-    label: str | None = None
-    votes: Mapping[str, float] | None = None
+    turns: tuple[Turn, ...] = ()
+    focus: int | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     caption: str | None = None
     rationale: str | None = None
-    valence: float | None = None
-    arousal: float | None = None
+
+    @property
+    def images(self) -> tuple[Frame, ...]:
+        """Return the frames of all turns, in order."""
+        return tuple(frame for turn in self.turns for frame in turn.frames)
+
+    def label_of(self, task: str) -> str | None:
+        """Return the one label (or text) that is true for a task; None where there is none."""
+        target = self.targets.get(task)
+        if isinstance(target, Votes):
+            return target.label
+        return target if isinstance(target, str) else None
+
+    def votes_of(self, task: str) -> Mapping[str, float] | None:
+        """Return the raters' weights by label for a task; None where nobody voted."""
+        target = self.targets.get(task)
+        return target.weights if isinstance(target, Votes) else None
+
+    def number_of(self, task: str) -> float | None:
+        """Return the number that is true for a task; None where there is none."""
+        target = self.targets.get(task)
+        return float(target) if isinstance(target, (int, float)) else None
+
+
+def picture_sample(
+    id: str,
+    image: Frame | None = None,
+    label: str | None = None,
+    votes: Mapping[str, float] | None = None,
+    *,
+    text: str | None = None,
+    valence: float | None = None,
+    arousal: float | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    caption: str | None = None,
+    rationale: str | None = None,
+    task: str = IMAGE_EMOTION,
+) -> Sample:
+    """Return a picture as a sample: one turn with one frame, and what is known of it.
+
+    `label` and `votes` are truths of `task`; `valence` and `arousal` are raters' means on 1..7
+    (unpleasant to pleasant, calm to stirred up) and targets of those names. `image` is None where
+    the picture is kept elsewhere.
+    """
+    targets: dict[str, Target] = {}
+    if votes is not None:
+        targets[task] = Votes(votes, label)
+    elif label is not None:
+        targets[task] = label
+    for name, value in ((VALENCE, valence), (AROUSAL, arousal)):
+        if value is not None:
+            targets[name] = value
+    frames = () if image is None else (image,)
+    turns = (Turn(text=text, frames=frames),) if frames or text else ()
+    return Sample(id, turns, None, targets, attributes or {}, caption, rationale)
+
+
+def only_picture(sample: Sample) -> Frame:
+    """Return the one picture of a sample, for what works on single pictures.
+
+    Raises:
+        UsageError: when the sample has no picture, or several.
+    """
+    return one_frame(sample.id, sample.images)
+
+
+def one_frame(name: str, frames: Sequence[AnyFrame]) -> AnyFrame:
+    """Return the one frame of a sample called `name`; errors as in `only_picture`."""
+    if not frames:
+        raise UsageError(f"Sample {name!r} has no picture; this needs one picture a sample.")
+    if len(frames) > 1:
+        raise UsageError(
+            f"Sample {name!r} has {len(frames)} pictures; this needs one picture a sample."
+        )
+    return frames[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from emosym.annotate.protocol import Service
 from emosym.annotate.run import Plan, Tally, fill
 from emosym.annotate.server import open_asker
 from emosym.annotate.writers import server_writer
-from emosym.types import Sample
+from emosym.types import Sample, picture_sample
 
 PROMPT = "What can be seen?"
 QUICK = (0.001, 0.01)
@@ -25,7 +25,7 @@ def picture(folder: Path, number: int, green: int = 0) -> Sample:
     path = folder / f"p{number:03d}.png"
     folder.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 8), (number, green, 0)).save(path)
-    return Sample(id=path.stem, images=(path,), label="awe", attributes={"scene": "beach"})
+    return picture_sample(id=path.stem, image=path, label="awe", attributes={"scene": "beach"})
 
 
 def pictures(folder: Path, count: int) -> list[Sample]:

@@ -18,7 +18,7 @@ from emosym.annotate.run import Plan, Tally, fill
 from emosym.annotate.writers import local_writer
 from emosym.apps.cli.annotate_plans import plan_attributes
 from emosym.errors import UsageError
-from emosym.types import Sample
+from emosym.types import IMAGE_EMOTION, Sample, picture_sample
 
 
 def texts(out: Path) -> dict[str, str | None]:
@@ -43,8 +43,11 @@ class Speaker:
 
 def plan_of(speaker: Speaker, batch_size: int = 2, blind: bool = True, **rest: Any) -> Plan:
     writer = local_writer(speaker, batch_size, 1, blind)
-    return Plan("vlm", "toy", writer, lambda s: fill_prompt("Why {label}?", s.label),
-                label_blind=blind, **rest)  # fmt: skip
+
+    def prompt_of(sample: Sample) -> str:
+        return fill_prompt("Why {label}?", sample.label_of(IMAGE_EMOTION))
+
+    return Plan("vlm", "toy", writer, prompt_of, label_blind=blind, **rest)
 
 
 def test_attributes_are_blind_and_follow_the_annotation(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_label_aware_prompts_name_the_label(tmp_path: Path) -> None:
     fill(out, pictures(tmp_path / "in", 1), plan_of(speaker, blind=False))
     assert speaker.calls == [([0], "Why awe?")]
     assert texts(out) == {"p000": "A joyful kite flies."}
-    relabelled = [replace(s, label="fear") for s in pictures(tmp_path / "in", 1)]
+    relabelled = [replace(s, targets={IMAGE_EMOTION: "fear"}) for s in pictures(tmp_path / "in", 1)]
     assert fill(out, relabelled, plan_of(speaker, blind=False)).todo == 1
 
 
@@ -150,7 +153,7 @@ def test_hashes_are_of_the_file(tmp_path: Path) -> None:
         file_hash(path) == file_hash(str(path)) == file_hash(b"abc") == sha256(b"abc").hexdigest()
     )
     assert file_hash(tmp_path / "absent") == file_hash(Image.new("RGB", (1, 1))) == ""
-    many = [Sample(str(i), (str(i).encode(),)) for i in range(1200)] + [Sample("none")]
+    many = [picture_sample(str(i), str(i).encode()) for i in range(1200)] + [Sample("none")]
     found = list(hashed(many, 3))
     assert [sample.id for sample, _ in found] == [sample.id for sample in many]
     assert found[700][1] == sha256(b"700").hexdigest() and found[-1][1] == ""

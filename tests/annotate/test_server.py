@@ -23,6 +23,7 @@ from emosym.annotate.knowledge import journal_path, read_knowledge
 from emosym.annotate.pace import Pace
 from emosym.annotate.prompts import prompt_version
 from emosym.errors import EmoSymError
+from emosym.types import only_picture
 
 pytest.importorskip("openai")
 GOOD = "A child stands beside kite number {} under a red sky."
@@ -302,8 +303,8 @@ def test_the_key_is_sent_and_kept_nowhere(tmp_path: Path) -> None:
 
 def test_unreadable_pictures_are_rows_and_never_sent(tmp_path: Path) -> None:
     samples, out = pictures(tmp_path / "in", 3), tmp_path / "kb.parquet"
-    Path(samples[1].images[0]).write_bytes(b"no picture")  # type: ignore[arg-type]
-    Path(samples[2].images[0]).unlink()  # type: ignore[arg-type]
+    Path(only_picture(samples[1])).write_bytes(b"no picture")  # type: ignore[arg-type]
+    Path(only_picture(samples[2])).unlink()  # type: ignore[arg-type]
     with loopback(rationale) as server:
         tally = annotate(out, samples, server.url)
         assert tally.statuses == {"ok": 1, "unreadable": 2}

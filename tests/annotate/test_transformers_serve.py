@@ -30,7 +30,7 @@ from emosym.data import storybook
 from emosym.errors import EmoSymError
 from emosym.models.presets import WEIGHTS
 from emosym.training.storybook.reader import STANDS_OUT
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 for library in ("openai", "fastapi", "uvicorn"):
     pytest.importorskip(library)
@@ -114,7 +114,7 @@ def test_a_served_model_says_what_it_says_here(served: str, folder: Path, tmp_pa
     for number, array in enumerate(pixels):
         path = tmp_path / f"{number}.png"
         Image.fromarray(array).save(path)
-        samples.append(Sample(str(number), (path,)))
+        samples.append(picture_sample(str(number), path))
     speak, _, question = open_speaker("storybook-base", "cpu")
     shown = [Image.fromarray(array) for array in pixels]
     here = [text.strip() for text in speak(shown, str(question))]
@@ -136,6 +136,6 @@ def test_a_served_model_says_what_it_says_here(served: str, folder: Path, tmp_pa
 def test_a_pinned_server_refuses_another_model(served: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (64, 64)).save(path)
-    samples = [Sample(str(n), (path,)) for n in range(5)]
+    samples = [picture_sample(str(n), path) for n in range(5)]
     with pytest.raises(EmoSymError, match="Server is pinned to"):
         fill(tmp_path / "kb.parquet", samples, server_plan(served))

@@ -11,7 +11,7 @@ from PIL import Image
 from emosym.data.collate import images_array
 from emosym.data.sources.emoset import Dataset, load_emoset
 from emosym.errors import UsageError
-from emosym.types import Sample
+from emosym.types import Sample, picture_sample
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_the_cache_is_used_until_something_changes(dataset: Dataset, tmp_path: P
     assert np.array_equal(images_array(dataset, 4, cache=cache), first + 1)
     assert images_array(dataset, 5, cache=cache).shape == (9, 5, 5, 3)
     assert np.array_equal(images_array(dataset[:8], 4, cache=cache), first[:8])
-    os.utime(dataset.image(2), ns=(1, 1))
+    os.utime(dataset.picture(2), ns=(1, 1))
     assert np.array_equal(images_array(dataset, 4, cache=cache), first)
-    Image.new("RGB", (12, 8), (200, 0, 9)).save(dataset.image(2))
+    Image.new("RGB", (12, 8), (200, 0, 9)).save(dataset.picture(2))
     assert images_array(dataset, 4, cache=cache)[2, 0, 0].tolist() == [200, 0, 9]
     assert len(list(cache.iterdir())) == 5
 
@@ -60,7 +60,7 @@ def test_a_damaged_cache_is_made_again(dataset: Dataset, tmp_path: Path, damage:
 
 def test_bytes_and_pictures_are_known_by_content(tmp_path: Path) -> None:
     def sample(value: int) -> Sample:
-        return Sample("one", images=(Image.new("RGB", (4, 4), (value, 0, 0)),))
+        return picture_sample("one", Image.new("RGB", (4, 4), (value, 0, 0)))
 
     for value in (10, 20, 10):
         assert images_array([sample(value)], 2, cache=tmp_path)[0, 0, 0, 0] == value
@@ -68,11 +68,11 @@ def test_bytes_and_pictures_are_known_by_content(tmp_path: Path) -> None:
 
 
 def test_a_bad_picture_names_its_sample(dataset: Dataset) -> None:
-    dataset.image(3).write_bytes(b"")
+    dataset.picture(3).write_bytes(b"")
     with pytest.raises(UsageError, match=r"Sample '3': .*3\.png.* is empty"):
         images_array(dataset, 4)
     with pytest.raises(UsageError, match="Sample 'bare' has no picture"):
         images_array([Sample("bare")], 4)
-    dataset.image(3).unlink()
+    dataset.picture(3).unlink()
     with pytest.raises(UsageError, match=r"3\.png"):
         images_array(dataset, 4, cache=dataset.root / "cache")

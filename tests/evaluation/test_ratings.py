@@ -40,7 +40,7 @@ def test_values_are_those_of_the_readings(
     assert rated_only(dataset)
     pipeline = EmoSymPipeline.from_pretrained(str(tiny_checkpoint), "cpu")
     result = evaluate_ratings(pipeline, dataset, batch_size=4)
-    norms = [pipeline.understand(dataset[i].images[0]).valence_norm for i in range(6)]
+    norms = [pipeline.understand(dataset.picture(i)).valence_norm for i in range(6)]
     guess = 1 + (np.array(norms, dtype=float) - 1) * 0.75
     truth = np.arange(1.0, 7.0)
     values = result["values"]

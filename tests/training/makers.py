@@ -19,7 +19,7 @@ from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reader import Reader
 from emosym.training.stages import align
 from emosym.training.stages.feed import Feed, label_targets, picture_feed
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 Snapshot = dict[str, torch.Tensor]
 
@@ -32,7 +32,7 @@ def tiny_feed(reader: Reader, pictures: np.ndarray, labels: np.ndarray) -> Feed:
     rationales = [storybook.rationale_of(story) for story in stories]
     rationales[1] = rationales[0]
     samples = [
-        Sample(
+        picture_sample(
             id=str(i),
             label=MIKELS8.labels[label],
             caption=storybook.caption_of(story),

@@ -28,13 +28,20 @@ def file_hash(image: ImageSource) -> str:
     return NO_HASH
 
 
+def pictures_hash(sample: Sample) -> str:
+    """Return the hash of a sample's one picture, or one over those of several.
+
+    NO_HASH where it has no picture, or one of them cannot be read.
+    """
+    each = [file_hash(image) for image in sample.images]
+    if not each or NO_HASH in each:
+        return NO_HASH
+    return each[0] if len(each) == 1 else sha256("".join(each).encode()).hexdigest()
+
+
 def hashed(samples: Iterable[Sample], workers: int = 4) -> Iterator[tuple[Sample, str]]:
-    """Yield samples in order, each with the hash of its first picture, read ahead in threads."""
-
-    def of(sample: Sample) -> str:
-        return file_hash(sample.images[0]) if sample.images else NO_HASH
-
+    """Yield samples in order, each with the hash of its pictures, read ahead in threads."""
     left = iter(samples)
     with ThreadPoolExecutor(workers, thread_name_prefix="hash") as pool:
         while some := list(islice(left, AHEAD)):
-            yield from zip(some, pool.map(of, some), strict=True)
+            yield from zip(some, pool.map(pictures_hash, some), strict=True)

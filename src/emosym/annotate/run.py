@@ -15,7 +15,7 @@ from emosym.annotate.knowledge import Journal, Knowledge, Row, open_knowledge
 from emosym.annotate.prompts import prompt_version
 from emosym.annotate.writers import Job, Writer
 from emosym.errors import UsageError
-from emosym.types import Sample
+from emosym.types import Sample, only_picture
 
 KEPT_AT_ONCE = 1  # an answer that is paid for is kept at once
 
@@ -144,7 +144,7 @@ def _missing(
                 continue
         if key not in seen:
             seen.add(key)
-            yield Job(index, sample.id, sample.images[0], sha256, prompt)
+            yield Job(index, sample.id, only_picture(sample), sha256, prompt)
 
 
 def _row(job: Job, outcome: Outcome, plan: Plan) -> Row:

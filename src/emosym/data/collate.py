@@ -15,7 +15,7 @@ from emosym.data.dataset import Dataset
 from emosym.data.images import ImageSource, load_image, square
 from emosym.errors import UsageError
 from emosym.files import write_atomic
-from emosym.types import Sample, StoredImage
+from emosym.types import Sample, StoredImage, only_picture
 
 logger = logging.getLogger(__name__)
 KEY_VERSION = "images_array/1"
@@ -27,14 +27,14 @@ def images_array(
     workers: int = 4,
     cache: str | Path | None = None,
 ) -> np.ndarray:
-    """Return the first picture of every sample, uint8 (N, size, size, 3), cut square.
+    """Return the picture of every sample, uint8 (N, size, size, 3), cut square.
 
     With a `cache` folder the array is stored there as .npy and read back as long as ids, size and
     the picture files' names, sizes and times of change stay the same. Of a `Dataset` no
     annotation is read.
 
     Raises:
-        UsageError: when a sample has no picture or one cannot be read (names the sample).
+        UsageError: when a sample has not one picture, or it cannot be read (names the sample).
     """
     names, sources = _sources(samples)
     path = Path(cache) / f"pictures-{size}-{_key(names, sources, size)}.npy" if cache else None
@@ -50,11 +50,8 @@ def images_array(
 
 def _sources(samples: Sequence[Sample]) -> tuple[list[str], list[ImageSource]]:
     if isinstance(samples, Dataset):
-        return list(samples.ids()), [samples.image(index) for index in range(len(samples))]
-    bare = next((sample.id for sample in samples if not sample.images), None)
-    if bare is not None:
-        raise UsageError(f"Sample {bare!r} has no picture.")
-    return [sample.id for sample in samples], [sample.images[0] for sample in samples]
+        return list(samples.ids()), [samples.picture(index) for index in range(len(samples))]
+    return [sample.id for sample in samples], [only_picture(sample) for sample in samples]
 
 
 def _decode_all(

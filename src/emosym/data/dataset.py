@@ -13,7 +13,17 @@ import numpy as np
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 from emosym.files import inside, read_json
-from emosym.types import Sample, StoredImage
+from emosym.types import (
+    AROUSAL,
+    IMAGE_EMOTION,
+    VALENCE,
+    Sample,
+    StoredImage,
+    Target,
+    Turn,
+    Votes,
+    one_frame,
+)
 
 NO_LABEL = -1
 # Written by language models beside EmoSet's own fields; together they serve as the rationale.
@@ -27,11 +37,17 @@ NOT_ATTRIBUTES = frozenset(
 class Dataset(Sequence[Sample]):
     """N samples in columns. A sample's annotation file is read when the sample is asked for.
 
-    `codes` is int16 (N,), the class index of each sample in `space` or -1 where it has no label.
-    `images` and `annotations` are paths relative to `root`; where pictures are not files, `stored`
-    turns an entry of `images` into a picture that can be read. Sources that know them in advance
-    also fill: `votes` float32 (N, C), a row of zeros where nobody voted; `affect` float64 (N, 2),
-    mean valence and arousal on 1..7 or NaN; `about`, N mappings of attributes.
+    `codes` is int16 (N,), the class index of each sample in `space` or -1 where it has no label:
+    the truth of `task`. `images` and `annotations` are paths relative to `root`; where pictures are
+    not files, `stored` turns an entry of `images` into a picture that can be read. Sources that
+    know them in advance also fill: `votes` float32 (N, C), a row of zeros where nobody voted;
+    `affect` float64 (N, 2), mean valence and arousal on 1..7 or NaN; `about`, N mappings of
+    attributes; `targets`, N mappings of what is true for other tasks.
+
+    Of pictures, sample i is one turn with the frame `images[i]`. Of conversations, `images` is
+    empty, `conversations` holds the turns, whose frames and clips are paths below `root`, and
+    `places` int64 (N, 2) says of each sample which conversation it is, and which of its turns is
+    in focus (-1: the whole). So many samples share the turns of one dialogue.
     """
 
     root: Path
@@ -45,6 +61,10 @@ class Dataset(Sequence[Sample]):
     affect: np.ndarray | None = None
     about: tuple[Mapping[str, Any], ...] | None = None
     stored: Callable[[str], StoredImage] | None = None
+    task: str = IMAGE_EMOTION
+    targets: tuple[Mapping[str, Target], ...] | None = None
+    conversations: tuple[tuple[Turn, ...], ...] = ()
+    places: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -62,29 +82,62 @@ class Dataset(Sequence[Sample]):
         """
         if isinstance(index, slice):
             return self.subset(range(*index.indices(len(self))))
-        code, annotation = int(self.codes[index]), self.annotations[index]
-        sample = read_sample(
-            name=self.names[index],
-            image=self.image(index),
-            label=None if code == NO_LABEL else self.space.labels[code],
-            annotation=inside(self.root, annotation, "annotation") if annotation else None,
-            space=self.space,
-        )
+        turns, focus = self._turns(index)
+        sample = Sample(self.names[index], turns, focus, self._known_targets(index))
+        if self.annotations[index] is not None:
+            path = inside(self.root, str(self.annotations[index]), "annotation")
+            sample = with_annotation(sample, path, self.space, self.task)
         if self.about is not None:
             sample = replace(sample, attributes={**self.about[index], **sample.attributes})
-        if self.votes is not None and self.votes[index].any():
-            pairs = zip(self.space.labels, self.votes[index].tolist(), strict=True)
-            sample = replace(sample, votes={label: vote for label, vote in pairs if vote > 0})
-        if self.affect is not None:
-            valence, arousal = (None if math.isnan(x) else x for x in self.affect[index].tolist())
-            sample = replace(sample, valence=valence, arousal=arousal)
         return sample
 
-    def image(self, index: int) -> Path | StoredImage:
-        """Return the path of one picture, or what reads it, without reading its annotation."""
-        if self.stored is not None:
-            return self.stored(self.images[index])
-        return inside(self.root, self.images[index], "picture")
+    def frames(self, index: int) -> tuple[Path | StoredImage, ...]:
+        """Return the paths of one sample's pictures, or what reads them; no annotation is read."""
+        if self.places is None:
+            return (self._frame(self.images[index]),)
+        turns = self.conversations[int(self.places[index, 0])]
+        return tuple(self._frame(str(frame)) for turn in turns for frame in turn.frames)
+
+    def picture(self, index: int) -> Path | StoredImage:
+        """Return the one picture of a sample.
+
+        Raises:
+            UsageError: when the sample has none, or several.
+        """
+        return one_frame(self.names[index], self.frames(index))
+
+    def _turns(self, index: int) -> tuple[tuple[Turn, ...], int | None]:
+        """Return the turns of one sample, with whole paths, and which of them is in focus."""
+        if self.places is None:
+            return (Turn(frames=self.frames(index)),), None
+        conversation, focus = self.places[index].tolist()
+        turns = tuple(
+            replace(
+                turn,
+                frames=tuple(self._frame(str(frame)) for frame in turn.frames),
+                clip=None if turn.clip is None else inside(self.root, str(turn.clip), "clip"),
+            )
+            for turn in self.conversations[conversation]
+        )
+        return turns, None if focus < 0 else focus
+
+    def _frame(self, name: str) -> Path | StoredImage:
+        return inside(self.root, name, "picture") if self.stored is None else self.stored(name)
+
+    def _known_targets(self, index: int) -> dict[str, Target]:
+        """Return what the columns say is true of one sample."""
+        targets: dict[str, Target] = dict(self.targets[index]) if self.targets else {}
+        code = int(self.codes[index])
+        label = None if code == NO_LABEL else self.space.labels[code]
+        if self.votes is not None and self.votes[index].any():
+            pairs = zip(self.space.labels, self.votes[index].tolist(), strict=True)
+            targets[self.task] = Votes({word: vote for word, vote in pairs if vote > 0}, label)
+        elif label is not None:
+            targets[self.task] = label
+        if self.affect is not None:
+            values = zip((VALENCE, AROUSAL), self.affect[index].tolist(), strict=True)
+            targets.update({name: value for name, value in values if not math.isnan(value)})
+        return targets
 
     def labels(self) -> np.ndarray:
         """Return class indices, int64 (N,), -1 where unlabelled; no annotation is read."""
@@ -98,18 +151,29 @@ class Dataset(Sequence[Sample]):
         """Return the samples at `indices`, in that order; `split` gives the result a new name."""
         chosen = [int(index) for index in indices]
         rows = np.asarray(chosen, dtype=np.int64)
-        about = self.about
+        about, targets = self.about, self.targets
         return replace(
             self,
             split=split or self.split,
             codes=self.codes[rows],
             names=tuple(self.names[index] for index in chosen),
-            images=tuple(self.images[index] for index in chosen),
+            images=tuple(self.images[index] for index in chosen) if self.places is None else (),
             annotations=tuple(self.annotations[index] for index in chosen),
             votes=None if self.votes is None else self.votes[rows],
             affect=None if self.affect is None else self.affect[rows],
             about=None if about is None else tuple(about[index] for index in chosen),
+            targets=None if targets is None else tuple(targets[index] for index in chosen),
+            places=None if self.places is None else self.places[rows],
         )
+
+
+def weights_of(sample: Sample, space: LabelSpace, task: str = IMAGE_EMOTION) -> tuple[float, ...]:
+    """Return what is true of a sample as weights (C,): its votes where it has any, else its label.
+
+    Raises:
+        UsageError: for a label outside the space.
+    """
+    return space.weights(sample.votes_of(task) or str(sample.label_of(task)))
 
 
 def code_of(emotion: str, space: LabelSpace, where: str) -> int:
@@ -124,46 +188,45 @@ def code_of(emotion: str, space: LabelSpace, where: str) -> int:
     raise unknown_name(f"emotion ({where})", emotion, space.labels)
 
 
-def read_sample(
-    name: str,
-    image: Path | StoredImage,
-    label: str | None,
-    annotation: Path | None,
-    space: LabelSpace,
-) -> Sample:
-    """Return a sample with what its annotation file says, where there is one.
+def with_annotation(sample: Sample, path: Path, space: LabelSpace, task: str) -> Sample:
+    """Return a sample with what its annotation file says of it.
+
+    Votes join the label of `task`, unless they are known already; a text becomes the words of the
+    first turn where that has none.
 
     Raises:
-        UsageError: when that file is missing or malformed; names it.
+        UsageError: when the file is missing or malformed; names it.
     """
-    found = read_json(annotation, "annotation") if annotation else {}
+    found = read_json(path, "annotation")
     if not isinstance(found, dict):
-        raise UsageError(f"Annotation {annotation} must hold a JSON object.")
-    return Sample(
-        id=name,
-        images=(image,),
-        text=_text(found, "text", annotation),
-        label_space=space.name,
-        label=label,
-        votes=_votes(found.get("votes"), space, annotation),
+        raise UsageError(f"Annotation {path} must hold a JSON object.")
+    text, votes = _text(found, "text", path), _votes(found.get("votes"), space, path)
+    first, *others = sample.turns or (Turn(),)
+    targets = dict(sample.targets)
+    if votes is not None and sample.votes_of(task) is None:
+        targets[task] = Votes(votes, sample.label_of(task))
+    return replace(
+        sample,
+        turns=(replace(first, text=first.text or text), *others),
+        targets=targets,
         attributes={
             key: value
             for key, value in found.items()
             if key not in NOT_ATTRIBUTES and value is not None
         },
-        caption=_text(found, "caption", annotation),
-        rationale=_rationale(found, annotation),
+        caption=_text(found, "caption", path),
+        rationale=_rationale(found, path),
     )
 
 
-def _text(found: Mapping[str, Any], field: str, annotation: Path | None) -> str | None:
+def _text(found: Mapping[str, Any], field: str, annotation: Path) -> str | None:
     value = found.get(field)
     if value is not None and not isinstance(value, str):
         raise UsageError(f"Annotation {annotation}: {field!r} must be text, got {value!r:.80}.")
     return value or None
 
 
-def _rationale(found: Mapping[str, Any], annotation: Path | None) -> str | None:
+def _rationale(found: Mapping[str, Any], annotation: Path) -> str | None:
     """Return `rationale`, or else what language models wrote, one after another."""
     own = _text(found, "rationale", annotation)
     if own is not None:
@@ -172,7 +235,7 @@ def _rationale(found: Mapping[str, Any], annotation: Path | None) -> str | None:
     return " ".join(part for part in parts if part) or None
 
 
-def _written(found: Mapping[str, Any], field: str, annotation: Path | None) -> str:
+def _written(found: Mapping[str, Any], field: str, annotation: Path) -> str:
     """Return a field that holds one text or, one to an object, a list of them."""
     value = found.get(field)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
@@ -180,7 +243,7 @@ def _written(found: Mapping[str, Any], field: str, annotation: Path | None) -> s
     return (_text(found, field, annotation) or "").strip()
 
 
-def _votes(value: Any, space: LabelSpace, annotation: Path | None) -> dict[str, float] | None:
+def _votes(value: Any, space: LabelSpace, annotation: Path) -> dict[str, float] | None:
     """Return votes as {label: weight}; a list counts in the label space's order."""
     if value is None:
         return None

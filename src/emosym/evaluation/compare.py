@@ -16,7 +16,7 @@ from emosym.metrics.intervals import Interval, paired_bootstrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emosym.data.sources.emoset import Dataset
+    from emosym.data.dataset import Dataset
     from emosym.pipelines.trained import EmoSymPipeline
 
 LOWER_IS_BETTER = ("brier", "brier_raw", "nll", "nll_raw", "votes_brier", "votes_brier_raw")

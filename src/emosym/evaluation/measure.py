@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emosym.data.collate import images_array
-from emosym.data.sources.emoset import NO_LABEL, Dataset
+from emosym.data.dataset import NO_LABEL, Dataset, weights_of
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.generated import Networks, evaluate_generated
 from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
@@ -99,7 +99,7 @@ def evaluate_reading(
     bare = np.flatnonzero(labels == NO_LABEL)
     if len(bare):
         raise UsageError(f"Sample {chosen.ids()[bare[0]]!r} of {chosen.split!r} has no label.")
-    paths = tuple(chosen.image(index) for index in range(len(chosen)))
+    paths = tuple(chosen.picture(index) for index in range(len(chosen)))
     readings: list[UnderstandingOutput] = []
     for _, found in pipeline.understand_many(paths, batch_size, workers):
         if isinstance(found, BadInput):
@@ -137,10 +137,9 @@ def choose(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
 def votes_of(dataset: Dataset) -> np.ndarray | None:
     """Return the annotators' distributions (N, C), or None where no sample has votes."""
     samples = list(dataset)
-    if all(sample.votes is None for sample in samples):
+    if all(sample.votes_of(dataset.task) is None for sample in samples):
         return None
-    space = dataset.space
-    return np.array([space.weights(sample.votes or str(sample.label)) for sample in samples])
+    return np.array([weights_of(sample, dataset.space, dataset.task) for sample in samples])
 
 
 def storybook_posterior(dataset: Dataset) -> np.ndarray | None:

@@ -58,7 +58,7 @@ def evaluate_ratings(
         raise UsageError(
             f"The split {dataset.split!r} of {dataset.root} has no two rated pictures."
         )
-    paths = [dataset.image(index) for index in range(len(dataset))]
+    paths = [dataset.picture(index) for index in range(len(dataset))]
     norms: list[tuple[float, float]] = []
     outside = 0
     for _, found in pipeline.understand_many(paths, batch_size, workers):

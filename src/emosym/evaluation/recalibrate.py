@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emosym.data.sources.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.measure import evaluate_reading
 from emosym.metrics.scaling import FOLDS, TARGET

@@ -12,6 +12,7 @@ import pytest
 from emosym.data.sources.emoset import Dataset, attribute_values, load_emoset
 from emosym.data.sources.open import open_dataset
 from emosym.errors import UsageError
+from emosym.types import IMAGE_EMOTION
 
 
 def write(root: Path, rows: Any, annotations: dict[str, Any] | None = None) -> Path:
@@ -66,18 +67,20 @@ def test_rows_of_three_and_four_elements(tmp_path: Path) -> None:
         "object": ["Boat", "Tree"],
         "light": "dusk",
     }
-    assert (awe.label, awe.caption, awe.rationale) == ("awe", "a lake", "still water")
-    assert awe.votes == {"awe": 3.0, "fear": 1.0}
-    assert (fear.label, fear.rationale) == ("fear", "a dark wood long shadows")
-    assert fear.votes is not None and fear.votes["sadness"] == 0.5 and len(fear.votes) == 8
-    assert (other.label, other.votes, other.caption, other.attributes) == (None, None, None, {})
+    assert (awe.caption, awe.rationale) == ("a lake", "still water")
+    assert awe.label_of(IMAGE_EMOTION) == "awe"
+    assert awe.votes_of(IMAGE_EMOTION) == {"awe": 3.0, "fear": 1.0}
+    assert (fear.label_of(IMAGE_EMOTION), fear.rationale) == ("fear", "a dark wood long shadows")
+    shares = fear.votes_of(IMAGE_EMOTION)
+    assert shares is not None and shares["sadness"] == 0.5 and len(shares) == 8
+    assert (other.targets, other.caption, other.attributes) == ({}, None, {})
 
 
 def test_no_annotation_is_read_before_its_sample(tmp_path: Path) -> None:
     rows = [[label, f"i/{n}.jpg", f"absent/{n}.json"] for n, label in enumerate(["awe", "anger"])]
     dataset = load_emoset(write(tmp_path, rows), "train")
     assert dataset.labels().tolist() == [1, 4] and dataset.ids() == ("0", "1")
-    assert dataset.image(1) == tmp_path / "i/1.jpg"
+    assert dataset.picture(1) == tmp_path / "i/1.jpg"
     with pytest.raises(UsageError, match=r"1\.json does not exist"):
         dataset[1]
 

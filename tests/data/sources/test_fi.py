@@ -10,6 +10,7 @@ from PIL import Image
 from emosym.data.sources.fi import load_fi
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
+from emosym.types import IMAGE_EMOTION
 
 
 def fill(root: Path, count: int = 10) -> Path:
@@ -32,7 +33,7 @@ def test_splits_are_drawn_once_and_stratified(tmp_path: Path) -> None:
 
 def test_folders_of_splits_and_no_emotions(tmp_path: Path) -> None:
     fill(tmp_path / "a" / "train", 1)
-    assert load_fi(tmp_path / "a", "train")[0].label == "amusement"
+    assert load_fi(tmp_path / "a", "train")[0].label_of(IMAGE_EMOTION) == "amusement"
     (tmp_path / "b" / "holiday").mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(tmp_path / "b" / "holiday" / "x.jpg")
     with pytest.raises(UsageError, match="no folder named after an emotion"):

@@ -9,6 +9,7 @@ from PIL import Image
 from emosym.data.sources.emoset import load_emoset
 from emosym.data.sources.folder import load_folder
 from emosym.errors import UsageError
+from emosym.types import IMAGE_EMOTION
 
 HALVES = {"train": 0.5, "test": 0.5}
 
@@ -24,13 +25,13 @@ def fill(root: Path, *folders: str, count: int = 4) -> Path:
 def test_emotion_folders_are_labels(tmp_path: Path) -> None:
     dataset = load_folder(fill(tmp_path, "fear/deep", "Awe"))
     assert dataset.labels().tolist() == [1] * 4 + [6] * 4
-    assert dataset.ids()[4] == "fear/deep/0.png" and dataset[4].label == "fear"
-    assert dataset[0].images[0] == tmp_path / "Awe/0.png"
+    assert dataset.ids()[4] == "fear/deep/0.png" and dataset[4].label_of(IMAGE_EMOTION) == "fear"
+    assert dataset.picture(0) == tmp_path / "Awe/0.png"
 
 
 def test_a_plain_folder_has_no_labels(tmp_path: Path) -> None:
     dataset = load_folder(fill(tmp_path, "holiday", "work"))
-    assert dataset.labels().tolist() == [-1] * 8 and dataset[0].label is None
+    assert dataset.labels().tolist() == [-1] * 8 and dataset[0].label_of(IMAGE_EMOTION) is None
 
 
 def test_a_folder_that_is_labelled_in_part_is_refused(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_splits_are_written_once_in_the_emoset_layout(tmp_path: Path) -> None:
     assert sorted(train.ids() + test.ids()) == sorted(load_folder(root).ids())
     assert train.labels().tolist().count(1) == test.labels().tolist().count(1) == 5
     assert load_emoset(root, "train").ids() == train.ids()
-    assert train[0].images[0].is_file()
+    assert train.picture(0).is_file()
     info = json.loads((root / "info.json").read_text())
     assert info["split"] == {"seed": 2, "fractions": HALVES} and info["note"] == "mine"
     Image.new("RGB", (4, 4)).save(root / "awe" / "later.png")

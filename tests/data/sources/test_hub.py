@@ -17,7 +17,7 @@ from emosym.data.sources.hub import HubOptions, hub_splits, load_hub
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import MIKELS8
 from emosym.errors import EmoSymError, UsageError
-from emosym.types import StoredImage
+from emosym.types import IMAGE_EMOTION, StoredImage
 
 datasets = pytest.importorskip("datasets")
 
@@ -61,13 +61,14 @@ def test_a_folder_of_parquet_with_class_labels(tmp_path: Path) -> None:
     table(["Sadness"]).to_parquet(root / "validation-00000-of-00001.parquet")
     train = open_dataset("hub", root, "train")
     assert train.ids() == ("a", "b", "c") and train.labels().tolist() == [1, 6, -1]
-    assert [sample.label for sample in train] == ["awe", "fear", None]
-    picture = train[1].images[0]
+    assert [sample.label_of(IMAGE_EMOTION) for sample in train] == ["awe", "fear", None]
+    picture = train.picture(1)
     assert isinstance(picture, StoredImage) and str(picture) == f"{root}, train, row 1"
     assert load_image(picture).getpixel((0, 0)) == (10, 0, 0)
-    assert train.subset([2])[0].images[0].read() == encoded(20)  # type: ignore[union-attr]
-    assert load_hub(root, "val")[0].label == "sadness"
-    assert len(load_hub(root, "train[1:]")) == 2 and load_hub(root, "train[1:]")[0].label == "fear"
+    assert train.subset([2]).picture(0).read() == encoded(20)  # type: ignore[union-attr]
+    assert load_hub(root, "val")[0].label_of(IMAGE_EMOTION) == "sadness"
+    cut = load_hub(root, "train[1:]")
+    assert len(cut) == 2 and cut[0].label_of(IMAGE_EMOTION) == "fear"
     assert hub_splits(root) == ["train", "validation"]
     with pytest.raises(UsageError, match="Did you mean 'train'"):
         load_hub(root, "trian")
@@ -80,10 +81,10 @@ def test_a_folder_of_pictures_keeps_them_in_their_files(tmp_path: Path) -> None:
         path.write_bytes(encoded(30))
     dataset = load_hub(tmp_path / "set", "train")
     assert dataset.labels().tolist() == [1, 6]
-    assert load_image(dataset.image(0)).getpixel((0, 0)) == (30, 0, 0)
+    assert load_image(dataset.picture(0)).getpixel((0, 0)) == (30, 0, 0)
     (tmp_path / "set/train/fear/b.png").unlink()
     with pytest.raises(UsageError, match=r"b\.png' cannot be read.*no such file"):
-        load_image(dataset.image(1))
+        load_image(dataset.picture(1))
 
 
 def test_stored_pictures_go_where_files_go(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_stored_pictures_go_where_files_go(tmp_path: Path) -> None:
     assert np.array_equal(images_array(dataset, 4, cache=tmp_path / "kept"), pixels)
     assert len(list((tmp_path / "kept").iterdir())) == 1
     ((first, _), (second, _)) = next(
-        decode_batches([dataset.image(i) for i in range(2)], 2)  # names, not bytes
+        decode_batches([dataset.picture(i) for i in range(2)], 2)  # names, not bytes
     )
     assert first.endswith("row 0") and second.endswith("row 1")
 
@@ -121,7 +122,7 @@ def test_columns_named_and_not_to_be_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"several.*emotion, second.*data\.label_column"):
         load_hub(path, "train", options=HubOptions(image_column="thumb"))
     chosen = load_hub(path, "train", options=HubOptions("thumb", "second"))
-    assert chosen[0].label == "awe" and chosen[0].images[0].read() == encoded(9)  # type: ignore[union-attr]
+    assert chosen[0].label_of(IMAGE_EMOTION) == "awe" and chosen.picture(0).read() == encoded(9)  # type: ignore[union-attr]
     with pytest.raises(UsageError, match=r"column.*'secnd'.*Did you mean 'second'"):
         load_hub(path, "train", options=HubOptions("thumb", "secnd"))
 

@@ -11,6 +11,7 @@ from PIL import Image
 from emosym.data.sources.ldl import load_ldl
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
+from emosym.types import IMAGE_EMOTION
 
 # The order and case of ground_truth.txt in both data sets.
 HEADER = "images-name Amusement Awe Contentment Excitement Anger Disgust Fear Sadness"
@@ -34,20 +35,22 @@ def test_votes_labels_and_pictures(tmp_path: Path) -> None:
     (root / "images").mkdir()
     Image.new("RGB", (4, 4)).save(root / "images/1.jpg")
     dataset = load_ldl(root)
-    fear, tie, none = dataset
+    fear, _, none = dataset
     assert dataset.ids() == ("1", "2", "3") and fear.images == (root / "images/1.jpg",)
-    assert (fear.label, tie.label, none.label) == ("fear", "amusement", None)
-    assert fear.votes == {"awe": 1, "contentment": 2, "fear": 5} and none.votes is None
+    labels = [sample.label_of(IMAGE_EMOTION) for sample in dataset]
+    assert labels == ["fear", "amusement", None] and fear.label_of("another task") is None
+    assert fear.votes_of(IMAGE_EMOTION) == {"awe": 1, "contentment": 2, "fear": 5}
+    assert none.votes_of(IMAGE_EMOTION) is None
     assert dataset.labels().tolist() == [6, 0, -1]
-    assert MIKELS8.weights(fear.votes) == (0, 1 / 8, 2 / 8, 0, 0, 0, 5 / 8, 0)
-    assert dataset.subset([2, 0])[1].votes == fear.votes
+    assert MIKELS8.weights(fear.votes_of(IMAGE_EMOTION)) == (0, 1 / 8, 2 / 8, 0, 0, 0, 5 / 8, 0)
+    assert dataset.subset([2, 0])[1].votes_of(IMAGE_EMOTION) == fear.votes_of(IMAGE_EMOTION)
 
 
 @pytest.mark.parametrize("mark", [",", "\t"])
 def test_any_order_of_columns_and_other_columns(tmp_path: Path, mark: str) -> None:
     header = "n sadness image fear disgust [anger] excitement prob.contentment awe amusement"
     root = write(tmp_path, "config.csv", "9 1 a 2 0 0 0 0 0 0", header=header, mark=mark)
-    assert load_ldl(root)[0].votes == {"fear": 2, "sadness": 1}
+    assert load_ldl(root)[0].votes_of(IMAGE_EMOTION) == {"fear": 2, "sadness": 1}
     assert load_ldl(root).images == ("a.jpg",)
 
 
@@ -56,7 +59,7 @@ def test_tables_of_splits(tmp_path: Path) -> None:
     write(tmp_path, "test_ground_truth.txt", "3.jpg 0 0 1 0 0 0 0 0")
     (tmp_path / "readme.txt").write_text("nothing of use")
     assert load_ldl(tmp_path, "train").ids() == ("1", "2")
-    assert load_ldl(tmp_path, "test")[0].label == "contentment"
+    assert load_ldl(tmp_path, "test")[0].label_of(IMAGE_EMOTION) == "contentment"
     for split in ("val", "all"):
         with pytest.raises(UsageError, match=r"tables of splits.*Valid: test, train"):
             load_ldl(tmp_path, split)

@@ -12,6 +12,7 @@ from PIL import Image
 from emosym.data.images import load_image
 from emosym.data.sources.oasis import load_oasis
 from emosym.errors import UsageError
+from emosym.types import AROUSAL, VALENCE, only_picture
 
 HEADER = '"","Theme","Category","Source","Valence_mean","Valence_SD","Valence_N","Arousal_mean"'
 ROWS = (
@@ -39,16 +40,16 @@ def test_the_official_table(tmp_path: Path) -> None:
     dataset = load_oasis(official(tmp_path))
     acorns, fire = dataset
     assert dataset.ids() == ("images/Acorns 1.jpg", "images/Fire 9.jpg")
-    assert (acorns.valence, acorns.arousal) == (4.68, 2.34)
-    assert (fire.valence, fire.arousal) == (1.47, 5.1485)
-    assert acorns.label is None and acorns.votes is None and dataset.labels().tolist() == [-1, -1]
+    assert (acorns.number_of(VALENCE), acorns.number_of(AROUSAL)) == (4.68, 2.34)
+    assert (fire.number_of(VALENCE), fire.number_of(AROUSAL)) == (1.47, 5.1485)
+    assert acorns.targets.keys() == {VALENCE, AROUSAL} and dataset.labels().tolist() == [-1, -1]
     assert acorns.attributes == {
         **{"theme": "Acorns 1", "category": "Object", "source": "Pixabay"},
         **{"valence_sd": 1.12, "valence_n": 103.0},
     }
-    assert load_image(fire.images[0]).getpixel((0, 0)) == (255, 0, 0)  # a PNG called .jpg
+    assert load_image(only_picture(fire)).getpixel((0, 0)) == (255, 0, 0)  # a PNG called .jpg
     part = dataset.subset([1])
-    assert part[0].valence == 1.47 and part[0].attributes["theme"] == "Fire 9"
+    assert part[0].number_of(VALENCE) == 1.47 and part[0].attributes["theme"] == "Fire 9"
 
 
 def test_the_simple_table_and_drawn_splits(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from emosym.data.dataset import Dataset
 from emosym.data.images import load_image
-from emosym.data.sources.emoset import Dataset
 from emosym.data.sources.open import open_dataset
 from emosym.data.storybook import ACTIONS, FACES, OBJECTS, SCENES, write_storybook
 from emosym.errors import UsageError
@@ -47,7 +47,7 @@ def test_a_donor_hands_over_its_context_and_nothing_else(
 ) -> None:
     model = EmoSymPipeline.from_pretrained(tiny_checkpoint).model
     reasoner, count = model.reader.reasoner, model.reader.tokens.num_context_tokens
-    shown = [load_image(storybook.image(i)) for i in range(4)]
+    shown = [load_image(storybook.picture(i)) for i in range(4)]
     host, _ = open_pictures(model.reader, shown[:2])
     donor = think(reasoner, open_pictures(model.reader, shown[2:])[0])
     own = think(reasoner, host)
@@ -68,7 +68,7 @@ def test_a_donor_hands_over_its_context_and_nothing_else(
 
 def test_pictures_of_two_sizes_are_refused(tiny_checkpoint: Path, storybook: Dataset) -> None:
     model = EmoSymPipeline.from_pretrained(tiny_checkpoint).model
-    prefix, _ = open_pictures(model.reader, [load_image(storybook.image(0))])
+    prefix, _ = open_pictures(model.reader, [load_image(storybook.picture(0))])
     thought = think(model.reader.reasoner, prefix)
     short = type(prefix)(
         tuple(k[:, :, 1:] for k in prefix.keys),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emosym.data.sources.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.data.sources.open import open_dataset
 from emosym.data.storybook import OBJECTS, draw_story, paint_story, rationale_of, write_storybook
 from emosym.data.storybook.drawing.geometry import face_box, object_box, stories_of, without_objects

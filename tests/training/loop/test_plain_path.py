@@ -34,6 +34,7 @@ from emosym.training.stages.feed import Feed
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import store_prefixes
 from emosym.training.storybook.reader import collate_dialogues, reader_loss
+from emosym.types import Turn
 
 ROWS = np.array([3, 0, 2])
 
@@ -43,7 +44,7 @@ def feed_of(model: EmoSymModel, tiny_pictures: Any) -> Feed:
     pictures = tiny_pictures.pictures[:4]
     feed = tiny_feed(model.reader, pictures, tiny_pictures.labels[:4])
     samples = tuple(
-        replace(sample, images=(Image.fromarray(picture),))
+        replace(sample, turns=(Turn(frames=(Image.fromarray(picture),)),))
         for sample, picture in zip(feed.samples, pictures, strict=True)
     )
     return replace(feed, samples=samples)

@@ -47,7 +47,7 @@ from emosym.training.stages.align import (
     use_lora,
 )
 from emosym.training.stages.feed import open_feed
-from emosym.types import Sample
+from emosym.types import IMAGE_EMOTION, Turn, picture_sample
 
 READER = {*TOKENS, *HEAD}
 
@@ -244,7 +244,7 @@ def test_rationales_by_kind(model: EmoSymModel, tiny_pictures) -> None:
     assert list(blind.texts) == [s.rationale for s in feed.samples]
     assert not any(word in text.lower() for word in WORD_NORMS for text in blind.texts)
     for text, plain, sample in zip(aware.texts, blind.texts, feed.samples, strict=True):
-        assert text == f"{plain} It evokes {sample.label}."
+        assert text == f"{plain} It evokes {sample.label_of(IMAGE_EMOTION)}."
     assert sorted(shuffled.texts) == sorted(blind.texts) and shuffled.texts != blind.texts
     within = knowledge_base(model.reader, model.painter, feed, "shuffled_within", 0)
     for label in np.unique(feed.truth):
@@ -270,8 +270,8 @@ def test_rationales_by_kind(model: EmoSymModel, tiny_pictures) -> None:
 def test_without_a_rationale_the_attributes_speak(model: EmoSymModel, tiny_pictures) -> None:
     feed = tiny_feed(model.reader, tiny_pictures.pictures[:2], tiny_pictures.labels[:2])
     samples = (
-        Sample("a", label="awe", attributes={"scene": "beach"}),
-        Sample("b", label="awe", rationale="word " * 300),
+        picture_sample("a", label="awe", attributes={"scene": "beach"}),
+        picture_sample("b", label="awe", rationale="word " * 300),
     )
     found = knowledge_base(
         model.reader, model.painter, replace(feed, samples=samples), "label_blind", 0
@@ -336,7 +336,7 @@ def test_a_knowledge_base_is_what_is_learnt_from(
     assert list(learnt.texts) == wanted and caplog.records == []
     moved = tmp_path / "picture.png"
     moved.write_bytes(b"another content")
-    changed = replace(feed.samples[0], images=(moved,))
+    changed = replace(feed.samples[0], turns=(Turn(frames=(moved,)),))
     feed = replace(feed, samples=(changed, *feed.samples[1:]))
     learnt = knowledge_base(model.reader, model.painter, feed, "label_blind", 0, path)
     assert list(learnt.texts) == [changed.rationale, *wanted[1:]]

@@ -17,7 +17,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.training.stages.feed import Feed, label_targets, open_feed, open_feeds, read_all
 from emosym.training.stages.prefix_store import store_prefixes
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,10 @@ def feed(model: EmoSymModel, tiny_pictures) -> Feed:
 
 
 def test_targets_are_votes_where_there_are_any() -> None:
-    samples = [Sample("a", label="awe"), Sample("b", label="fear", votes={"fear": 3, "awe": 1})]
+    samples = [
+        picture_sample("a", label="awe"),
+        picture_sample("b", label="fear", votes={"fear": 3, "awe": 1}),
+    ]
     assert label_targets(samples, "mikels8").tolist() == [
         [0, 1, 0, 0, 0, 0, 0, 0],
         [0, 0.25, 0, 0, 0, 0, 0.75, 0],
@@ -105,7 +108,7 @@ def test_pictures_decoded_per_batch_read_the_same(
     for i in range(4):
         path = tmp_path / f"{i}.png"
         Image.fromarray(tiny_pictures.pictures[i]).save(path)
-        samples.append(Sample(str(i), images=(path,), label="awe"))
+        samples.append(picture_sample(str(i), path, label="awe"))
     opened = open_feed(model.reader, samples, None, workers=1)  # type: ignore[arg-type]
     assert opened.pictures is not None and opened.features is not None
     assert np.array_equal(opened.pictures, tiny_pictures.pictures[:4])
@@ -119,7 +122,7 @@ def test_pictures_decoded_per_batch_read_the_same(
 
 def test_unlabelled_and_empty_sets_are_refused(model: EmoSymModel) -> None:
     picture = Image.new("RGB", (64, 64))
-    samples = [Sample("ok", (picture,), label="awe"), Sample("odd", (picture,))]
+    samples = [picture_sample("ok", picture, "awe"), picture_sample("odd", picture)]
     with pytest.raises(UsageError, match="odd has none"):
         open_feed(model.reader, samples, None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="need labelled samples"):

@@ -39,6 +39,7 @@ from emosym.training.stages.joint import (
     run_joint,
     train_joint,
 )
+from emosym.types import Turn
 
 
 @pytest.fixture
@@ -185,7 +186,9 @@ def test_the_canvas(model: EmoSymModel, feed: Feed) -> None:
 def test_pictures_of_many_sizes_are_encoded_per_batch(model: EmoSymModel, feed: Feed) -> None:
     assert feed.pictures is not None
     wide = [Image.fromarray(p).resize((128, 64)) for p in feed.pictures[:4]]
-    samples = tuple(replace(s, images=(w,)) for s, w in zip(feed.samples[:4], wide, strict=True))
+    samples = tuple(
+        replace(s, turns=(Turn(frames=(w,)),)) for s, w in zip(feed.samples[:4], wide, strict=True)
+    )
     loose = replace(feed, samples=samples, pictures=None, features=None)
     canvas = prepare_canvas(model.painter, loose)
     assert canvas.latents is None and len(canvas.attributes) == 4

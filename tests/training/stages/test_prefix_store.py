@@ -20,7 +20,7 @@ from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reader import ADAPTER
 from emosym.training.stages.feed import Feed, label_targets, loose_feed, read_all
 from emosym.training.stages.prefix_store import MARKER, store_prefixes
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_pictures_of_many_lengths(
     for i, (height, width) in enumerate(sides):
         picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
         picture.save(tmp_path / f"{i}.png")
-        samples.append(Sample(str(i), (tmp_path / f"{i}.png",), label="awe"))
+        samples.append(picture_sample(str(i), tmp_path / f"{i}.png", label="awe"))
     feed = loose_feed(model.reader, samples, label_targets(samples, "mikels8"))
     store = store_prefixes(feed, batch_size=2)
     assert store is not None and len(set(store.lengths.tolist())) > 1

@@ -19,6 +19,7 @@ from emosym.training.stages import align
 from emosym.training.stages.align import run_align
 from emosym.training.stages.feed import open_feeds
 from emosym.training.stages.joint import run_joint
+from emosym.types import only_picture
 
 EMOTIONS = ["amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness"]
 
@@ -102,7 +103,7 @@ def test_pictures_that_are_gone_are_named(
         train.want(np.array([3, 0]))
         ahead = train.prefix(np.array([3, 0]))
     assert torch.equal(now.values[0], ahead.values[0])
-    gone = train.samples[5].images[0]
+    gone = only_picture(train.samples[5])
     assert isinstance(gone, Path)
     gone.unlink()
     train.want(np.array([4, 5]))

@@ -133,8 +133,9 @@ def default_prompt(blind: bool) -> str:
 def asks(template: str) -> Callable[[Sample], str]:
     """Return what gives a sample's prompt."""
     from emosym.annotate.prompts import fill_prompt
+    from emosym.types import IMAGE_EMOTION
 
-    return lambda sample: fill_prompt(template, sample.label)
+    return lambda sample: fill_prompt(template, sample.label_of(IMAGE_EMOTION))
 
 
 def read_template(prompt: str | None, label_aware: bool, needs_none: bool) -> str | None:

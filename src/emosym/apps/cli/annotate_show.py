@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from emosym.annotate.run import Plan, Tally
-    from emosym.data.sources.emoset import Dataset
+    from emosym.data.dataset import Dataset
 
 log = logging.getLogger(__name__)
 LOG_SECONDS = 15.0

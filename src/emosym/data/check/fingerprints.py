@@ -12,11 +12,12 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-from emosym.data.dataset import read_sample
+from emosym.data.dataset import with_annotation
 from emosym.data.images import decode, read_encoded
 from emosym.emotions import label_space
 from emosym.errors import UsageError
 from emosym.files import inside
+from emosym.types import IMAGE_EMOTION, Sample
 
 SIDE = 32  # pixels of the copy that the perceptual hash sees
 BITS = 64
@@ -113,7 +114,7 @@ def _annotation(path: Path | None, space: str) -> tuple[bool, str | None]:
     if path is None:
         return False, None
     try:
-        read_sample("", path, None, path, label_space(space))
+        with_annotation(Sample(""), path, label_space(space), IMAGE_EMOTION)
     except UsageError as error:
         return not path.exists(), str(error)
     return False, None

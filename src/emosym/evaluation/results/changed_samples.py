@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emosym.data.sources.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.results.predictions import Predictions, readable
 from emosym.evaluation.results.samples import picture_sha256
@@ -49,7 +49,7 @@ def moved_samples(listed: Predictions, dataset: Dataset) -> Moved:
     for place, name in enumerate(listed.ids):
         if name not in rows:
             continue
-        if picture_sha256(dataset.image(rows[name])) != listed.pictures[place]:
+        if picture_sha256(dataset.picture(rows[name])) != listed.pictures[place]:
             changed.append(name)
         code = labels[rows[name]]
         label = dataset.space.labels[code] if code >= 0 else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emosym.data.sources.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import subject_of
 from emosym.files import sha256_of
@@ -35,7 +35,7 @@ def pictures_sha256(dataset: Dataset) -> str:
     """
     digest = hashlib.sha256()
     for index in range(len(dataset)):
-        digest.update(bytes.fromhex(picture_sha256(dataset.image(index))))
+        digest.update(bytes.fromhex(picture_sha256(dataset.picture(index))))
     return digest.hexdigest()
 
 

@@ -31,6 +31,7 @@ from emosym.models.reader.prefix_cache import whole
 from emosym.models.reader.reasoner import EmotionReasoner, Thought, think
 from emosym.pipelines.trained_reading import open_pictures, speak
 from emosym.seeds import numpy_rng
+from emosym.types import only_picture
 
 if TYPE_CHECKING:
     from emosym.pipelines.trained import EmoSymPipeline
@@ -74,7 +75,7 @@ def evaluate_causal(
         raise UsageError("This checkpoint has no context token, so there is nothing to swap.")
     advance = progress or (lambda count: None)
     samples = list(dataset)
-    shown = [load_image(sample.images[0]) for sample in samples]
+    shown = [load_image(only_picture(sample)) for sample in samples]
     facts = [facts_of(sample) for sample in samples]
     labels = dataset.labels()
     donors = draw_donors(labels, seed)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emosym.data.dataset import Dataset
 from emosym.data.images import load_image
-from emosym.data.sources.emoset import Dataset
 from emosym.evaluation.measure import choose, load_judges
 from emosym.evaluation.results.result import make_result
 from emosym.evaluation.storybook.explanations import explanations
@@ -194,7 +194,7 @@ def paint_likenesses(brush: Brush, pictures: Dataset) -> Pictures:
     """Paint one picture in the mood of each picture, uint8 (N, H, W, 3)."""
     return np.concatenate(
         [
-            brush.paint(None, 1, "control-like", i, like=load_image(pictures.image(i)))
+            brush.paint(None, 1, "control-like", i, like=load_image(pictures.picture(i)))
             for i in range(len(pictures))
         ]
     )

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from emosym.data.dataset import Dataset
 from emosym.data.images import load_image
-from emosym.data.sources.emoset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result
 from emosym.evaluation.results.value_intervals import add_difference, add_mean, add_share
 from emosym.evaluation.storybook.faithfulness import faithfulness
-from emosym.types import Sample
+from emosym.types import Sample, only_picture
 
 if TYPE_CHECKING:
     from emosym.pipelines.trained import EmoSymPipeline
@@ -88,7 +88,7 @@ def explanations(pipeline: EmoSymPipeline, pictures: Dataset) -> dict[str, float
 
 def _opened(dataset: Dataset) -> tuple[list[Sample], list[Image.Image]]:
     samples = list(dataset)
-    return samples, [load_image(sample.images[0]) for sample in samples]
+    return samples, [load_image(only_picture(sample)) for sample in samples]
 
 
 def _blank_rationales(pipeline: EmoSymPipeline, shown: Sequence[Image.Image]) -> list[str]:

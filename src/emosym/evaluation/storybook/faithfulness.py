@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from emosym.data.sources.emoset import Dataset
+from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.results.value_intervals import add_difference, add_mean
 from emosym.seeds import numpy_rng

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from emosym.data.dataset import Dataset
 from emosym.data.images import ImageSource
-from emosym.data.sources.emoset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.measure import choose
 from emosym.evaluation.results.result import make_result, subject_of
@@ -60,7 +60,7 @@ def evaluate_in_domain(
     chosen = choose(dataset, limit, seed)
     stories = _stories(chosen, seed)
     groups: dict[str, Sequence[ImageSource]] = {
-        "known": [chosen.image(index) for index in range(len(chosen))],
+        "known": [chosen.picture(index) for index in range(len(chosen))],
         **{kind: made_pictures(kind, len(chosen), size, seed, stories) for kind in KINDS},
     }
     scores: dict[str, np.ndarray] = {}

@@ -28,6 +28,7 @@ from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings, training_device
 from emosym.training.stages.losses import info_nce, label_loss
+from emosym.types import IMAGE_EMOTION
 
 IGNORE = -100
 
@@ -184,7 +185,7 @@ def knowledge_base(
     texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
     if kind == "label_aware":
         texts = [
-            f"{text} It evokes {sample.label}."
+            f"{text} It evokes {sample.label_of(IMAGE_EMOTION)}."
             for text, sample in zip(texts, feed.samples, strict=True)
         ]
     if kind in ("shuffled", "shuffled_within"):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from emosym.config.recipes import Recipe
 from emosym.data.collate import images_array
+from emosym.data.dataset import Dataset, weights_of
 from emosym.data.images import load_image
-from emosym.data.sources.emoset import Dataset
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import label_space
@@ -24,7 +24,7 @@ from emosym.models.reader.reasoner import think
 from emosym.processes import Processes
 from emosym.training.loop.ahead import Ahead
 from emosym.training.stages.prefix_store import PrefixStore
-from emosym.types import Sample
+from emosym.types import IMAGE_EMOTION, Sample, only_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Feed:
         """Return the backbone's inputs of chosen samples, decoded ahead where they were wanted."""
         if self.ahead is not None:
             return self.ahead.take(indices)
-        return prepare_inputs(self.reader, [load_image(self.samples[i].images[0]) for i in indices])
+        pictures = [load_image(only_picture(self.samples[i])) for i in indices]
+        return prepare_inputs(self.reader, pictures)
 
     def want(self, indices: np.ndarray) -> None:
         """Begin to decode the pictures of a batch that comes soon; nothing where all are kept."""
@@ -74,11 +75,12 @@ def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int
         UsageError: when a sample has no label.
     """
     samples = tuple(dataset)
-    unlabelled = next((s.id for s in samples if s.label is None), None)
+    unlabelled = next((s.id for s in samples if s.label_of(IMAGE_EMOTION) is None), None)
     if unlabelled is not None or not samples:
         raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
     targets = label_targets(samples, reader.space)
-    truth = np.array([label_space(reader.space).index(str(s.label)) for s in samples])
+    space = label_space(reader.space)
+    truth = np.array([space.index(str(s.label_of(IMAGE_EMOTION))) for s in samples])
     if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
         pictures = images_array(dataset, reader.image_size, workers, cache)
         return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
@@ -90,7 +92,7 @@ def loose_feed(
 ) -> Feed:
     """Build a feed whose pictures are decoded when they are needed, in `workers` threads."""
     ahead: Ahead[Image.Image, dict[str, torch.Tensor]] = Ahead(
-        lambda index: load_image(samples[index].images[0]),
+        lambda index: load_image(only_picture(samples[index])),
         lambda pictures: prepare_inputs(reader, pictures),
         workers,
     )
@@ -109,7 +111,7 @@ def picture_feed(
 def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:
     """Return targets (N, C): votes where there are any, else one-hot labels."""
     space = label_space(space_name)
-    rows = [space.weights(sample.votes or str(sample.label)) for sample in samples]
+    rows = [weights_of(sample, space) for sample in samples]
     return torch.tensor(rows, dtype=torch.float32)
 
 

@@ -48,7 +48,7 @@ from emosym.training.stages.finish import (
 from emosym.training.stages.joint import refresh_space
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
-from emosym.types import Sample
+from emosym.types import picture_sample
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ def train_round(
 
 def bank_feed(model: EmoSymModel, entries: Sequence[BankEntry]) -> Feed:
     """Turn remembered paintings into a feed; their targets are what was asked for."""
-    samples = [Sample(id=e.id, images=(e.image,), label=e.intent) for e in entries]
+    samples = [picture_sample(e.id, e.image, e.intent) for e in entries]
     targets = torch.tensor(np.stack([e.intent_weights for e in entries]), dtype=torch.float32)
     if model.reader.image_size is None:
         return loose_feed(model.reader, samples, targets)

@@ -50,6 +50,7 @@ from emosym.training.stages.finish import StageResult, finish_stage, loop_settin
 from emosym.training.stages.losses import attribute_loss, label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
 from emosym.training.stages.prompts import draw_prompts
+from emosym.types import only_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ def canvas_latents(
     if canvas.latents is not None:
         return canvas.latents[torch.from_numpy(indices)].to(painter.device)
     side = int(painter.unet.config.sample_size) * downscale_factor(painter.vae)
-    pictures = [square(load_image(train.samples[i].images[0]), side) for i in indices]
+    pictures = [square(load_image(only_picture(train.samples[i])), side) for i in indices]
     return encode_pixels(painter, torch.from_numpy(np.stack([np.asarray(p) for p in pictures])))
 
 

@@ -175,10 +175,12 @@ def store_key(feed: Feed, shape: tuple[int, ...], layers: int, dtype: torch.dtyp
     digest.update(str(prompt_tokens(feed.reader, 1)).encode())
     for sample in feed.samples:
         digest.update(sample.id.encode() + b"\0")
-        source = sample.images[0] if sample.images else None
-        if isinstance(source, Path):
-            status = source.stat()
-            digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode())
+        for turn in sample.turns:
+            digest.update(f"{turn.speaker}:{turn.text}\0".encode() if turn.text else b"")
+            for frame in turn.frames:
+                if isinstance(frame, Path):
+                    status = frame.stat()
+                    digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode())
     for name, parameter in feed.reader.reasoner.backbone.named_parameters():
         flat = parameter.detach().flatten()
         step = max(1, flat.numel() // 4096)  # a sample: training moves every entry of a weight
