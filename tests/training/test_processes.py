@@ -116,7 +116,7 @@ def runs(
 
 
 def state_of(out: Path) -> dict[str, torch.Tensor]:
-    (state,) = (out / "state").glob("step-*")
+    state = max((out / "state").glob("step-*"))
     names = ("weights", "optimizer")
     files = {name: load_file(state / f"{name}.safetensors") for name in names}
     return {f"{name}.{key}": t for name, found in files.items() for key, t in found.items()}

@@ -39,6 +39,9 @@ def test_a_finished_run_returns_at_once_and_another_recipe_is_refused(
     again, same = run_recipe(resolve_recipe(raw, "test"), progress=False)
     assert again == artefact and same == values
     assert (artefact / "emosym.json").stat().st_mtime_ns == written
+    (tmp_path / "run" / "finished.json").write_text('{"accuracy": ')  # torn: it ends once more
+    assert run_recipe(first, progress=False) == (artefact, values)
+    assert json.loads((tmp_path / "run" / "finished.json").read_text()) == values
     other = resolve_recipe({**raw, "seed": 1}, "test")
     with pytest.raises(UsageError, match="another recipe"):
         run_recipe(other, progress=False)

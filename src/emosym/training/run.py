@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from emosym.files import read_json, write_json, write_text
 if TYPE_CHECKING:
     from emosym.training.stages.finish import StageResult
 
+log = logging.getLogger(__name__)
 FINISHED = "finished.json"
 
 
@@ -49,10 +51,10 @@ def run_recipe(
     with processes.main_first():
         if processes.main:
             _claim(recipe)
-    if processes.agree(marker.is_file() and artefact.is_dir()):
-        values: dict[str, float] = read_json(marker, "finished run")
-        return artefact, values
-    values = {}
+    found = processes.agree(_finished(marker) if artefact.is_dir() else None)
+    if found is not None:
+        return artefact, found
+    values: dict[str, float] = {}
     if isinstance(recipe, BaseRecipe):
         from emosym.training.storybook.pretrain import run_base
 
@@ -77,6 +79,18 @@ def _claim(recipe: StageRecipe) -> None:
                 "`out`, or remove that folder."
             )
     write_text(written, resolved)
+
+
+def _finished(marker: Path) -> dict[str, float] | None:
+    """Return the values of a finished run, or None: it then ends once more, from its last state."""
+    if not marker.is_file():
+        return None
+    try:
+        values = read_json(marker, "finished run")
+        return {str(name): float(value) for name, value in values.items()}
+    except (UsageError, AttributeError, TypeError, ValueError):
+        log.warning("%s is torn: the run is finished once more, from its last state.", marker)
+        return None
 
 
 def _has_work(recipe: StageRecipe) -> bool:

@@ -61,6 +61,17 @@ def test_a_row_cut_short_by_a_kill_is_made_again(tmp_path: Path, kept: int) -> N
     assert make.asked == [(0, 6), (4, 6)]
 
 
+@pytest.mark.parametrize("kept", [0, 5, 60])
+def test_a_head_cut_short_is_written_again(tmp_path: Path, kept: int) -> None:
+    make, path = Maker(), tmp_path / "a.npy"
+    with pytest.raises(StoppedEarly):
+        grow_array(path, SHAPE, np.uint8, make, 6, deadline=0.0)
+    partial = tmp_path / ".a.npy.part"
+    partial.write_bytes(partial.read_bytes()[:kept])
+    assert np.array_equal(grow_array(path, SHAPE, np.uint8, make, 10), WANTED)
+    assert make.asked == [(0, 6), (0, 10)]
+
+
 def test_an_array_of_something_else_is_refused(tmp_path: Path) -> None:
     grow_array(tmp_path / "a.npy", SHAPE, np.uint8, Maker(), 10)
     with pytest.raises(UsageError, match=r"other pictures\. Remove it"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,17 +98,88 @@ def test_a_state_without_the_average_that_is_asked_for_is_refused(tmp_path: Path
         load_state(path, weights, optimizers, dict(weights))
 
 
-def test_older_states_go_and_half_ones_are_not_seen(tmp_path: Path) -> None:
+def test_the_last_two_states_are_kept_and_half_ones_are_not_taken(tmp_path: Path) -> None:
     assert latest_state(tmp_path) is None
     model, optimizers = trained()
     weights = trainable_tensors({"m": model})
-    for step in (4, 8):
+    for step in (4, 8, 10):
         save_state(tmp_path, step, weights, optimizers, None)
     (tmp_path / "step-00000012").mkdir()
     (tmp_path / ".tmp-00000016").mkdir()
     found = latest_state(tmp_path)
-    assert found is not None and found.name == "step-00000008"
-    assert not (tmp_path / "step-00000004").exists()
+    assert found is not None and found.name == "step-00000010"
+    assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000008", "step-00000010"]
+    save_state(tmp_path, 14, weights, optimizers, None)
+    kept = sorted(p.name for p in tmp_path.iterdir())  # and what was torn is gone
+    assert kept == [".tmp-00000016", "step-00000010", "step-00000014"]
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def zeros(path: Path) -> None:
+    """What a file system may give after a power cut: the size is right, the content is not."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 40] + bytes(40))
+
+
+FILES = ("state.json", "weights.safetensors", "average.safetensors", "optimizer.safetensors")
+
+
+@pytest.mark.parametrize("tear", [halve, empty, zeros, Path.unlink])
+@pytest.mark.parametrize("name", FILES)
+def test_of_a_torn_state_the_one_before_is_used_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, tear: Callable[[Path], None]
+) -> None:
+    model, optimizers = trained()
+    weights = trainable_tensors({"m": model})
+    for step in (4, 8):
+        save_state(tmp_path, step, weights, optimizers, dict(weights))
+    tear(tmp_path / "step-00000008" / name)
+    assert latest_state(tmp_path) == tmp_path / "step-00000004"
+    (said,) = caplog.messages
+    assert "step-00000008 is torn" in said and name in said and "goes on from step-0000000" in said
+    assert load_state(tmp_path / "step-00000004", weights, optimizers, dict(weights)) == 4
+
+
+def test_without_a_whole_state_training_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, optimizers = trained()
+    save_state(tmp_path, 4, trainable_tensors({"m": model}), optimizers, None)
+    halve(tmp_path / "step-00000004" / "state.json")
+    assert latest_state(tmp_path) is None
+    assert "training begins anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{}", '{"step": 4, "name": "", "optimizers": 3}', '{"step": "4"}', '{"step": 5}', "4"],
+)
+def test_a_description_that_says_something_else_is_torn(tmp_path: Path, content: str) -> None:
+    model, optimizers = trained()
+    save_state(tmp_path, 4, trainable_tensors({"m": model}), optimizers, None)
+    (tmp_path / "step-00000004" / "state.json").write_text(content)
+    assert latest_state(tmp_path) is None
+
+
+def test_a_state_of_format_1_is_read(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    weights = trainable_tensors({"m": model})
+    save_state(tmp_path, 4, weights, optimizers, None)
+    path = tmp_path / "step-00000004" / "state.json"
+    told = json.loads(path.read_text())
+    del told["sha256"]
+    path.write_text(json.dumps({**told, "format": 1}))
+    assert latest_state(tmp_path) == path.parent
+    assert load_state(path.parent, weights, optimizers, None) == 4
+    halve(path.parent / "optimizer.safetensors")
+    assert latest_state(tmp_path) is None
 
 
 def test_a_full_disk_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,10 +64,9 @@ def _extend(
 ) -> tuple[int, bool]:
     """Append pieces to a file whose size says how many rows it has; returns rows, and if late."""
     described = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
-    with partial.open("ab") as stream:
-        if not stream.tell():
+    if not _has_header(partial):
+        with partial.open("wb") as stream:
             npy.write_array_header_1_0(stream, {**described, "shape": shape})
-            stream.flush()
     with partial.open("r+b") as stream:
         version = npy.read_magic(stream)
         found, _, kind = npy.read_array_header_1_0(stream)
@@ -85,6 +84,17 @@ def _extend(
             if is_late(deadline):
                 return done, True
     return done, False
+
+
+def _has_header(partial: Path) -> bool:
+    """Return whether a file begins as an array does; one that was cut off within does not."""
+    try:
+        with partial.open("rb") as stream:
+            npy.read_magic(stream)
+            npy.read_array_header_1_0(stream)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,14 @@ from emosym.training.loop.engine import (
 from emosym.training.loop.metrics_log import MetricsLog
 from emosym.training.loop.optim import Schedule
 from emosym.training.loop.progress import training_bar
-from emosym.training.loop.state import here, latest_state, load_state, save_state, trainable_tensors
+from emosym.training.loop.state import (
+    METRICS,
+    here,
+    latest_state,
+    load_state,
+    save_state,
+    trainable_tensors,
+)
 
 log = logging.getLogger(__name__)
 Ahead = Callable[[int, np.ndarray], None]
@@ -122,15 +129,21 @@ def run_loop(
     if settings.ema_decay is not None:
         average = {k: v.detach().clone() for k, v in weights.items()}
     states = settings.out / "state"
-    found = processes.agree(latest_state(states))
+    found = processes.agree(latest_state(states) if processes.main else None)
     start = load_state(found, weights, optimizers, average, settings.name) if found else 0
     base_rates = [[float(g.get("initial_lr", g["lr"])) for g in o.param_groups] for o in optimizers]
     for optimizer, rates in zip(optimizers, base_rates, strict=True):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["initial_lr"] = rate
     logger = MetricsLog(
-        *(settings.out, settings.name, settings.log_every, settings.steps, settings.batch_size),
-        *(start, processes.main),
+        settings.out,
+        settings.name,
+        settings.log_every,
+        settings.steps,
+        settings.batch_size,
+        start,
+        processes.main,
+        kept=found and found / METRICS,
     )
     with training_bar(settings.name, settings.steps, start, progress and processes.main) as advance:
         for step in range(start, settings.steps):
@@ -147,8 +160,7 @@ def run_loop(
             finished, stop = done == settings.steps, _stops_here(settings, done, processes)
             if finished or stop or done % settings.checkpoint_every == 0:
                 save_state(
-                    *(states, done, weights, optimizers, average, settings.name),
-                    main=processes.main,
+                    states, done, weights, optimizers, average, settings.name, processes.main
                 )
             if stop and not finished:
                 logger.close()

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from emosym.files import disk_errors, write_text
 
@@ -14,9 +15,20 @@ class MetricsLog:
     """Means of every `every` steps into metrics.jsonl and TensorBoard, by the main process."""
 
     def __init__(
-        self, out: Path, name: str, every: int, steps: int, batch_size: int, start: int, main: bool
+        self,
+        out: Path,
+        name: str,
+        every: int,
+        steps: int,
+        batch_size: int,
+        start: int,
+        main: bool,
+        kept: Path | None = None,
     ) -> None:
-        """Open out/metrics.jsonl for steps after `start`; later lines are of a run that died."""
+        """Open out/metrics.jsonl for steps after `start`; later lines are of a run that died.
+
+        `kept` are the lines as the state at `start` has them; without, the file's own are taken.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
         self._name, self._every, self._steps = name, every, steps
@@ -28,12 +40,12 @@ class MetricsLog:
         if not main:
             return
         out.mkdir(parents=True, exist_ok=True)
-        kept = self._path.read_text().splitlines() if self._path.is_file() else []
-        kept = [line for line in kept if line.endswith("}") and json.loads(line)["step"] <= start]
-        write_text(self._path, "".join(f"{line}\n" for line in kept))
-        if kept:
-            last = json.loads(kept[-1])
-            self._last = {k: v for k, v in last.items() if k not in ("step", "samples_per_second")}
+        rows = whole_rows(kept if kept is not None and kept.is_file() else self._path, start)
+        write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in rows))
+        if rows:
+            self._last = {
+                k: v for k, v in rows[-1].items() if k not in ("step", "samples_per_second")
+            }
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=start)
 
     def add(self, step: int, losses: Mapping[str, float]) -> None:
@@ -60,3 +72,16 @@ class MetricsLog:
         if self._main:
             self._board.close()
         return self._last
+
+
+def whole_rows(path: Path, last: int) -> list[dict[str, Any]]:
+    """Return the rows of metrics.jsonl up to step `last`; lines that were torn are left out."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and row["step"] <= last:
+            rows.append(row)
+    return rows

@@ -1,22 +1,33 @@
-"""Training state on disk: trainable weights, optimizers and step, whole or absent, no pickle."""
+"""Training state on disk: trainable weights, optimizers, step and numbers so far; no pickle.
+
+A state is whole or absent, but for a disk that lost power or was filled: then its checksums do not
+fit, and the state before it is used. Two are kept for that.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from emosym.errors import EmoSymError
-from emosym.files import disk_errors
+from emosym.errors import EmoSymError, UsageError
+from emosym.files import disk_errors, read_json, sha256_of, sync
 
+log = logging.getLogger(__name__)
+KEPT = 2
+METRICS = "metrics.jsonl"
+DESCRIPTION = "state.json"
 Weights = dict[str, torch.Tensor]
 
 
@@ -42,10 +53,11 @@ def save_state(
     run: str = "",
     main: bool = True,
 ) -> None:
-    """Write folder/step-XXXXXXXX by a rename, then drop older ones.
+    """Write folder/step-XXXXXXXX by a rename, then drop all but it and the one before.
 
-    Sharded tensors are put together first, so the files are the same for any number of processes.
-    All processes must call this; only the `main` one writes.
+    The numbers so far, metrics.jsonl beside the folder, go with it. Sharded tensors are put
+    together first, so the files are the same for any number of processes. All processes must call
+    this; only the `main` one writes.
     """
     wanted = main or any(isinstance(tensor, DTensor) for tensor in weights.values())
     if not wanted:
@@ -64,17 +76,28 @@ def save_state(
             if whole_average is not None:
                 save_file(whole_average, temporary / "average.safetensors")
             save_file(tensors, temporary / "optimizer.safetensors")
-            (temporary / "state.json").write_text(
-                json.dumps({"format": 1, "name": run, "step": step, "optimizers": described})
-            )
+            if (folder.parent / METRICS).is_file():
+                shutil.copyfile(folder.parent / METRICS, temporary / METRICS)
+            written = sorted(temporary.iterdir())
+            told = {
+                "format": 2,
+                "name": run,
+                "step": step,
+                "sha256": {path.name: sha256_of(path) for path in written},
+                "optimizers": described,
+            }
+            (temporary / DESCRIPTION).write_text(json.dumps(told))
+            for path in (*written, temporary / DESCRIPTION, temporary):
+                sync(path)
             if final.exists():
                 shutil.rmtree(final)
             temporary.replace(final)
+            sync(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    for older in folder.glob("step-*"):
-        if older != final:
-            shutil.rmtree(older, ignore_errors=True)
+    earlier = sorted(path for path in folder.glob("step-*") if path != final)
+    for needless in (*earlier[: 1 - KEPT], *folder.glob(".torn-*")):
+        shutil.rmtree(needless, ignore_errors=True)
 
 
 def _describe(optimizers: list[Optimizer]) -> tuple[list[dict[str, Any]], Weights]:
@@ -95,9 +118,51 @@ def _describe(optimizers: list[Optimizer]) -> tuple[list[dict[str, Any]], Weight
 
 
 def latest_state(folder: Path) -> Path | None:
-    """Return the newest whole state in `folder`, or None."""
-    states = sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    """Return the newest whole state in `folder`, or None; a torn one is set aside, and said so."""
+    states = sorted(folder.glob("step-*"))
+    torn: list[tuple[Path, str]] = []
+    while states:
+        fault = fault_of(states[-1])
+        if fault is None:
+            break
+        torn.append((states.pop(), fault))
+    then = f"goes on from {states[-1].name}" if states else "begins anew"
+    for path, fault in torn:
+        log.warning("The training state %s is torn (%s): training %s.", path, fault, then)
+        aside = folder / f".torn-{path.name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            path.replace(aside)  # the next state that is written removes it
     return states[-1] if states else None
+
+
+def fault_of(state: Path) -> str | None:
+    """Return what is wrong with the files of a state, or None where it is whole.
+
+    States of format 1 have no checksums: of those it is checked that their files can be read.
+    """
+    try:
+        described = read_json(state / DESCRIPTION, DESCRIPTION)
+        step, sums = described["step"], dict(described.get("sha256", {}))
+        if not isinstance(step, int) or state.name != f"step-{step:08d}":
+            return f"{DESCRIPTION} is of step {step}"
+        if not isinstance(described["name"], str) or not isinstance(described["optimizers"], list):
+            return f"{DESCRIPTION} is no description of a state"
+    except UsageError:
+        return f"{DESCRIPTION} cannot be read"
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"{DESCRIPTION} is no description of a state"
+    for name in ("weights.safetensors", "optimizer.safetensors", *sums):
+        try:
+            if not sums:
+                load_file(state / name)
+            elif sha256_of(state / name) != sums.get(name):
+                return f"{name} is not what was written"
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except (OSError, SafetensorError):
+            return f"{name} cannot be read"
+    return None
 
 
 def load_state(
@@ -107,12 +172,12 @@ def load_state(
     average: Weights | None,
     run: str = "",
 ) -> int:
-    """Load a state in place and return the number of steps it has done.
+    """Load a whole state in place and return the number of steps it has done.
 
     Raises:
         EmoSymError: when the state is of another run's name, or of other parameters than given.
     """
-    described = json.loads((path / "state.json").read_text())
+    described = read_json(path / DESCRIPTION, "training state")
     if described.get("name", "") != run:
         raise EmoSymError(
             f"The training state {path} is of the run {described.get('name')!r}, not {run!r}. "
