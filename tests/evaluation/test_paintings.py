@@ -10,7 +10,6 @@ from emosym.errors import UsageError
 from emosym.evaluation.paintings import (
     evaluate_captioned,
     evaluate_paintings,
-    storybook_belongs,
 )
 from emosym.evaluation.results.result import make_result
 from emosym.metrics.intervals import wilson
@@ -120,13 +119,6 @@ def test_captions_by_hand() -> None:
     assert values["edge_energy_ratio"] == 1.0
     with pytest.raises(UsageError, match="mood"):
         evaluate_captioned(images, {"mood": truth["scene"]}, images, real_truth, judge)
-
-
-def test_what_belongs_follows_the_storybook_groups() -> None:
-    tables = storybook_belongs({"face": ("mouth turned up, brows level",), "hat": ("cap",)})
-    assert set(tables) == {"face"}
-    # Amusement, contentment and excitement smile; no other emotion does.
-    assert tables["face"][:, 0].tolist() == [True, False, True, True, False, False, False, False]
 
 
 def test_refusals() -> None:

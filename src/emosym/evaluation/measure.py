@@ -13,11 +13,12 @@ from emosym.data.collate import images_array
 from emosym.data.dataset import NO_LABEL, Dataset, weights_of
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.generated import Networks, evaluate_generated
-from emosym.evaluation.paintings import evaluate_paintings, storybook_belongs
+from emosym.evaluation.paintings import evaluate_paintings
 from emosym.evaluation.reading_intervals import reading_intervals
 from emosym.evaluation.results.kept_paintings import claim, paint_and_keep
 from emosym.evaluation.results.result import make_result, subject_of
 from emosym.evaluation.results.samples import pictures_sha256
+from emosym.evaluation.storybook.oracle import best_achievable, oracle_of
 from emosym.evaluation.understanding import (
     abstention_values,
     evaluate_understanding,
@@ -110,9 +111,12 @@ def evaluate_reading(
     shares = np.array([list(reading.probabilities.values()) for reading in readings])  # (N, C)
     raw = np.array([list(reading.raw_probabilities.values()) for reading in readings])  # (N, C)
     votes = votes_of(chosen)
-    values = evaluate_understanding(
-        shares, labels, votes, pipeline.space, storybook_posterior(chosen), mode
-    )
+    values = evaluate_understanding(shares, labels, votes, pipeline.space, mode)
+    oracle = oracle_of(chosen)
+    if oracle is not None:
+        values |= best_achievable(oracle.posterior, labels)
+        best = values["best_accuracy"]
+        values["of_best"] = values["accuracy"] / best if best > 0 else None
     values |= raw_values(raw, labels) if raw.size else {}
     values |= abstention_values(shares, labels, pipeline.abstain_below)
     values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
@@ -140,18 +144,6 @@ def votes_of(dataset: Dataset) -> np.ndarray | None:
     if all(sample.votes_of(dataset.task) is None for sample in samples):
         return None
     return np.array([weights_of(sample, dataset.space, dataset.task) for sample in samples])
-
-
-def storybook_posterior(dataset: Dataset) -> np.ndarray | None:
-    """Return the exact probabilities (N, C) of a storybook's pictures; None for other data.
-
-    The stories are drawn again from the seed that the storybook's folder names.
-    """
-    from emosym.data.storybook import posterior_of
-    from emosym.data.storybook.drawing.geometry import stories_of
-
-    stories = stories_of(dataset.root, dataset.split, dataset.ids())
-    return None if stories is None else np.stack([posterior_of(story) for story in stories])
 
 
 def load_judges(
@@ -221,9 +213,10 @@ def evaluate_painting(
     painted = {k: np.stack([np.asarray(o.image) for o in v]) for k, v in outputs.items()}
     size = next(iter(painted.values())).shape[1]
     real = images_array(dataset, size, workers)  # (R, S, S, 3)
+    oracle = oracle_of(dataset)
     values = evaluate_paintings(
         *(painted, real, dataset.labels(), *judges),
-        belongs=storybook_belongs(judges[2].names),
+        belongs=None if oracle is None else oracle.belongs(judges[2].names),
         seed=seed,
         space=pipeline.space,
     )

@@ -183,21 +183,6 @@ def _belonging(
     return values
 
 
-def storybook_belongs(names: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
-    """Return, per attribute of `names`, which values go with which emotion: bool (8, K).
-
-    `names` are an attribute judge's classes; attributes that are no cue are left out.
-    """
-    from emosym.data.storybook import world
-
-    tables: dict[str, np.ndarray] = {}
-    for cue, values in names.items():
-        if cue in world.EMOTION_GROUPS:
-            groups = np.asarray([world.group_of(cue, value) for value in values])  # (K,)
-            tables[cue] = np.asarray(world.EMOTION_GROUPS[cue])[:, None] == groups[None, :]
-    return tables
-
-
 def evaluate_captioned(
     painted: np.ndarray,
     truth: Mapping[str, np.ndarray],

@@ -1,4 +1,4 @@
-"""How well pictures are read: one flat table of values, with the best achievable beside it."""
+"""How well pictures are read: one flat table of values."""
 
 from __future__ import annotations
 
@@ -95,15 +95,12 @@ def evaluate_understanding(
     labels: ArrayLike,
     votes: ArrayLike | None,
     space: LabelSpace,
-    posterior: ArrayLike | None = None,
     mode: str = "corrected",
 ) -> dict[str, Any]:
     """Return every reading metric as {name: number | None | list}, ready for `make_result`.
 
     `probabilities` (N, C) are the readings, `labels` (N,) class indices, `votes` (N, C) the
-    annotators' distributions if there are several, `posterior` (N, C) the exact probabilities of
-    a world that is known. With it, `best_*` tells what no reader of these pictures can beat on
-    average, and `of_best` the accuracy as a share of that.
+    annotators' distributions if there are several.
 
     Raises:
         UsageError: for arrays that do not fit together or are no probabilities.
@@ -123,12 +120,4 @@ def evaluate_understanding(
     if votes is not None:
         found = distributions.distribution_values(shares, votes)
         values.update({f"votes_{name}": value for name, value in found.items()})
-    if posterior is not None:
-        exact = as_probabilities("posterior", posterior, len(space))
-        same_length(probabilities=shares, posterior=exact)
-        values["best_accuracy"] = float((exact.argmax(axis=1) == answers).mean())
-        values["best_brier_multiclass"] = calibration.brier_multiclass(exact, answers)
-        values["best_nll"] = negative_log_likelihood(exact, answers)
-        best = values["best_accuracy"]
-        values["of_best"] = values["accuracy"] / best if best > 0 else None
     return values

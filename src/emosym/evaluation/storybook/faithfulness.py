@@ -16,6 +16,7 @@ from PIL import Image
 from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.results.value_intervals import add_difference, add_mean
+from emosym.evaluation.storybook.oracle import oracle_of
 from emosym.seeds import numpy_rng
 from emosym.types import UnderstandingOutput
 
@@ -172,15 +173,14 @@ def overlaps(one: Box, other: Box) -> bool:
 
 def _stories(dataset: Dataset, first: Image.Image) -> list[Story]:
     from emosym.data.storybook import paint_story
-    from emosym.data.storybook.drawing.geometry import stories_of
 
-    stories = stories_of(dataset.root, dataset.split, dataset.ids())
-    if not stories or paint_story(stories[0], first.width).tobytes() != first.tobytes():
+    oracle = oracle_of(dataset)
+    if oracle is None or paint_story(oracle.stories[0], first.width).tobytes() != first.tobytes():
         raise UsageError(
             f"{dataset.root} is no storybook in the painted style of this version, so nothing can "
             "be taken out of its pictures. Write one with `emosym data storybook`."
         )
-    return stories
+    return list(oracle.stories)
 
 
 def _repainted(story: Story, gone: frozenset[str], size: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from emosym.data.images import ImageSource
 from emosym.errors import UsageError
 from emosym.evaluation.measure import choose
 from emosym.evaluation.results.result import make_result, subject_of
+from emosym.evaluation.storybook.oracle import oracle_of
 from emosym.metrics.checks import as_unit
 from emosym.metrics.intervals import bootstrap
 from emosym.seeds import numpy_rng
@@ -220,8 +221,9 @@ def _side(pipeline: EmoSymPipeline | ZeroShotPipeline) -> int:
 
 def _stories(dataset: Dataset, seed: int) -> list[Story]:
     """Return the stories of a storybook's pictures, else as many of the test stream."""
-    from emosym.data.storybook.drawing.geometry import stories_of
     from emosym.data.storybook.world import draw_story
 
-    found = stories_of(dataset.root, dataset.split, dataset.ids())
-    return found or [draw_story(seed, index, "test") for index in range(len(dataset))]
+    oracle = oracle_of(dataset)
+    if oracle is not None:
+        return list(oracle.stories)
+    return [draw_story(seed, index, "test") for index in range(len(dataset))]
