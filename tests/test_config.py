@@ -128,6 +128,73 @@ def test_the_base_recipe_lists_its_parts() -> None:
         resolve_recipe({"stage": "base", "out": "x", "parts": ["painters"]}, "test")
 
 
+@pytest.mark.parametrize(
+    ("override", "key", "wanted"),
+    [
+        ("out=2025-01-01", "out", Path("2025-01-01")),
+        ("out=1e3", "out", Path("1e3")),
+        ("out=no", "out", Path("no")),
+        ("out=runs/a #2", "out", Path("runs/a #2")),
+        ('out="a b"', "out", Path("a b")),
+        ("init=7", "init", "7"),
+        ("init=007", "init", "007"),
+        ("reader=1e5", "reader", "1e5"),
+        ("reader=null", "reader", None),
+        ("data.image_column=1", "data.image_column", "1"),
+        ("data.knowledge=~", "data.knowledge", None),
+        ("data.workers=0x2", "data.workers", 2),
+        ("out=~/x", "out", Path("HOME/x")),
+        ("out=$RUNS/${NAME}.x", "out", Path("/fast/runs/a b.x")),
+        ("data.root=$RUNS", "data.root", Path("/fast/runs")),
+        ("data.knowledge=$RUNS/k", "data.knowledge", Path("/fast/runs/k")),
+        ("init=$RUNS/c", "init", "/fast/runs/c"),
+        ("painter=~/p", "painter", "HOME/p"),
+        ("reader=~/p", "reader", "HOME/p"),
+        ("out=5$", "out", Path("5$")),
+    ],
+)
+def test_a_path_is_what_is_written(
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    override: str,
+    key: str,
+    wanted: object,
+) -> None:
+    for name, value in {"HOME": "HOME", "RUNS": "/fast/runs", "NAME": "a b"}.items():
+        monkeypatch.setenv(name, value)
+    found: object = load_recipe(str(recipe), [override])
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == wanted and type(found) is type(wanted)
+    # and in a file
+    name, _, text = override.partition("=")
+    section, _, last = name.rpartition(".")
+    lines = [f"{section}:", f"  {last}: {text}"] if section else [f"{last}: {text}"]
+    if " #" not in text:  # which is a comment there
+        recipe.write_text("\n".join(["stage: align", *(["out: x"] * (name != "out")), *lines]))
+        there: object = load_recipe(str(recipe))
+        for part in key.split("."):
+            there = getattr(there, part)
+        assert there == wanted
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.root=null", r"data\.root = None: a path or a name is needed here\.$"),
+        ("out=", "out = None: a path or a name is needed here"),
+        ("out=''", "out = '': a path or a name is needed here"),
+        ("out=$NOWHERE/x", r"\$NOWHERE is not set on this machine"),
+        ("init=${NOWHERE}x", r"\$\{NOWHERE\} is not set on this machine"),
+        ("out=~nobody-of-this-name/x", "~nobody-of-this-name is not set"),
+        ("data.knowledge=''", r"data\.knowledge = ''"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(recipe: Path, override: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        load_recipe(str(recipe), [override])
+
+
 def test_rewards_are_names_and_weights() -> None:
     def rewards(**keys: object) -> dict[str, float]:
         found = resolve_recipe({"stage": "rl", "out": "x", **keys}, "test")

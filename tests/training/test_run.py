@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from emosym.config.load import dump_recipe, resolve_recipe
 from emosym.config.recipes import AlignRecipe
@@ -57,3 +59,58 @@ def test_a_run_that_failed_before_its_first_step_does_not_block_the_folder(tmp_p
     (tmp_path / "run" / "state" / "step-00000001").mkdir(parents=True)
     with pytest.raises(UsageError, match="another recipe"):
         run_recipe(wrong, progress=False)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> dict[str, Any]:
+    """A recipe whose folder holds work; it stops before training, since its data are not there."""
+    out = tmp_path / "run"
+    raw = {"stage": "rl", "out": str(out), "data": {"root": str(tmp_path / "no")}, "init": "none"}
+    (out / "state" / "step-00000001").mkdir(parents=True)
+    (out / "recipe.yaml").write_text(dump_recipe(resolve_recipe(dict(raw), "test")))
+    return raw
+
+
+def refusal(raw: dict[str, Any]) -> str:
+    with pytest.raises(UsageError) as refused:
+        run_recipe(resolve_recipe(raw, "test"), progress=False)
+    return str(refused.value)
+
+
+def test_a_recipe_of_an_older_version_goes_on(begun: dict[str, Any]) -> None:
+    written = Path(begun["out"]) / "recipe.yaml"
+    older = yaml.safe_load(written.read_text())
+    del older["shuffled_labels"], older["optim"]["gradient_checkpointing"], older["data"]["workers"]
+    del older["rewards"]
+    older["reward"] = "accuracy"
+    written.write_text(yaml.safe_dump(older))
+    assert "another recipe" not in refusal(begun)  # it came as far as its checkpoint
+    assert written.read_text() == dump_recipe(resolve_recipe(begun, "test"))
+
+
+def test_a_folder_that_was_moved_goes_on(begun: dict[str, Any], tmp_path: Path) -> None:
+    Path(begun["out"]).rename(tmp_path / "moved")
+    assert "another recipe" not in refusal({**begun, "out": str(tmp_path / "moved")})
+
+
+def test_what_differs_is_named_key_by_key(begun: dict[str, Any]) -> None:
+    other = {**begun, "optim": {"lr": 0.5}, "rewards": {"vad": 1.0}, "seed": 3}
+    before = (Path(begun["out"]) / "recipe.yaml").read_text()
+    said = refusal(other)
+    for change in (
+        "optim.lr was 0.001 and is 0.5",
+        "rewards.accuracy was 1.0 and is None",
+        "rewards.vad was None and is 1.0",
+        "seed was 0 and is 3",
+    ):
+        assert change in said
+    assert "beta" not in said and "out was" not in said
+    assert (Path(begun["out"]) / "recipe.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"stage: [", b"stage: rl\nout: x\nnews: 1", b"\xff"])
+def test_a_recipe_that_cannot_be_read_is_not_gone_on_from(
+    begun: dict[str, Any], content: bytes
+) -> None:
+    (Path(begun["out"]) / "recipe.yaml").write_bytes(content)
+    assert "another recipe" in refusal(begun)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from emosym.config.schema import DataSection, LatentSection, LoraSection, OptimSection, Section
+from emosym.config.schema import (
+    DataSection,
+    Folder,
+    LatentSection,
+    LoraSection,
+    OptimSection,
+    Place,
+    Section,
+)
 
 
 class Recipe(Section):
@@ -15,8 +22,8 @@ class Recipe(Section):
 
     stage: str
     seed: int = 0
-    out: Path
-    init: str = "storybook-base"
+    out: Folder
+    init: Place = "storybook-base"
     data: DataSection = DataSection()
     optim: OptimSection = OptimSection()
 
@@ -51,7 +58,7 @@ class BaseRecipe(Section):
 
     stage: Literal["base"]
     seed: int = 0
-    out: Path
+    out: Folder
     count: int = Field(60000, ge=64)
     workers: int = Field(2, ge=1)
     parts: tuple[Literal["reader", "painter", "judges"], ...] = ("reader", "painter", "judges")
@@ -69,8 +76,8 @@ class AlignRecipe(Recipe):
     """
 
     stage: Literal["align"]
-    reader: str | None = None
-    painter: str | None = None
+    reader: Place | None = None
+    painter: Place | None = None
     max_pixels: int | None = Field(None, ge=28 * 28)
     latents: LatentSection = LatentSection()
     lora: LoraSection = LoraSection()

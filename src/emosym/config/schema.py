@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def expanded(place: Any) -> Any:
+    """Return a path, name or id with `~` and variables put in.
+
+    Raises:
+        ValueError: for anything but a text, an empty one, or an unknown variable or user.
+    """
+    place = str(place) if isinstance(place, Path) else place
+    if not isinstance(place, str) or not place.strip() or "\0" in place:
+        raise ValueError("a path or a name is needed here")
+    found = os.path.expandvars(os.path.expanduser(place))  # noqa: PTH111 - ids are no paths
+    unknown = re.match(r"~[^/]*|.*?(\$\{\w+\}|\$\w+)", found)
+    if unknown:
+        raise ValueError(f"{unknown[1] or unknown[0]} is not set on this machine")
+    return found
+
+
+Folder = Annotated[Path, BeforeValidator(expanded)]
+Place = Annotated[str, BeforeValidator(expanded)]  # a folder, or the name or id of a model
 
 
 class Section(BaseModel):
@@ -24,7 +46,7 @@ class DataSection(Section):
     """
 
     source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
-    root: Path = Path("runs/data")
+    root: Folder = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
@@ -33,7 +55,7 @@ class DataSection(Section):
     label_column: str | None = None
     config: str | None = None
     download: bool = False
-    knowledge: Path | None = None
+    knowledge: Folder | None = None
     workers: int = Field(2, ge=1)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from emosym.config.load import dump_recipe
+from emosym.config.load import dump_recipe, read_raw, resolve_recipe
 from emosym.config.recipes import (
     AlignRecipe,
     BaseRecipe,
@@ -16,7 +17,7 @@ from emosym.config.recipes import (
     StageRecipe,
 )
 from emosym.errors import UsageError
-from emosym.files import read_json, write_json, write_text
+from emosym.files import read_json, sync, write_json, write_text
 
 if TYPE_CHECKING:
     from emosym.training.stages.finish import StageResult
@@ -68,17 +69,48 @@ def run_recipe(
 
 
 def _claim(recipe: StageRecipe) -> None:
-    """Write the recipe into its output folder, unless that holds work of another one."""
+    """Write the recipe into its output folder, unless that holds work of another one.
+
+    The one that is there may be of an older version: what it does not name had the default that
+    it has now. `out` may differ: the folder may have been moved.
+    """
     resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
-    if written.is_file():
-        if written.read_text() == resolved:
-            return
-        if _has_work(recipe):
+    if written.is_file() and written.read_bytes() != resolved.encode() and _has_work(recipe):
+        changes = _changes(recipe, written)
+        if changes:
             raise UsageError(
-                f"{recipe.out} holds a run of another recipe (see {written}). Choose another "
-                "`out`, or remove that folder."
+                f"{recipe.out} holds a run of another recipe ({written}): {changes}. Choose "
+                "another `out`, or remove that folder."
             )
     write_text(written, resolved)
+    sync(written)
+
+
+def _changes(recipe: StageRecipe, written: Path) -> str:
+    """Return how a recipe differs from the one that its folder was made with; "" for not at all."""
+    try:
+        kept = resolve_recipe(read_raw(written), str(written))
+    except UsageError as error:
+        return f"that one cannot be read, {str(error).removesuffix('.')}"
+    now, before = (flat(found.model_dump(mode="json")) for found in (recipe, kept))
+    missing = object()
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted({*now, *before} - {"out"})
+        if now.get(key, missing) != before.get(key, missing)
+    ]
+    return ", ".join(changed)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a recipe's values by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
 
 
 def _finished(marker: Path) -> dict[str, float] | None:
