@@ -12,7 +12,17 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 ORDER = (
-    *("errors", "seeds", "files", "extras", "provenance", "device", "processes", "emotions"),
+    *(
+        "errors",
+        "seeds",
+        "files",
+        "locks",
+        "extras",
+        "provenance",
+        "device",
+        "processes",
+        "emotions",
+    ),
     *("types", "config", "data", "metrics", "rewards", "tasks", "models", "pipelines", "service"),
     *("annotate", "memory", "training", "evaluation", "studies", "apps"),
 )

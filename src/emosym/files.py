@@ -73,6 +73,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def is_writable(folder: Path) -> bool:
+    """Return whether a file can be made in a folder, which is made if need be; it is tried."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes atomically."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import yaml
 from emosym.config.load import dump_recipe, resolve_recipe
 from emosym.config.recipes import AlignRecipe
 from emosym.data.storybook import write_storybook
-from emosym.errors import UsageError
+from emosym.errors import EmoSymError, UsageError
+from emosym.locks import one_writer
 from emosym.training.run import run_recipe
 
 
@@ -71,8 +73,8 @@ def begun(tmp_path: Path) -> dict[str, Any]:
     return raw
 
 
-def refusal(raw: dict[str, Any]) -> str:
-    with pytest.raises(UsageError) as refused:
+def refusal(raw: dict[str, Any], kind: type[EmoSymError] = UsageError) -> str:
+    with pytest.raises(kind) as refused:
         run_recipe(resolve_recipe(raw, "test"), progress=False)
     return str(refused.value)
 
@@ -114,3 +116,10 @@ def test_a_recipe_that_cannot_be_read_is_not_gone_on_from(
 ) -> None:
     (Path(begun["out"]) / "recipe.yaml").write_bytes(content)
     assert "another recipe" in refusal(begun)
+
+
+def test_one_run_folder_has_one_trainer(begun: dict[str, Any]) -> None:
+    with one_writer(Path(begun["out"]), "running the demo"):
+        said = refusal(begun, EmoSymError)
+    assert f"process {os.getpid()} on " in said and "running the demo there since" in said
+    assert "is in use" not in refusal(begun)

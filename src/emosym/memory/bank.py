@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, write_json
+from emosym.locks import one_writer
 from emosym.memory import draw, policies, storage, summary
 from emosym.memory.admission import ADMIT_ALL, AdmissionReport, BankRules, screen
 from emosym.memory.ledger import Ledger
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "entries"
+PATIENCE_SECONDS = 60.0
 
 
 class Bank:
@@ -258,23 +261,28 @@ class Bank:
         Raises:
             UsageError: for an unknown policy, an entry that `check_entry` refuses, or sizes other
                 than the bank's; nothing is written.
-            EmoSymError: for a full disk, or a handle from `Bank.at`.
+            EmoSymError: for a full disk, a handle from `Bank.at`, or a writer that does not end.
         """
         self._writable()
         policies.chosen("eviction policy", rules.eviction, policies.EVICTION)
         for entry in entries:
             check_entry(entry, self.space)
-        self._check_sizes(entries)
-        order, refused = screen(entries, self.ledger(), rules, self.space)
-        kept = [replace(entries[i], policies=rules.names()) for i in order]
-        if kept:
-            self._append(kept)
-        evicted = () if rules.capacity is None else self.prune(rules.capacity, rules.eviction)
-        return AdmissionReport(tuple(e.id for e in kept), refused, evicted, self.version())
+        with self._writing():
+            self._check_sizes(entries)
+            order, refused = screen(entries, self.ledger(), rules, self.space)
+            kept = [replace(entries[i], policies=rules.names()) for i in order]
+            if kept:
+                self._append(kept)
+            evicted = () if rules.capacity is None else self._evict(rules.capacity, rules.eviction)
+            return AdmissionReport(tuple(e.id for e in kept), refused, evicted, self.version())
 
     def _writable(self) -> None:
         if self._at is not None:
             raise EmoSymError(f"This handle stays at version {self._at}; open the bank to write.")
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Wait for the one writer that a bank has at a time, for as long as a batch takes."""
+        return one_writer(self.path, "writing", PATIENCE_SECONDS)
 
     def _check_sizes(self, entries: Sequence[BankEntry]) -> None:
         table = self._table()
@@ -325,6 +333,11 @@ class Bank:
             UsageError: for an unknown policy or a negative capacity.
         """
         self._writable()
+        with self._writing():
+            return self._evict(capacity, policy)
+
+    def _evict(self, capacity: int, policy: str) -> tuple[str, ...]:
+        """Evict as `prune` does, as the one writer."""
         held = self.ledger()
         # Entries of one moment are told apart by their order in the table.
         age = np.empty(len(held.ids))
@@ -349,7 +362,9 @@ class Bank:
         """
         self._writable()
         table = self._table()
-        if table is not None:
+        if table is None:
+            return
+        with self._writing():
             since = time.time_ns()
             with storage.storage_errors(self.path, "compact"):
                 table.optimize(cleanup_older_than=older_than)

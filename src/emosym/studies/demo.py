@@ -34,6 +34,7 @@ from emosym.evaluation.results.run_folder import (
     write_readings,
 )
 from emosym.files import read_json, write_json
+from emosym.locks import one_writer
 from emosym.memory.bank import Bank
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.trained_painting import reading_of
@@ -85,6 +86,7 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
 
     Raises:
         UsageError: for an unknown budget, or an override of no stage.
+        EmoSymError: when another process runs there.
     """
     began = time.monotonic()
     if settings.budget not in BUDGETS:
@@ -92,9 +94,15 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
     for override in settings.overrides:
         if override.partition(".")[0] not in STAGES:
             raise unknown_name("stage", override.partition(".")[0], STAGES, f"(in {override!r})")
-    budget, out = BUDGETS[settings.budget], settings.out
     for stage in STAGES:  # a wrong key is said now, not after the stages before it
         stage_recipe(settings, stage, settings.base)
+    with one_writer(settings.out, "running the demo"):
+        return _run(settings, say, began)
+
+
+def _run(settings: DemoSettings, say: Say, began: float) -> Path:
+    """Run the demo in its folder, of which this is the only run."""
+    budget, out = BUDGETS[settings.budget], settings.out
     data = out / "data"
     counts = {"train": budget.train, "val": budget.val, "test": budget.test}
     say(f"Drawing {sum(counts.values()):,} storybook pictures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from emosym.config.recipes import (
 )
 from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
+from emosym.locks import LOCK, one_writer
 
 if TYPE_CHECKING:
+    from emosym.processes import Processes
     from emosym.training.stages.finish import StageResult
 
 log = logging.getLogger(__name__)
@@ -37,11 +40,20 @@ def run_recipe(
     Raises:
         UsageError: when the output folder holds work of another recipe, or a base is to be
             trained by several processes.
+        EmoSymError: when another process trains there.
         StoppedEarly: when training is not finished at `deadline` (see `loop.deadline`).
     """
     from emosym.processes import Processes
 
     processes = Processes()
+    with one_writer(recipe.out, "training") if processes.main else nullcontext():
+        return _run(recipe, processes, progress, deadline)
+
+
+def _run(
+    recipe: StageRecipe, processes: Processes, progress: bool, deadline: float | None
+) -> tuple[Path, dict[str, float]]:
+    """Run a recipe in its folder, of which this is the only run."""
     artefact = recipe.out / ("base" if isinstance(recipe, BaseRecipe) else "checkpoint")
     marker = recipe.out / FINISHED
     if isinstance(recipe, BaseRecipe) and processes.world > 1:
@@ -75,7 +87,9 @@ def _claim(recipe: StageRecipe) -> None:
     it has now. `out` may differ: the folder may have been moved.
     """
     resolved, written = dump_recipe(recipe), recipe.out / "recipe.yaml"
-    if written.is_file() and written.read_bytes() != resolved.encode() and _has_work(recipe):
+    if written.is_file() and written.read_bytes() == resolved.encode():
+        return
+    if written.is_file() and _has_work(recipe):
         changes = _changes(recipe, written)
         if changes:
             raise UsageError(
@@ -128,7 +142,7 @@ def _finished(marker: Path) -> dict[str, float] | None:
 def _has_work(recipe: StageRecipe) -> bool:
     """Return whether a run left anything in its folder that another recipe would go on from."""
     if isinstance(recipe, BaseRecipe):  # its drawn data and tokenizer are of that recipe too
-        return any(path.name != "recipe.yaml" for path in recipe.out.iterdir())
+        return any(path.name not in ("recipe.yaml", LOCK) for path in recipe.out.iterdir())
     kept = (FINISHED, "checkpoint", "state/step-*", "bank", "round-*")
     return any(any(recipe.out.glob(pattern)) for pattern in kept)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,14 @@ from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
-from emosym.training.stages.feed import Feed, label_targets, open_feed, open_feeds, read_all
+from emosym.training.stages.feed import (
+    Feed,
+    cache_folder,
+    label_targets,
+    open_feed,
+    open_feeds,
+    read_all,
+)
 from emosym.training.stages.prefix_store import store_prefixes
 from emosym.types import picture_sample
 
@@ -168,3 +178,21 @@ def test_votes_and_pictures_from_a_hub_table_train_like_files(
     hub, _ = open_feeds(model.reader, recipe_of("align", tmp_path, data=data))
     assert hub.pictures is not None and votes.pictures is not None
     assert np.array_equal(hub.pictures, votes.pictures) and np.array_equal(hub.truth, votes.truth)
+
+
+def test_pictures_are_kept_in_the_run_where_the_data_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = tmp_path / "data", tmp_path / "run"
+    assert cache_folder(root, out) == out / ".cache"  # an id of the hub
+    root.mkdir()
+    assert cache_folder(root, out) == root / ".cache"
+    make = tempfile.TemporaryFile
+
+    def read_only(dir: Path) -> Any:
+        if dir.is_relative_to(root):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return make(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    assert cache_folder(root, out) == out / ".cache"

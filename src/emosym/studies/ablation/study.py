@@ -17,6 +17,7 @@ from emosym.data.storybook import write_storybook
 from emosym.device import cpu_plan, processor_name, usable_cores
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json, write_text
+from emosym.locks import one_writer
 from emosym.provenance import git_hash, package_versions
 from emosym.studies.ablation.grid import Job, Study, jobs_of
 from emosym.studies.ablation.jobs import is_done, run_job
@@ -39,8 +40,15 @@ def run_study(
 
     Raises:
         UsageError: when `out` holds another study.
-        EmoSymError: when jobs failed; the others are done and in the table.
+        EmoSymError: when jobs failed; the others are done and in the table. And when another
+            process runs a study there.
     """
+    with one_writer(out, "running a study"):
+        return _run(study, out, workers, say, only)
+
+
+def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -> dict[str, Any]:
+    """Run a study in its folder, of which this is the only run."""
     claim(study, out)
     data, ood = out / "data", out / "ood"
     say("Drawing the pictures")

@@ -18,6 +18,7 @@ from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import label_space
 from emosym.errors import UsageError
+from emosym.files import is_writable
 from emosym.models.reader.prefix import Prefix, keeps_features, prefill
 from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_inputs
 from emosym.models.reader.reasoner import think
@@ -123,8 +124,7 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
         (data.val_split, 1.0, (0.0, 1.0)),
     )
     hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
-    # an id of the hub is no folder to keep anything in
-    cache = (data.root if data.root.is_dir() else recipe.out) / ".cache"
+    cache = cache_folder(data.root, recipe.out)
     processes = Processes()
     with processes.main_first():  # it decodes the pictures, the others open what it kept
         train, val = (
@@ -140,6 +140,15 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
             for split, fraction, part in splits
         )
     return train, val
+
+
+def cache_folder(root: Path, out: Path) -> Path:
+    """Return where decoded pictures are kept: beside the data, for every run, or in this run.
+
+    A data root may be read-only, or no folder at all but an id of the hub.
+    """
+    shared = root / ".cache"
+    return shared if root.is_dir() and is_writable(shared) else out / ".cache"
 
 
 @dataclass(frozen=True, slots=True)
