@@ -20,7 +20,9 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.files import (
     disk_errors,
     inside,
+    look,
     read_json,
+    read_text,
     sha256_of,
     write_atomic,
     write_json,
@@ -145,7 +147,7 @@ def test_sha256(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "relative", ["../a", "a/../../b", "/etc/passwd", "a/../..", "link/a", "a\0b"]
+    "relative", ["../a", "a/../../b", "/etc/passwd", "a/../..", "link/../../a", "..", "a\0b"]
 )
 def test_paths_that_leave_are_refused(tmp_path: Path, relative: str) -> None:
     root = tmp_path / "root"
@@ -155,10 +157,78 @@ def test_paths_that_leave_are_refused(tmp_path: Path, relative: str) -> None:
         inside(root, relative, "picture")
 
 
-def test_paths_that_stay_are_resolved(tmp_path: Path) -> None:
-    assert inside(tmp_path, "a/../b.png") == tmp_path.resolve() / "b.png"
-    assert inside(tmp_path, "..a/b") == tmp_path.resolve() / "..a" / "b"
-    assert inside(tmp_path, ".") == tmp_path.resolve()
+def test_paths_that_stay(tmp_path: Path) -> None:
+    assert inside(tmp_path, "a/../b.png") == tmp_path / "b.png"
+    assert inside(tmp_path, "..a/b") == tmp_path / "..a" / "b"
+    assert inside(tmp_path, ".") == tmp_path
+    with pytest.raises(UsageError, match="characters that no file's name has"):
+        inside(tmp_path, "a\ud800.png")
+
+
+def test_a_link_inside_leads_where_it_was_made_to_lead(tmp_path: Path) -> None:
+    """As the hub's cache has it: names in a snapshot, linked to blobs beside it."""
+    (tmp_path / "blobs").mkdir()
+    write_text(tmp_path / "blobs" / "c0ffee", "{}")
+    root = tmp_path / "snapshots" / "main"
+    root.mkdir(parents=True)
+    (root / "a.json").symlink_to("../../blobs/c0ffee")
+    assert read_json(inside(root, "a.json")) == {}
+
+
+def test_a_name_in_another_unicode_form_is_found(tmp_path: Path) -> None:
+    for held, asked in (("caf\u00e9.png", "cafe\u0301.png"), ("nai\u0308f.png", "na\u00eff.png")):
+        write_text(tmp_path / held, "x")
+        assert inside(tmp_path, asked) == tmp_path / held
+        assert inside(tmp_path, held) == tmp_path / held
+    assert inside(tmp_path, "\u00fc.png") == tmp_path / "\u00fc.png"
+
+
+def test_what_is_at_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "a", "x")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "lost").symlink_to("nowhere")
+    found = [look(tmp_path / name) for name in ("a", ".", "pipe", "b", "a/b")]
+    assert found == ["file", "folder", "other", "nothing", "nothing"]
+    for name, says in (
+        ("x" * 300, "name is too long"),
+        ("loop", "lead in a circle"),
+        ("lost", "a link to 'nowhere', which is not there"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            look(tmp_path / name)
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(UsageError, match="no permission to open it"):
+        look(tmp_path / "a")
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_one_reader_for_all_text(tmp_path: Path, encoding: str, ends: str) -> None:
+    path = tmp_path / "a.json"
+    text = f'{ends}  {{"caf\u00e9":{ends} "awe"}}{ends}'
+    path.write_bytes(text.encode(encoding))
+    assert read_text(path) == text.replace(ends, "\n")
+    assert read_json(path) == {"caf\u00e9": "awe"}
+
+
+def test_text_that_is_none_and_files_that_are_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"caf\xe9 au lait")
+    with pytest.raises(UsageError, match=r"prompt .*a\.txt is not text in UTF-8 or UTF-16"):
+        read_text(path, "prompt")
+    with pytest.raises(UsageError, match="larger than 3 bytes"):
+        read_text(path, max_bytes=3)
+    with pytest.raises(UsageError, match="is no regular file"):
+        read_text(tmp_path)
+    for content in (b"", b" \r\n", b"\xef\xbb\xbf", b"\xff\xfe \0"):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="is not valid JSON: it is empty"):
+            read_json(path)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))

@@ -11,6 +11,7 @@ from emosym.errors import EmoSymError, unknown_name
 EXTRAS: dict[str, tuple[str, ...]] = {
     "rl": ("trl",),
     "hub": ("datasets",),
+    "heic": ("pillow_heif",),
     "4bit": ("bitsandbytes",),
     "annotate": ("openai",),
     "app": ("fastapi", "gradio", "uvicorn"),

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, checksums, and paths that stay inside a root."""
+"""Files that are whole or absent: atomic writes, one reader of text, paths inside a root."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import posixpath
 import re
+import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +20,9 @@ from safetensors import SafetensorError
 
 from emosym.errors import EmoSymError, UsageError
 
-MAX_JSON_BYTES = 512 * 1024 * 1024
+MAX_JSON_BYTES = 512 * 1024 * 1024  # an index of millions of rows
+MAX_TEXT_BYTES = 64 * 1024 * 1024
+FILE, FOLDER, OTHER, NOTHING = "file", "folder", "other", "nothing"
 
 
 @contextmanager
@@ -102,20 +107,107 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, what: str = "JSON file") -> Any:
-    """Read a JSON file.
+def look(path: Path) -> str:
+    """Return what is at a path, links followed: FILE, FOLDER, OTHER (a pipe, a device) or NOTHING.
+
+    Raises:
+        UsageError: when it cannot be told: no permission, a name too long for the disk, links
+            that lead in a circle or to nothing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise UsageError(
+                f"{str(path)!r} cannot be read: it is a link to {str(path.readlink())!r}, which is "
+                "not there."
+            ) from None
+        return NOTHING
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{str(path)!r} cannot be read: {told(error)}.") from error
+    if stat.S_ISREG(mode):
+        return FILE
+    return FOLDER if stat.S_ISDIR(mode) else OTHER
+
+
+def told(error: OSError | ValueError) -> str:
+    """Return what the system says about a path, as the rest of a sentence."""
+    number = error.errno if isinstance(error, OSError) else None
+    known = {
+        errno.EACCES: "there is no permission to open it",
+        errno.EPERM: "there is no permission to open it",
+        errno.ENAMETOOLONG: "its name is too long for this disk",
+        errno.ELOOP: "its links lead in a circle",
+        errno.ENOENT: "there is no such file",
+        errno.ENOTDIR: "there is no such file",
+    }
+    if number in known:
+        return known[number]
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return f"the system says {str(said or error).rstrip('.')!r}"
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return the text in a file's bytes: UTF-8, UTF-16 or UTF-32, with a byte-order mark or not.
+
+    Line ends (LF, CRLF, CR) become LF; the mark is no part of the text.
+
+    Raises:
+        UsageError: when the bytes are none of these; `name` stands for the file.
+    """
+    try:
+        text = data.decode(json.detect_encoding(data))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not text in UTF-8 or UTF-16 (byte {error.start} fits neither); save it as "
+            "UTF-8."
+        ) from error
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_text(path: Path, what: str = "text file", max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Read a text file as `decoded` does.
+
+    Raises:
+        UsageError: when the file is missing, cannot be opened, is too large, or is not text.
+    """
+    return decoded(read_file(path, what, max_bytes), f"The {what} {path}")
+
+
+def read_file(path: Path, what: str, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file of at most `max_bytes`.
+
+    Raises:
+        UsageError: when there is none, it cannot be opened, or it is larger.
+    """
+    kind = look(path)
+    if kind == NOTHING:
+        raise UsageError(f"Missing {what}: {path} does not exist.")
+    if kind != FILE:
+        raise UsageError(f"The {what} {path} is no regular file.")
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise UsageError(f"The {what} {path} cannot be opened: {told(error)}.") from error
+    if len(data) > max_bytes:
+        raise UsageError(f"The {what} {path} is larger than {max_bytes} bytes.")
+    return data
+
+
+def read_json(path: Path, what: str = "JSON file", max_bytes: int | None = None) -> Any:
+    """Read a JSON file, in any encoding that `decoded` takes.
 
     Raises:
         UsageError: when the file is missing, too large, or not JSON.
     """
-    if not path.is_file():
-        raise UsageError(f"Missing {what}: {path} does not exist.")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise UsageError(f"{what} {path} is larger than {MAX_JSON_BYTES} bytes.")
+    data = read_file(path, what, MAX_JSON_BYTES if max_bytes is None else max_bytes)
+    if not data.strip(b"\0 \t\r\n\xef\xbb\xbf\xfe\xff"):
+        raise UsageError(f"The {what} {path} is not valid JSON: it is empty.")
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(decoded(data, f"The {what} {path}"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{what} {path} is not valid JSON: {error}") from error
+        raise UsageError(f"The {what} {path} is not valid JSON: {error}.") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -128,14 +220,27 @@ def sha256_of(path: Path) -> str:
 
 
 def inside(root: Path, relative: str, what: str = "path") -> Path:
-    """Return root/relative, which must stay inside `root`.
+    """Return root/relative, which as written must stay inside `root`.
+
+    Only what is written counts: links in the folder lead wherever whoever made it wanted, such as
+    to the blobs of a hub cache. A name that the disk holds in another Unicode form (Macs write
+    accents as signs of their own) is that file's.
 
     Raises:
-        UsageError: when the path is absolute or leaves the root.
+        UsageError: when the path is absolute, leaves the root, or is no name that a disk takes.
     """
-    base = root.resolve()
-    whole = "\0" not in relative  # no file system takes it
-    resolved = (base / relative).resolve() if whole else base
-    if not whole or Path(relative).is_absolute() or not resolved.is_relative_to(base):
+    plain = posixpath.normpath(relative.replace(os.sep, "/"))
+    if "\0" in relative or Path(relative).is_absolute() or plain.split("/", 1)[0] == "..":
         raise UsageError(f"{what} {relative!r} leaves its folder {root}; use a path inside it.")
-    return resolved
+    try:
+        os.fsencode(plain)
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {relative!r} holds characters that no file's name has.") from None
+    return root / plain if plain.isascii() else _as_stored(root, plain)
+
+
+def _as_stored(root: Path, name: str) -> Path:
+    for form in (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)):
+        if os.path.lexists(root / form):
+            return root / form
+    return root / name

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from emosym.data.images import decode_batches, find_images, load_image, square
+from emosym.data.images import decode_batches, load_image, square
+from emosym.data.walk import find_images
 from emosym.errors import UsageError
 from emosym.types import BadInput
 

@@ -26,6 +26,7 @@ from emosym.types import (
 )
 
 NO_LABEL = -1
+MAX_ANNOTATION_BYTES = 4 * 1024 * 1024
 # Written by language models beside EmoSet's own fields; together they serve as the rationale.
 AUGMENTED = ("scene_aug", "object_aug", "qwen_aug")
 NOT_ATTRIBUTES = frozenset(
@@ -197,7 +198,7 @@ def with_annotation(sample: Sample, path: Path, space: LabelSpace, task: str) ->
     Raises:
         UsageError: when the file is missing or malformed; names it.
     """
-    found = read_json(path, "annotation")
+    found = read_json(path, "annotation", MAX_ANNOTATION_BYTES)
     if not isinstance(found, dict):
         raise UsageError(f"Annotation {path} must hold a JSON object.")
     text, votes = _text(found, "text", path), _votes(found.get("votes"), space, path)

@@ -1,14 +1,12 @@
-"""Pictures from files, bytes and folders: read safely, cut square, decoded ahead of use."""
+"""Pictures from files and bytes: read safely, cut square, decoded ahead of use."""
 
 from __future__ import annotations
 
-import glob
 import io
-import re
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -16,22 +14,25 @@ from typing import TypeAlias
 from PIL import Image, UnidentifiedImageError
 
 from emosym.data.pixels import to_rgb
+from emosym.data.walk import URL
 from emosym.errors import UsageError
+from emosym.extras import install_command, is_available, require
+from emosym.files import FILE, FOLDER, NOTHING, look, told
 from emosym.types import BadInput, StoredImage
 
 ImageSource: TypeAlias = Path | str | bytes | StoredImage | Image.Image
 Named: TypeAlias = Path | str | StoredImage
+Given: TypeAlias = Named | BadInput  # a path that could not be looked at is an error row already
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 1024 * 1024
-# No format that runs another program (EPS) or reads other files is on this list.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PSD", "AVIF")
-SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif"),
-        *(".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".avif"),
-    )
+# No format that runs another program (EPS) or reads other files is on this list, nor one whose
+# pictures are larger than their header says (ICO). TGA, which begins like anything, is tried last.
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PSD", "AVIF", "JPEG2000", "QOI"),
+    *("SGI", "PCX", "TGA"),
 )
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What Pillow's decoders raise on malformed bytes, found by fuzzing them.
 DECODE_ERRORS = (
     ArithmeticError,
@@ -49,8 +50,6 @@ DECODE_ERRORS = (
     zlib.error,
 )
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-URL = re.compile(r"^([a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
-GLOB = re.compile(r"[*?\[]")
 MAGIC: dict[bytes, str] = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x89PNG": "a PNG",
@@ -92,7 +91,7 @@ def decode(
     if not data:
         raise _refused(name, "it is empty (0 bytes)")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
     except BOMBS:
         raise _too_large(name, None, max_pixels) from None
     except UnidentifiedImageError as error:
@@ -115,18 +114,33 @@ def read_encoded(source: Named, max_bytes: int = MAX_BYTES) -> bytes:
     if isinstance(source, str) and URL.match(source):
         short = source if len(source) <= 80 else source[:77] + "..."
         raise UsageError(f"{short!r} is a URL, and nothing is fetched: save the picture to a file.")
+    kind = look(path)
+    if kind != FILE:
+        said = {NOTHING: "there is no such file", FOLDER: "it is a folder"}
+        raise _refused(name, said.get(kind, "it is not a regular file"))
     try:
-        if not path.exists():
-            raise _refused(name, "there is no such file")
-        if not path.is_file():
-            raise _refused(name, "it is a folder" if path.is_dir() else "it is not a regular file")
         size = path.stat().st_size
         if size > max_bytes:
             raise _refused(name, f"it has {size} bytes and the limit is {max_bytes}")
         with path.open("rb") as stream:
             return stream.read(max_bytes)
-    except (OSError, ValueError) as error:
-        raise _refused(name, _reason(error)) from error
+    except OSError as error:
+        raise _refused(name, told(error)) from error
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Return the formats that may read these bytes; HEIC's decoder is loaded when one comes."""
+    if not _is_heic(data) or not is_available("pillow_heif"):
+        return FORMATS
+    require("pillow_heif", "heic").register_heif_opener()
+    return ("HEIF",)
+
+
+def _is_heic(data: bytes) -> bool:
+    """Tell whether bytes are a HEIC photo and not an AVIF, which has the same container."""
+    brands = {data[place : place + 4] for place in range(8, 40, 4)}
+    avif = brands & {b"avif", b"avis"}
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not avif
 
 
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
@@ -155,8 +169,6 @@ def _too_large(name: str, size: tuple[int, int] | None, max_pixels: int) -> Usag
 
 def _reason(error: Exception) -> str:
     """Return what an error says, as the rest of a sentence."""
-    if isinstance(error, PermissionError):
-        return "there is no permission to open it"
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     said = str(error).split("\n", 1)[0].rstrip(".")
@@ -176,64 +188,17 @@ def _diagnosis(data: bytes) -> str:
         return f"it starts like {kind} but its header is damaged"
     if data.startswith(b"%PDF"):
         return "it is a PDF; save its page as PNG or JPEG"
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        return "it is a HEIC photo; save it as JPEG"
+    if _is_heic(data):
+        how = "its data is damaged" if is_available("pillow_heif") else install_command("heic")
+        return f"it is a HEIC photo ({how})"
+    if data.startswith(b"PF"):
+        return "it is a PFM of three channels, and only those of one are read"
     head = data[:512]
     # A multi-byte character may be cut at the end of `head`: its bytes are dropped, not refused.
     printable = head.decode("utf-8", errors="ignore")
     if len(printable.encode()) >= len(head) - 3 and "\0" not in printable:
         return "it holds text"
     return f"its format is none of {', '.join(FORMATS)}"
-
-
-def find_images(paths: Sequence[str | Path]) -> Iterator[Path]:
-    """Iterate over the pictures named by files, folders and globs, in a fixed order.
-
-    A file is given back as it is, whatever its suffix. Folders (also those that a glob matches)
-    are walked recursively in name order; hidden entries and linked folders are passed over, and
-    only files with a picture's suffix count. Every path is checked before the first is yielded.
-
-    Raises:
-        UsageError: at the call, for a URL and for a path or glob that matches no picture.
-    """
-    for path in paths:
-        if next(_matches(path), None) is None:
-            raise UsageError(
-                f"{str(path)!r} matches no picture; picture files end in "
-                f"{', '.join(sorted(SUFFIXES))}."
-            )
-    return (found for path in paths for found in _matches(path))
-
-
-def _matches(path: str | Path) -> Iterator[Path]:
-    if URL.match(str(path)) and isinstance(path, str):
-        raise UsageError(f"{path!r} is a URL, and nothing is fetched: save the picture to a file.")
-    if Path(path).is_dir():
-        yield from _walk(Path(path))
-    elif Path(path).exists():
-        yield Path(path)
-    elif GLOB.search(str(path)):
-        # Path.glob takes no absolute pattern.
-        for name in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207
-            if Path(name).is_dir() and "**" not in str(path):
-                yield from _walk(Path(name))
-            elif Path(name).is_file() and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(name)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except PermissionError as error:
-        raise UsageError(f"No permission to look into the folder {str(folder)!r}.") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if not entry.is_symlink():
-                yield from _walk(entry)
-        elif entry.suffix.lower() in SUFFIXES and entry.is_file():
-            yield entry
 
 
 def square(image: Image.Image, size: int) -> Image.Image:
@@ -246,11 +211,12 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def decode_batches(
-    paths: Iterable[Named], batch_size: int, size: int | None = None, workers: int = 4
+    paths: Iterable[Given], batch_size: int, size: int | None = None, workers: int = 4
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     """Yield batches of (path, picture) in order, decoding the next one while this one is used.
 
-    With `size` the pictures are cut square to it. What cannot be read becomes a `BadInput`. At
+    With `size` the pictures are cut square to it. What cannot be read becomes a `BadInput`, and a
+    `BadInput` among the paths stays one. At
     most `batch_size + 2 * workers` pictures are decoded or being decoded beyond the yielded
     batch, however slow the consumer. The last batch may be short.
 
@@ -264,7 +230,7 @@ def decode_batches(
 
 
 def _decode_ahead(
-    paths: Iterator[Named], batch_size: int, size: int | None, workers: int
+    paths: Iterator[Given], batch_size: int, size: int | None, workers: int
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     ahead: deque[Future[tuple[str, Image.Image | BadInput]]] = deque()
@@ -287,7 +253,9 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(path: Named, size: int | None) -> tuple[str, Image.Image | BadInput]:
+def _decode_one(path: Given, size: int | None) -> tuple[str, Image.Image | BadInput]:
+    if isinstance(path, BadInput):
+        return path.source, path
     try:
         image = load_image(path)
     except UsageError as error:

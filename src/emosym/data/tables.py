@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from emosym.data.images import SUFFIXES, find_images
+from emosym.data.walk import SUFFIXES, find_images, only_paths
 from emosym.errors import UsageError
+from emosym.files import decoded, read_file
 
 MAX_BYTES = 64 * 1024 * 1024
+HEAD_BYTES = 64 * 1024
 IMAGE_FOLDERS = ("images", "Images", "image", "img")
 
 
@@ -34,24 +37,17 @@ def simple(name: str) -> str:
 def read_table(path: Path) -> Table:
     """Read a table with a header, separated by commas, tabs, semicolons or spaces.
 
-    Line ends may be LF, CRLF or a bare CR; text is UTF-8 or else Latin-1. Where fields are
-    separated by spaces, a first field with spaces in it (a file's name) is put together again.
+    The text is what `files.decoded` reads, or else Windows' Latin-1; blank lines are passed over.
+    Where fields are separated by spaces, a first field with spaces in it (a file's name) is put
+    together again.
 
     Raises:
         UsageError: for a missing, too large or empty file.
     """
-    if not path.is_file():
-        raise UsageError(f"Missing table: {path} does not exist.")
-    if path.stat().st_size > MAX_BYTES:
-        raise UsageError(f"The table {path} is larger than {MAX_BYTES} bytes.")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    text = table_text(read_file(path, "table", MAX_BYTES), path)
+    first = text.split("\n", 1)[0]
     mark = next((mark for mark in "\t,;" if mark in first), None)
-    lines = io.StringIO(text, newline=None)  # universal: a bare CR ends a line, too
+    lines = io.StringIO(text)
     if mark is None:
         found = [_by_spaces(line, len(first.split())) for line in lines]
     else:
@@ -64,6 +60,24 @@ def read_table(path: Path) -> Table:
         raise UsageError(f"The table {path} holds no row below its header.")
     columns = {simple(name): place for place, name in reversed(list(enumerate(rows[0])))}
     return Table(path, rows[0], tuple(rows[1:]), columns)
+
+
+def table_text(data: bytes, path: Path) -> str:
+    """Return the text of a table's bytes from its first line that is not blank."""
+    try:
+        text = decoded(data, f"The table {path}")
+    except UsageError:
+        text = decoded(data.decode("latin-1").encode(), f"The table {path}")
+    return re.sub(r"\A(?:[ \t,;]*\n)+", "", text)
+
+
+def table_head(path: Path) -> str:
+    """Return the first line of a table that is not blank, at most HEAD_BYTES of it."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    encoding = json.detect_encoding(head)
+    text = head.decode(encoding, errors="replace").replace("\r", "\n")
+    return next((line for line in text.split("\n") if line.strip(" \t,;\ufeff")), "")
 
 
 def _by_spaces(line: str, width: int) -> list[str]:
@@ -108,6 +122,6 @@ def _stem(name: str) -> str:
 
 def _pictures(root: Path) -> list[Path]:
     try:
-        return list(find_images([root]))
+        return list(only_paths(find_images([root])))
     except UsageError:  # a table may come without its pictures; readers and checks name them
         return []

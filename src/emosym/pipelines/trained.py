@@ -9,7 +9,7 @@ from typing import overload
 
 from PIL import Image
 
-from emosym.data.images import ImageSource, Named, decode_batches, load_image
+from emosym.data.images import Given, ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
@@ -144,7 +144,7 @@ class EmoSymPipeline:
 
     def understand_many(
         self,
-        paths: Iterable[Named],
+        paths: Iterable[Given],
         batch_size: int = 32,
         workers: int = 2,
         explain: bool = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL import Image
 
-from emosym.data.images import ImageSource, Named, decode_batches, load_image
+from emosym.data.images import Given, ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
@@ -204,7 +204,7 @@ class ZeroShotPipeline:
 
     def understand_many(
         self,
-        paths: Iterable[Named],
+        paths: Iterable[Given],
         batch_size: int = BATCH_SIZE,
         workers: int = 2,
         explain: bool = False,

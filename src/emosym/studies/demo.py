@@ -19,9 +19,10 @@ from PIL import Image
 
 from emosym.config.load import load_recipe
 from emosym.config.recipes import StageRecipe
-from emosym.data.images import find_images, load_image
+from emosym.data.images import load_image
 from emosym.data.sources.open import open_dataset
 from emosym.data.storybook import write_storybook
+from emosym.data.walk import find_images
 from emosym.errors import unknown_name
 from emosym.evaluation.measure import ReadSplit, evaluate_painting, evaluate_reading
 from emosym.evaluation.report.build import build_report

@@ -34,7 +34,7 @@ def demo(
     import torch
     from rich.console import Console
 
-    from emosym.data.images import find_images
+    from emosym.data.walk import find_images
     from emosym.device import cpu_plan
     from emosym.models.speed import keep_freed_memory
     from emosym.studies.demo import DemoSettings, run_demo

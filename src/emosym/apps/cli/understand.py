@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from emosym.apps.cli.outputs import Sink
+    from emosym.data.walk import Passed
     from emosym.emotions import LabelSpace
     from emosym.pipelines.trained import EmoSymPipeline
     from emosym.pipelines.zero_shot import ZeroShotPipeline
@@ -105,7 +106,9 @@ def understand(
     outputs = {kind: path for kind, path in asked.items() if path is not None}
     check_outputs(outputs)
     processes = launched()
-    found = find_pictures(paths) if processes is None else processes.agree(find_pictures(paths))
+    passed: Passed = Counter()
+    found = find_pictures(paths, passed)
+    found = found if processes is None else processes.agree(found)
     place = str(processes.device) if processes is not None and device == "auto" else device
     at_once = batch_size or (8 if zero_shot else 32)
     loaded: list[EmoSymPipeline | ZeroShotPipeline] = []
@@ -137,7 +140,7 @@ def understand(
     tally = with_outputs(outputs, space, body)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, tally, explain, loaded[0].base.name if zero_shot else None)
-    tell_unsure(console, tally, loaded[0].abstain_below)
+    tell_notes(console, tally, loaded[0].abstain_below, passed)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -145,25 +148,32 @@ def understand(
         raise typer.Exit(1)
 
 
-def tell_unsure(console: Console, tally: Tally, threshold: float | None) -> None:
-    """Say what 'unsure' means, where a reading was."""
+def tell_notes(console: Console, tally: Tally, threshold: float | None, passed: Passed) -> None:
+    """Say what 'unsure' means, where a reading was, and which files were passed over."""
+    from emosym.data.walk import passed_over
+
+    if passed:
+        told = "; ".join(passed_over(passed))
+        console.print(f"Passed over: {told}.", style="dim", soft_wrap=True, markup=False)
     if tally.unsure and threshold is not None:
         note = f"{UNSURE}: a confidence below {threshold:.2f}, {UNSURE_NOTE}"
         console.print(note, style="dim", soft_wrap=True)
 
 
-def find_pictures(paths: Sequence[str]) -> list[Path | BadInput]:
+def find_pictures(paths: Sequence[str], passed: Passed) -> list[Path | BadInput]:
     """Return the pictures that files, folders and globs name, and a `BadInput` where there is none.
+
+    `passed` counts the files in folders that are no pictures, by kind.
 
     Raises:
         UsageError: when none of the paths names a picture.
     """
-    from emosym.data.images import GLOB, URL, find_images
+    from emosym.data.walk import GLOB, URL, find_images, without_junk
 
     found: list[Path | BadInput] = []
-    for path in paths:
+    for path in without_junk(paths):
         try:
-            found += find_images([path])
+            found += find_images([path], passed)
         except UsageError as error:
             missing = not GLOB.search(path) and not URL.match(path) and not Path(path).exists()
             sentence = f"{path!r} cannot be read as a picture: there is no such file."

@@ -16,7 +16,7 @@ from emosym.data.dataset import with_annotation
 from emosym.data.images import decode, read_encoded
 from emosym.emotions import label_space
 from emosym.errors import UsageError
-from emosym.files import inside
+from emosym.files import NOTHING, inside, look
 from emosym.types import IMAGE_EMOTION, Sample
 
 SIDE = 32  # pixels of the copy that the perceptual hash sees
@@ -87,16 +87,16 @@ def _fingerprint(picture: Picture, root: str, annotation: str | None, space: str
         return Fingerprint(outside=str(error))
     absent, complaint = _annotation(note, space)
     told = {"annotation_missing": absent, "annotation_error": complaint}
-    if isinstance(picture, str):
-        file = Path(root) / picture
-        name = str(file)
-        try:
-            data: bytes | None = read_encoded(file)
-        except UsageError as error:
-            gone = not file.exists()
-            return Fingerprint(missing=gone, error=str(error), **told)  # type: ignore[arg-type]
-    else:
+    data: bytes | None = None
+    if not isinstance(picture, str):
         data, name = picture
+    elif path is not None:
+        name = str(path)
+        try:
+            data = read_encoded(path)
+        except UsageError as error:
+            gone = _is_gone(path)
+            return Fingerprint(missing=gone, error=str(error), **told)  # type: ignore[arg-type]
     if data is None:
         return Fingerprint(error=name, **told)  # type: ignore[arg-type]
     sha256 = hashlib.sha256(data).hexdigest()
@@ -116,8 +116,16 @@ def _annotation(path: Path | None, space: str) -> tuple[bool, str | None]:
     try:
         with_annotation(Sample(""), path, label_space(space), IMAGE_EMOTION)
     except UsageError as error:
-        return not path.exists(), str(error)
+        return _is_gone(path), str(error)
     return False, None
+
+
+def _is_gone(path: Path) -> bool:
+    """Tell whether nothing is at a path; what cannot be looked at is there, but unreadable."""
+    try:
+        return look(path) == NOTHING
+    except UsageError:
+        return False
 
 
 def misnamed(data: bytes, name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
@@ -16,11 +16,11 @@ import numpy as np
 from emosym.data.check.duplicates import exact_groups, near_groups
 from emosym.data.check.fingerprints import TINY, Fingerprint, Task, fingerprints
 from emosym.data.dataset import NO_LABEL, Dataset
-from emosym.data.images import find_images
 from emosym.data.notes import Note
 from emosym.data.sources.detect import splits_to_check
 from emosym.data.sources.hub import NO_OPTIONS, HubOptions
 from emosym.data.sources.open import open_dataset
+from emosym.data.walk import Passed, find_images, only_paths, passed_over
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, nearest
 
@@ -259,6 +259,8 @@ def _remarks(
     """Return what a curator wants to know though nothing is wrong with it."""
     pairs = list(zip(rows, seen, strict=True))
     sides = sorted(min(print_.size) for print_ in seen if print_.size is not None)
+    passed: Passed = Counter()
+    unlisted = [] if source == "hub" else _unlisted(opened, passed)
     return {
         "misnamed_pictures": [
             {**row, "format": print_.misnamed} for row, print_ in pairs if print_.misnamed
@@ -266,13 +268,14 @@ def _remarks(
         "flat_pictures": [
             row for row, print_ in pairs if print_.size is not None and print_.phash is None
         ],
-        "unlisted_pictures": [] if source == "hub" else _unlisted(opened),
+        "unlisted_pictures": unlisted,
+        "passed_over": passed_over(passed),
         "short_sides": [sides[0], sides[len(sides) // 2], sides[-1]] if sides else None,
     }
 
 
-def _unlisted(opened: list[Dataset]) -> list[str]:
-    """Return the picture files in the data set's folder that no row names, by path."""
+def _unlisted(opened: list[Dataset], passed: Passed) -> list[str]:
+    """Return the picture files in the data set's folder that no row names; count other files."""
     roots = sorted({data.root for data in opened})
     root = Path(os.path.commonpath(roots))
     # by name, not resolved: for a hundred thousand files that would take as long as reading them
@@ -282,7 +285,7 @@ def _unlisted(opened: list[Dataset]) -> list[str]:
         for name in data.images
     }
     try:
-        files = list(find_images([root]))
+        files = list(only_paths(find_images([root], passed)))
     except UsageError:  # no picture at all: the rows' pictures are reported as missing
         return []
     return [p.relative_to(root).as_posix() for p in files if os.path.normpath(p) not in listed]

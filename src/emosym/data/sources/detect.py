@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emosym.data.images import find_images
-from emosym.data.sources.emoset import splits_of
+from emosym.data.sources.emoset import broken_splits, splits_of
 from emosym.data.sources.fi import fi_root
-from emosym.data.sources.folder import split_folders
+from emosym.data.sources.folder import described, split_folders
 from emosym.data.sources.hub import SAVED, HubOptions, hub_splits
 from emosym.data.sources.ldl import split_named, vote_tables
 from emosym.data.sources.oasis import TABLES
 from emosym.data.stored_splits import ALL, SPLITS
+from emosym.data.walk import data_folder, entries, find_images, only_paths
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
-from emosym.files import read_json
+from emosym.files import FILE, FOLDER, look, read_json
 
 
 def detect_source(root: Path, space: str = "mikels8") -> str:
@@ -23,16 +23,17 @@ def detect_source(root: Path, space: str = "mikels8") -> str:
     Raises:
         UsageError: when there is nothing at `root`.
     """
-    if root.is_file() and root.suffix == ".parquet":
+    kind = look(root)
+    if kind == FILE and root.suffix == ".parquet":
         return "hub"
-    if not root.is_dir():
+    if kind != FOLDER:
         raise UsageError(
             f"There is no data set at {str(root)!r}: no such folder. (For an id of the hub, add "
             "--source hub.)"
         )
-    if any((root / name).is_file() for name in SAVED):
+    if any(look(root / name) == FILE for name in SAVED):
         return "hub"
-    if any((root / name).is_file() for name in TABLES):
+    if any(look(root / name) == FILE for name in TABLES):
         return "oasis"
     if vote_tables(root, label_space(space)):
         return "ldl"
@@ -40,24 +41,23 @@ def detect_source(root: Path, space: str = "mikels8") -> str:
     if found:
         return "folder" if all(_from_folders(root, name) for name in found) else "emoset"
     # Parquet beside pictures may be anything, such as annotations of them
-    tables = [*root.glob("*.parquet"), *(root / "data").glob("*.parquet")]
+    beside = entries(root / "data") if look(root / "data") == FOLDER else []
+    tables = [path for path in (*entries(root), *beside) if path.suffix == ".parquet"]
     return "hub" if tables and not _has_pictures(root) else "folder"
 
 
 def _has_pictures(root: Path) -> bool:
     try:
-        return next(find_images([root]), None) is not None
+        return next(only_paths(find_images([root])), None) is not None
     except UsageError:
         return False
 
 
 def _from_folders(root: Path, split: str) -> bool:
     """Tell whether a split file is one that `load_folder` wrote, over pictures in `root` itself."""
-    info = root / "info.json"
-    described = read_json(info, "data set description") if info.is_file() else {}
-    return isinstance(described, dict) and split in (
-        (described.get("split") or {}).get("fractions") or {}
-    )
+    drawn = described(root).get("split")
+    fractions = drawn.get("fractions") if isinstance(drawn, dict) else None
+    return isinstance(fractions, dict) and split in fractions
 
 
 def splits_to_check(
@@ -71,22 +71,22 @@ def splits_to_check(
     if source == "hub":
         return hub_splits(root, hub), []
     if source in ("emoset", "storybook"):
-        found = splits_of(root) if root.is_dir() else []
+        found, broken = splits_of(data_folder(root)), broken_splits(root)
         if not found:
             raise UsageError(
                 f"{str(root)!r} has no split files (train.json and the like, lists of rows); "
-                "a folder of pictures is --source folder."
+                f"a folder of pictures is --source folder. {' '.join(broken)}".rstrip()
             )
-        return _ordered(found), []
+        return _ordered(found), broken
     if source in ("folder", "fi"):
-        base = fi_root(root, space) if source == "fi" else root
-        written = splits_of(base) if base.is_dir() else []
-        return _ordered(split_folders(base) or written or [ALL]), []
+        base = fi_root(root, space) if source == "fi" else data_folder(root)
+        divided = split_folders(base)
+        return _ordered(divided or splits_of(base) or [ALL]), [] if divided else broken_splits(base)
     if source == "ldl":
         named = [split_named(path) for path in vote_tables(root, space)]
         if any(named):
             return _ordered([name for name in named if name is not None]), []
-    if (root / SPLITS).is_file():
+    if look(root / SPLITS) == FILE:
         stored = read_json(root / SPLITS, "list of splits")
         splits = stored.get("splits") if isinstance(stored, dict) else None
         if isinstance(splits, dict) and splits:

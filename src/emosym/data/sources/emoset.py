@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 
 from emosym.data.dataset import NO_LABEL, Dataset, code_of
 from emosym.data.notes import Notes, complain
+from emosym.data.walk import data_folder, entries
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
-from emosym.files import inside, read_json
+from emosym.files import FILE, NOTHING, inside, look, read_json
 
 INFO = "info.json"
+MAX_INFO_BYTES = 16 * 1024 * 1024
+SPLIT_NAMES = ("train", "val", "test", "validation", "valid", "dev")
+HEAD_BYTES = 64 * 1024
 
 
 def load_emoset(
@@ -30,11 +35,9 @@ def load_emoset(
         UsageError: for a missing folder or split (lists the splits there are), a malformed row,
             or an unknown emotion (names file, row and nearest label).
     """
-    base = Path(root)
-    if not base.is_dir():
-        raise UsageError(f"There is no data set at {str(root)!r}: no such folder.")
+    base = data_folder(root)
     index = inside(base, f"{split}.json", "split")
-    if not index.is_file():
+    if look(index) == NOTHING:
         found = ", ".join(splits_of(base)) or "none"
         raise UsageError(f"{str(root)!r} has no split {split!r}; splits there: {found}.")
     rows = read_json(index, "split file")
@@ -43,12 +46,27 @@ def load_emoset(
 
 def splits_of(root: Path) -> list[str]:
     """Return the names of the splits in a data set's folder, sorted: its JSON files of rows."""
-    return sorted(path.stem for path in root.glob("*.json") if _holds_a_list(path))
+    return sorted(path.stem for path in _json_files(root) if _holds_a_list(path))
+
+
+def broken_splits(root: Path) -> list[str]:
+    """Return a sentence on each file that is named like a split and holds no list of rows."""
+    return [
+        f"Split file {path} must hold a JSON list of rows, and does not begin like one."
+        for path in _json_files(root)
+        if path.stem.lower() in SPLIT_NAMES and not _holds_a_list(path)
+    ]
+
+
+def _json_files(root: Path) -> list[Path]:
+    return [path for path in entries(root) if path.suffix == ".json" and look(path) == FILE]
 
 
 def _holds_a_list(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(64).lstrip().startswith(b"[")
+        head = stream.read(HEAD_BYTES)
+    text = head.decode(json.detect_encoding(head), errors="replace")
+    return text.lstrip("\ufeff \t\r\n").startswith("[")
 
 
 def from_rows(
@@ -125,7 +143,7 @@ def attribute_values(root: str | Path) -> dict[str, tuple[Any, ...]]:
         UsageError: when the file is missing or does not map values to indices 0..n-1.
     """
     path = Path(root) / INFO
-    info = read_json(path, "data set description")
+    info = read_json(path, "data set description", MAX_INFO_BYTES)
     values: dict[str, tuple[Any, ...]] = {}
     for field, maps in info.items() if isinstance(info, dict) else ():
         names = maps.get("idx2label") if isinstance(maps, dict) else None

@@ -8,6 +8,7 @@ from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.notes import Notes
 from emosym.data.sources.folder import load_folder, split_folders
 from emosym.data.stored_splits import ALL
+from emosym.data.walk import data_folder, entries
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 
@@ -39,10 +40,8 @@ def fi_root(root: str | Path, space: LabelSpace) -> Path:
     Raises:
         UsageError: when there is no such folder.
     """
-    base = Path(root)
-    if not base.is_dir():
-        raise UsageError(f"There is no data set at {str(root)!r}: no such folder.")
-    folders = [path for path in sorted(base.iterdir()) if path.is_dir() and path.name[0] != "."]
+    base = data_folder(root)
+    folders = [path for path in entries(base) if path.is_dir()]
     inner = folders[0] if len(folders) == 1 else base
     mine = any(path.name.lower() in space.labels for path in folders)
     return base if mine or split_folders(base) else inner

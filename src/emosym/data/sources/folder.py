@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from emosym.data.dataset import NO_LABEL, Dataset
-from emosym.data.images import find_images
 from emosym.data.notes import Notes, complain
-from emosym.data.sources.emoset import INFO, from_rows, load_emoset
+from emosym.data.sources.emoset import INFO, MAX_INFO_BYTES, from_rows, load_emoset
 from emosym.data.stored_splits import ALL, DEFAULT_FRACTIONS, check_drawn, draw_parts
+from emosym.data.walk import Passed, data_folder, find_images, passed_over
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
-from emosym.files import read_json, write_json
+from emosym.files import FILE, FOLDER, NOTHING, look, read_json, write_json
+from emosym.types import BadInput
+
+logger = logging.getLogger(__name__)
 
 
 def load_folder(
@@ -46,8 +51,8 @@ def load_folder(
         return scan(base / split, labels, split, notes)
     if split == ALL:
         return scan(base, labels, notes=notes)
-    if (base / f"{split}.json").is_file():
-        check_drawn(_described(base).get("split"), fractions, seed, str(base))
+    if look(base / f"{split}.json") != NOTHING:
+        check_drawn(described(base).get("split"), fractions, seed, str(base))
     elif split in fractions:
         write_splits(base, labels, fractions, seed)
     else:
@@ -57,7 +62,7 @@ def load_folder(
 
 def split_folders(root: Path, names: Mapping[str, float] = DEFAULT_FRACTIONS) -> list[str]:
     """Return the splits that a folder has as subfolders."""
-    return [name for name in names if (root / name).is_dir()]
+    return [name for name in names if look(root / name) == FOLDER]
 
 
 def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = None) -> Dataset:
@@ -66,9 +71,15 @@ def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = 
     Raises:
         UsageError: as `load_folder`.
     """
-    if not root.is_dir():
-        raise UsageError(f"There is no data set at {str(root)!r}: no such folder.")
-    relative = [path.relative_to(root) for path in find_images([root])]
+    passed: Passed = Counter()
+    relative = []
+    for found in find_images([data_folder(root)], passed):
+        if isinstance(found, BadInput):
+            complain(notes, "bad_row", found.source, UsageError(found.error))
+        else:
+            relative.append(found.relative_to(root))
+    if passed and notes is None:
+        logger.warning("Passed over in %s: %s.", root, "; ".join(passed_over(passed)))
     tops = {path.parts[0] if len(path.parts) > 1 else None for path in relative}
     named = {top for top in tops if top is not None and top.lower() in space.labels}
     strange: dict[str | None, UsageError] = {}
@@ -134,9 +145,12 @@ def _info(
         "idx2label": {str(code): label for code, label in enumerate(space.labels)},
     }
     drawn = {"seed": seed, "fractions": dict(fractions)}
-    return {"emotion": maps, **_described(root), "split": drawn}
+    return {"emotion": maps, **described(root), "split": drawn}
 
 
-def _described(root: Path) -> dict[str, Any]:
-    info = read_json(root / INFO, "data set description") if (root / INFO).is_file() else {}
+def described(root: Path) -> dict[str, Any]:
+    """Return a folder's info.json, or nothing where there is none or it is no JSON object."""
+    if look(root / INFO) != FILE:
+        return {}
+    info = read_json(root / INFO, "data set description", MAX_INFO_BYTES)
     return info if isinstance(info, dict) else {}

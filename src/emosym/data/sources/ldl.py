@@ -10,9 +10,11 @@ import numpy as np
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.notes import Notes, complain
 from emosym.data.stored_splits import ALL, DEFAULT_FRACTIONS, drawn_split
-from emosym.data.tables import PictureNames, Table, read_table, simple
+from emosym.data.tables import PictureNames, Table, read_table, simple, table_head
+from emosym.data.walk import data_folder, entries
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
+from emosym.files import FILE, look
 
 SUFFIXES = (".txt", ".csv", ".tsv")
 NAME_COLUMNS = ("imagesname", "imagename", "imgname", "image", "filename", "file", "name")
@@ -58,10 +60,8 @@ def vote_tables(root: Path, space: LabelSpace) -> list[Path]:
     Raises:
         UsageError: when there is no such folder.
     """
-    if not root.is_dir():
-        raise UsageError(f"There is no data set at {str(root)!r}: no such folder.")
-    found = [path for path in sorted(root.iterdir()) if path.suffix.lower() in SUFFIXES]
-    return [path for path in found if path.is_file() and _votes_in_header(path, space)]
+    found = [path for path in entries(data_folder(root)) if path.suffix.lower() in SUFFIXES]
+    return [path for path in found if look(path) == FILE and _votes_in_header(path, space)]
 
 
 def split_named(path: Path) -> str | None:
@@ -71,9 +71,7 @@ def split_named(path: Path) -> str | None:
 
 
 def _votes_in_header(path: Path, space: LabelSpace) -> bool:
-    with path.open("rb") as stream:
-        head = stream.read(4096).decode("utf-8", errors="replace")
-    words = simple(head.replace("\r", "\n").lstrip("\n").split("\n", 1)[0])
+    words = simple(table_head(path))
     return all(label in words for label in space.labels)
 
 

@@ -12,8 +12,10 @@ from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.notes import Notes, complain
 from emosym.data.stored_splits import ALL, drawn_split
 from emosym.data.tables import PictureNames, Table, column_of, read_table
+from emosym.data.walk import data_folder
 from emosym.emotions import label_space
 from emosym.errors import UsageError, unknown_name
+from emosym.files import FILE, look
 
 TABLES = ("OASIS.csv", "oasis.csv", "ratings.csv")
 RATING_MIN, RATING_MAX = 1.0, 7.0
@@ -102,9 +104,8 @@ def oasis_table(root: Path) -> Path:
     Raises:
         UsageError: when there is none.
     """
-    if not root.is_dir():
-        raise UsageError(f"There is no data set at {str(root)!r}: no such folder.")
-    found = next((root / name for name in TABLES if (root / name).is_file()), None)
+    base = data_folder(root)
+    found = next((base / name for name in TABLES if look(base / name) == FILE), None)
     if found is None:
         raise UsageError(
             f"{str(root)!r} holds neither OASIS.csv nor ratings.csv, the table of ratings."
