@@ -17,9 +17,9 @@ from emosym.apps.cli.understand import (
     OUTSIDE,
     display_names,
     find_pictures,
-    merge,
     print_explained,
 )
+from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.pipelines.reading_rows import flat_columns, flat_row, reading_row
@@ -214,11 +214,14 @@ def test_rows_have_the_same_columns_whatever_happened() -> None:
 
 def test_missing_files_keep_their_place(tmp_path) -> None:
     (tmp_path / "a.png").touch()
-    found = find_pictures([str(tmp_path / "x.png"), str(tmp_path / "a.png"), str(tmp_path / "y*")])
+    found, _ = find_pictures(
+        [str(tmp_path / "x.png"), str(tmp_path / "a.png"), str(tmp_path / "y*")]
+    )
     kinds = [type(item) for item in found]
     assert kinds == [BadInput, type(tmp_path), BadInput]
-    merged = list(merge(found, iter([("a", BadInput("a", "empty"))])))
-    assert [source for source, _ in merged] == [str(tmp_path / "x.png"), "a", str(tmp_path / "y*")]
+    (batch,) = decode_batches(found, 3)
+    assert [source for source, _ in batch] == [str(tmp_path / x) for x in ("x.png", "a.png", "y*")]
+    assert all(isinstance(item, BadInput) for _, item in batch)
     with pytest.raises(UsageError, match="no such file"):
         find_pictures([str(tmp_path / "x.png")])
 

@@ -106,8 +106,7 @@ def understand(
     outputs = {kind: path for kind, path in asked.items() if path is not None}
     check_outputs(outputs)
     processes = launched()
-    passed: Passed = Counter()
-    found = find_pictures(paths, passed)
+    found, passed = find_pictures(paths)
     found = found if processes is None else processes.agree(found)
     place = str(processes.device) if processes is not None and device == "auto" else device
     at_once = batch_size or (8 if zero_shot else 32)
@@ -124,8 +123,7 @@ def understand(
         return loaded[0].space
 
     def read(some: Sequence[Path | BadInput]) -> Iterator[Reading]:
-        good = [path for path in some if isinstance(path, Path)]
-        return merge(some, loaded[0].understand_many(good, at_once, workers, explain))
+        return loaded[0].understand_many(some, at_once, workers, explain)
 
     def body(sink: Sink) -> Tally:
         open_model()
@@ -160,10 +158,10 @@ def tell_notes(console: Console, tally: Tally, threshold: float | None, passed: 
         console.print(note, style="dim", soft_wrap=True)
 
 
-def find_pictures(paths: Sequence[str], passed: Passed) -> list[Path | BadInput]:
+def find_pictures(paths: Sequence[str]) -> tuple[list[Path | BadInput], Passed]:
     """Return the pictures that files, folders and globs name, and a `BadInput` where there is none.
 
-    `passed` counts the files in folders that are no pictures, by kind.
+    Beside them: how many files in folders are no pictures, by kind.
 
     Raises:
         UsageError: when none of the paths names a picture.
@@ -171,6 +169,7 @@ def find_pictures(paths: Sequence[str], passed: Passed) -> list[Path | BadInput]
     from emosym.data.walk import GLOB, URL, find_images, without_junk
 
     found: list[Path | BadInput] = []
+    passed: Passed = Counter()
     for path in without_junk(paths):
         try:
             found += find_images([path], passed)
@@ -180,13 +179,7 @@ def find_pictures(paths: Sequence[str], passed: Passed) -> list[Path | BadInput]
             found.append(BadInput(path, sentence if missing else str(error)))
     if all(isinstance(item, BadInput) for item in found):
         raise UsageError(next(item.error for item in found if isinstance(item, BadInput)))
-    return found
-
-
-def merge(found: Iterable[Path | BadInput], readings: Iterator[Reading]) -> Iterator[Reading]:
-    """Put the readings of the paths in `found` between its bad inputs, in order."""
-    for item in found:
-        yield (item.source, item) if isinstance(item, BadInput) else next(readings)
+    return found, passed
 
 
 def read_all(readings: Iterable[Reading], total: int, sink: Sink) -> Tally:
