@@ -28,6 +28,11 @@ def ship_checkpoint(source: Path, target: Path) -> None:
     if described["base"] != "storybook-base":
         raise UsageError(f"{source} stands on {described['base']!r}, not on storybook-base.")
     model = load_checkpoint(source)
+    if model.calibration.abstain_below is None:
+        raise UsageError(
+            f"{source} does not say below which confidence to abstain. Fit that on pictures that "
+            "it was not trained on: `emosym calibrate CHECKPOINT --data DATA --out FOLDER`."
+        )
     values = read_json(source.parent / FINISHED, "finished run")
     save_checkpoint(model, target, model_card(described, values, model.recipes), compact=True)
 

@@ -40,6 +40,19 @@ def test_the_card_has_the_recipes_and_the_numbers_of_the_run(script, tmp_path: P
     assert f"commit `{trained_at}`" in card
 
 
+def test_what_is_shipped_says_when_to_abstain(script, tmp_path: Path) -> None:
+    shipped = load_checkpoint(WEIGHTS / "storybook").calibration
+    assert shipped.abstain_below is not None and 0.125 < shipped.abstain_below < 1
+    assert shipped.target is not None and shipped.accuracy is not None
+    assert shipped.accuracy >= shipped.target and shipped.n >= 1000
+    source = Path(shutil.copytree(WEIGHTS / "storybook", tmp_path / "run" / "checkpoint"))
+    described = json.loads((source / "emosym.json").read_text())
+    described["calibration"]["abstain_below"] = None
+    (source / "emosym.json").write_text(json.dumps(described))
+    with pytest.raises(UsageError, match="below which confidence to abstain"):
+        script.ship_checkpoint(source, tmp_path / "shipped")
+
+
 def test_a_checkpoint_on_another_base_is_refused(
     script, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

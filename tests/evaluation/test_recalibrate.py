@@ -71,6 +71,25 @@ def test_a_calibrated_checkpoint_reads_by_its_own_fit(
     assert {"ece_raw", "nll_raw", "brier_multiclass_raw"} <= set(values)
 
 
+def test_only_the_threshold_is_new_where_the_probabilities_are_kept(
+    run, book: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "kept"
+    ask = ("calibrate", tiny_checkpoint, "--data", book, "--out", out, "--target", 0.01)
+    code, said, _ = run(*ask, "--keep-probabilities")
+    assert code == 0 and "40 pictures; the probabilities are as they were." in said
+    found = load_checkpoint(out).calibration
+    assert found.abstain_below is not None and found.target == 0.01
+    assert found == Calibration(
+        1.7,
+        n=40,
+        target=0.01,
+        abstain_below=found.abstain_below,
+        coverage=found.coverage,
+        accuracy=found.accuracy,
+    )
+
+
 def test_what_cannot_be_calibrated_is_said_first(
     run, book: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

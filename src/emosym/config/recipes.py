@@ -122,12 +122,15 @@ class JointRecipe(Recipe):
     """Stage 3: condition embeddings through the painter's text encoder, then the emotion space.
 
     `worded` is the share of prompts that hold words of the picture beside the emotion; `condition`
-    is what the painter gets: e and c (ours), e alone, a learned row for each emotion, its word.
+    is what the painter gets: e and c (ours), e alone at one place or at as many, rows learned for
+    each emotion, its word.
     """
 
     stage: Literal["joint"]
     prompt: str = "{}"
-    condition: Literal["emotion_context", "emotion", "inversion", "class_word"] = "emotion_context"
+    condition: Literal[
+        "emotion_context", "emotion", "emotion_repeated", "inversion", "class_word"
+    ] = "emotion_context"
     worded: float = Field(0.0, ge=0, le=1)
     w_cls: float = Field(0.1, ge=0)
     w_attr: float = Field(0.1, ge=0)

@@ -11,7 +11,7 @@ from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
 from emosym.evaluation.measure import evaluate_reading
 from emosym.metrics.scaling import FOLDS, TARGET
-from emosym.models.calibration import fit_calibration
+from emosym.models.calibration import fit_calibration, with_abstention
 from emosym.pipelines.trained import EmoSymPipeline
 
 SMALLEST = np.finfo(np.float64).tiny
@@ -22,6 +22,7 @@ def recalibrated(
     dataset: Dataset,
     target: float = TARGET,
     *,
+    keep_probabilities: bool = False,
     batch_size: int = 64,
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
@@ -30,7 +31,8 @@ def recalibrated(
 
     The pictures should be labelled, of the kind it will read, and none that it was trained on:
     what it has learnt by heart would make it too sure. `target` is the share of answers that must
-    be right above the abstention threshold.
+    be right above the abstention threshold; with `keep_probabilities` only that threshold is new,
+    and every reading's probabilities stay as they are.
 
     Raises:
         UsageError: as `evaluate_reading`; also for fewer than ten pictures, or a target that is no
@@ -46,5 +48,9 @@ def recalibrated(
         pipeline, dataset, batch_size=batch_size, workers=workers, progress=progress
     )
     logits = np.log(np.maximum(read.raw, SMALLEST))  # (N, C): only differences within a row count
-    model = replace(pipeline.model, calibration=fit_calibration(logits, read.labels, target))
-    return EmoSymPipeline(model, pipeline.card)
+    if keep_probabilities:
+        kept = replace(pipeline.model.calibration, n=len(read.labels))
+        found = with_abstention(kept, logits, read.labels, target)
+    else:
+        found = fit_calibration(logits, read.labels, target)
+    return EmoSymPipeline(replace(pipeline.model, calibration=found), pipeline.card)

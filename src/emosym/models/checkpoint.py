@@ -28,7 +28,7 @@ from emosym.models.gaussians import (
     save_gaussians,
     truncate,
 )
-from emosym.models.painter.mappers import ConditionMappers
+from emosym.models.painter.mappers import CONDITIONS, ConditionMappers, has_context
 from emosym.models.presets import Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.latent_tokens import with_gate
@@ -42,7 +42,6 @@ DESCRIPTION = "emosym.json"
 MAPPERS = "mappers.safetensors"
 TEXT_PROJECTION = "context_projector.net.weight"
 LAST_LAYER = "4.weight"  # of a mapper: its LayerNorm, as wide as the text encoder's embeddings
-CONDITIONS = ("emotion_context", "emotion", "inversion", "class_word")
 FIELDS = (
     "base",
     "label_spaces",
@@ -262,8 +261,7 @@ def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | No
         return None
     gaussians, _ = load_gaussians(folder / "emotion_space.safetensors")
     labels = label_space(described["label_space"]).labels
-    alone = described.get("condition") == "emotion"
-    count = 0 if alone else int(described["num_context_tokens"])
+    count = int(described["num_context_tokens"]) if has_context(_condition(described)) else 0
     return EmotionSpace(labels, tuple(gaussians[name] for name in labels), count)
 
 

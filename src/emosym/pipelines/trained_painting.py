@@ -11,6 +11,7 @@ from PIL import Image
 from emosym.errors import EmoSymError, UsageError
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
+from emosym.models.painter.mappers import PICTURED, context_at_places
 from emosym.models.painter.text_encoder import word_prompt
 from emosym.models.reader.reasoner import think
 from emosym.pipelines.requests import PaintRequest
@@ -88,7 +89,7 @@ def latents_of(model: EmoSymModel, picture: Image.Image) -> torch.Tensor:
     Raises:
         UsageError: when nothing of a picture reaches the painter.
     """
-    if model.condition not in ("emotion_context", "emotion"):
+    if model.condition not in PICTURED:
         raise UsageError(
             f"This checkpoint paints by {model.condition}, which takes nothing from a picture. "
             "Name an emotion instead."
@@ -159,6 +160,8 @@ def paint_latents(
     if model.condition == "class_word":
         prompt = word_prompt(prompt, named_emotion(model, request))
     else:
+        count = model.reader.tokens.num_context_tokens
+        context = context_at_places(model.condition, emotion, context, count)
         conditions = model.mappers(emotion.to(device), context.to(device))
     embeds = encode_prompts(painter, [prompt] * len(indices), conditions)
     guided = request.guidance_scale != 1.0

@@ -62,10 +62,15 @@ def test_a_verdict_needs_an_interval_without_zero(
         ("second_higher", 0.01, 0.2, "refuted"),
         ("first_not_lower", -0.009, 0.2, "confirmed"),
         ("first_not_lower", -0.02, 0.2, "not shown"),
-        ("first_not_lower", -0.02, -0.001, "refuted"),
+        ("first_not_lower", -0.009, -0.001, "confirmed"),  # lower, but by less than the margin
+        ("first_not_lower", -0.02, -0.001, "not shown"),
+        ("first_not_lower", -0.03, -0.011, "refuted"),
         ("no_difference", -0.005, 0.009, "confirmed"),
         ("no_difference", -0.02, 0.009, "not shown"),
-        ("no_difference", 0.002, 0.02, "refuted"),
+        ("no_difference", 0.002, 0.009, "confirmed"),  # not zero, but within the margin
+        ("no_difference", 0.002, 0.02, "not shown"),
+        ("no_difference", 0.011, 0.02, "refuted"),
+        ("no_difference", -0.03, -0.011, "refuted"),
     ],
 )
 def test_an_expectation_is_confirmed_refuted_or_not_shown(

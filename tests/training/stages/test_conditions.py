@@ -17,9 +17,10 @@ from tests.training.makers import HEAD, MAPPERS, TOKENS, moved, recipe_of, snaps
 from emosym.config.recipes import JointRecipe
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.models.checkpoint import CONDITIONS, DESCRIPTION, load_checkpoint, save_checkpoint
+from emosym.models.checkpoint import DESCRIPTION, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.painter import painter
+from emosym.models.painter.mappers import CONDITIONS, context_at_places
 from emosym.pipelines.requests import paint_request
 from emosym.pipelines.trained_painting import latents_of, paint_stream
 from emosym.training.stages.conditions import (
@@ -59,6 +60,7 @@ def painted(model: EmoSymModel, emotion: str, seed: int) -> np.ndarray:
     [
         ("emotion_context", {*TOKENS, *HEAD, *MAPPERS}),
         ("emotion", {*TOKENS, *HEAD, *EMOTION_ONLY}),
+        ("emotion_repeated", {*TOKENS, *HEAD, *MAPPERS}),
         # the classification loss moves tokens and head; nothing of the picture conditions
         ("inversion", {*TOKENS, *HEAD, *MAPPERS}),
         ("class_word", {*TOKENS, *HEAD}),
@@ -72,7 +74,8 @@ def test_each_condition_trains_its_own_parts_and_paints_after_loading(
     after = train_joint(model, feed, recipe, progress=False)
     assert moved(before, after) == wanted
     assert after.condition == condition and after.emotion_space is not None
-    context = 0 if condition == "emotion" else model.reader.tokens.num_context_tokens
+    alone = condition in ("emotion", "emotion_repeated")
+    context = 0 if alone else model.reader.tokens.num_context_tokens
     assert after.emotion_space.num_context_tokens == context
     save_checkpoint(after, tmp_path / "checkpoint")
     loaded = load_checkpoint(tmp_path / "checkpoint")
@@ -80,6 +83,18 @@ def test_each_condition_trains_its_own_parts_and_paints_after_loading(
     ours, theirs = painted(after, "awe", 3), painted(loaded, "awe", 3)
     assert np.abs(ours.astype(int) - theirs).max() <= 1
     assert not np.array_equal(theirs, painted(loaded, "fear", 3))  # the emotion matters
+
+
+def test_the_arms_stand_at_as_many_places_as_they_say() -> None:
+    e, c = torch.ones(2, 3), torch.zeros(2, 4, 3)
+    found = {name: context_at_places(name, e, c, 4) for name in CONDITIONS}
+    places = {name: context.shape[1] for name, context in found.items()}
+    assert places == {
+        "emotion_context": 4, "emotion": 0, "emotion_repeated": 4, "inversion": 4, "class_word": 4
+    }  # fmt: skip
+    assert torch.equal(found["emotion_repeated"], torch.ones(2, 4, 3))  # e, and nothing of c
+    assert torch.equal(context_at_places("emotion_repeated", e, c[:, :0], 4), torch.ones(2, 4, 3))
+    assert torch.equal(found["emotion_context"], c)
 
 
 def test_a_learned_row_is_its_emotion_and_moves(

@@ -24,6 +24,9 @@ def calibrate(
     target: Annotated[
         float, typer.Option(help="Share of answers that must be right; below it: abstain.")
     ] = 0.95,
+    keep_probabilities: Annotated[
+        bool, typer.Option("--keep-probabilities", help="Fit only when to abstain.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Read at once.")] = 64,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
@@ -36,6 +39,7 @@ def calibrate(
 
     Temperature, vector scaling and the confidence below which it abstains are fitted to the
     model's readings of these pictures; a training stage does the same on its validation split.
+    With --keep-probabilities only the confidence below which it abstains is new.
     """
     from rich.console import Console
 
@@ -55,25 +59,28 @@ def calibrate(
             pipeline,
             dataset,
             target,
+            keep_probabilities=keep_probabilities,
             batch_size=batch_size,
             workers=workers,
             progress=lambda n: bar.advance(task, n),
         )
     found.save_pretrained(out)
     console = Console(highlight=False)
-    for line in told(found.model.calibration):
+    for line in told(found.model.calibration, keep_probabilities):
         console.print(line, soft_wrap=True)
     console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
 
 
-def told(calibration: Calibration) -> list[str]:
-    """Return what was fitted, in sentences."""
+def told(calibration: Calibration, kept: bool = False) -> list[str]:
+    """Return what was fitted, in sentences; `kept` where the probabilities are those of before."""
     method = "vector scaling" if calibration.method == "vector" else "temperature"
-    lines = [
-        f"{calibration.n} pictures; temperature {calibration.temperature:.3f}. Cross-validated "
-        f"negative log likelihood {calibration.temperature_nll:.4f} with it, "
-        f"{calibration.vector_nll:.4f} with vector scaling: {method} is used."
-    ]
+    lines = [f"{calibration.n} pictures; the probabilities are as they were."]
+    if not kept:
+        lines = [
+            f"{calibration.n} pictures; temperature {calibration.temperature:.3f}. Cross-validated "
+            f"negative log likelihood {calibration.temperature_nll:.4f} with it, "
+            f"{calibration.vector_nll:.4f} with vector scaling: {method} is used."
+        ]
     if calibration.abstain_below is None:
         lines.append(
             f"No confidence had {calibration.target:.1%} of 20 or more readings right: this model "

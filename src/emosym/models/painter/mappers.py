@@ -10,6 +10,8 @@ from torch import nn
 from emosym.seeds import stream_seed
 
 MAPPER_WIDTH = 256
+PICTURED = ("emotion_context", "emotion", "emotion_repeated")  # what a picture gives the painter
+CONDITIONS = (*PICTURED, "inversion", "class_word")
 
 
 class ConditionMappers(nn.Module):
@@ -43,6 +45,24 @@ class ConditionMappers(nn.Module):
             tokens = torch.cat([emotion(emotion_latent)[:, None], context(context_latents)], dim=1)
             embeds.append(tokens * self.output_scale[i])  # (B, 1 + K, D_i)
         return embeds
+
+
+def has_context(condition: str) -> bool:
+    """Return whether a condition takes context latents beside the emotion latent."""
+    return condition not in ("emotion", "emotion_repeated")
+
+
+def context_at_places(
+    condition: str, emotion: torch.Tensor, context: torch.Tensor, count: int
+) -> torch.Tensor:
+    """Return what the context mapper gets of e (B, H) and c (B, K, H) under a condition.
+
+    `emotion` gives nothing (B, 0, H), `emotion_repeated` e at `count` places (B, count, H), any
+    other c as it is.
+    """
+    if condition == "emotion_repeated":
+        return emotion[:, None].expand(-1, count, -1)
+    return context if has_context(condition) else context[:, :0]
 
 
 def _mapper(hidden_size: int, embed_dim: int) -> nn.Sequential:

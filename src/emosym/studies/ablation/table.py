@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,19 +67,26 @@ def verdict_of(difference: Difference | None, metric: str) -> str:
 
 
 def judged(expected: Expectation, difference: Difference | None) -> str:
-    """Return whether an expectation is confirmed, refuted, or not shown."""
+    """Return whether an expectation is confirmed, refuted, or not shown.
+
+    An expectation allows a range of differences. It is confirmed where the whole interval lies in
+    that range, refuted where all of it lies outside on one side: above 0 (`first_higher`) or below
+    (`second_higher`), above minus the margin (`first_not_lower`), within the margin on both sides
+    (`no_difference`).
+    """
     if difference is None or difference.low is None or difference.high is None:
         return "not shown"
     low, high = difference.low, difference.high
-    if expected.direction == "no_difference":
-        if -expected.margin < low and high < expected.margin:
-            return "confirmed"
-        return "refuted" if low > 0 or high < 0 else "not shown"
-    if expected.direction == "first_not_lower" and high >= 0:
-        return "confirmed" if low > -expected.margin else "not shown"
-    if expected.direction == "second_higher":
-        low, high = -high, -low
-    return "confirmed" if low > 0 else "refuted" if high < 0 else "not shown"
+    allowed = {
+        "first_higher": (0.0, math.inf),
+        "second_higher": (-math.inf, 0.0),
+        "first_not_lower": (-expected.margin, math.inf),
+        "no_difference": (-expected.margin, expected.margin),
+    }
+    least, most = allowed[expected.direction]
+    if least < low and high < most:
+        return "confirmed"
+    return "refuted" if high < least or low > most else "not shown"
 
 
 def by_seed(

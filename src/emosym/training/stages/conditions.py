@@ -1,8 +1,9 @@
 """What conditions the painter in stage 3: ours, and what it is compared with.
 
 `emotion_context` (ours): one placeholder from e and one from each context latent. `emotion`: e
-alone. `inversion`: as many placeholders, learned for each emotion as in textual inversion, and
-nothing of the picture. `class_word`: the emotion's word in the prompt, and no placeholder.
+alone, at one place. `emotion_repeated`: e alone, at as many places as ours. `inversion`: as many
+placeholders, learned for each emotion as in textual inversion, and nothing of the picture.
+`class_word`: the emotion's word in the prompt, and no placeholder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import nn
 from emosym.emotions import label_space
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, Gaussian
+from emosym.models.painter.mappers import context_at_places
 from emosym.models.painter.text_encoder import word_prompt
 from emosym.models.reader.reasoner import Thought
 from emosym.seeds import torch_rng
@@ -44,8 +46,9 @@ def condition_embeds(
         rows = inverted.rows[torch.from_numpy(truth)]  # (B, 1 + K, H)
         found: list[torch.Tensor] = model.mappers(rows[:, 0], rows[:, 1:])
         return found
-    count = 0 if model.condition == "emotion" else thought.context_latents.shape[1]
-    found = model.mappers(thought.emotion_latent, thought.context_latents[:, :count])
+    emotion, context = thought.emotion_latent, thought.context_latents
+    context = context_at_places(model.condition, emotion, context, context.shape[1])
+    found = model.mappers(emotion, context)
     return found
 
 

@@ -28,6 +28,7 @@ from emosym.models.adapters import has_adapter, merged_adapter, train_adapter
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import require_two_of_each
+from emosym.models.painter.mappers import PICTURED
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner, think
 from emosym.models.reader.recompute import checkpoint_layers
@@ -81,7 +82,7 @@ def train_feedback(
     comes in: it is kept when no round reads held-out pictures better (but see `recipe.keep`).
     """
     require_two_of_each(label_space(model.reader.space).labels, train.truth)
-    if model.condition not in ("emotion_context", "emotion"):
+    if model.condition not in PICTURED:
         raise UsageError(
             f"This checkpoint paints by {model.condition}: what it reads does not reach its "
             "painter, so there is nothing to refresh. Train joint with condition=emotion_context."

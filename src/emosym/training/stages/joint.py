@@ -31,6 +31,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, fit_emotion_space, require_two_of_each
 from emosym.models.painter.autoencoder import downscale_factor, to_pixels
+from emosym.models.painter.mappers import has_context
 from emosym.models.painter.painter import Painter, PromptEmbeds, encode_images, encode_prompts
 from emosym.models.painter.sampling import denoising_loss, draw_times
 from emosym.models.reader.reader import ADAPTER
@@ -227,7 +228,7 @@ def refresh_space(
     """Fit the emotion space to the training pictures as the model reads them now."""
     readings = read_all(train, store=store)
     labels = label_space(train.reader.space).labels
-    context = readings.context[:, :0] if condition == "emotion" else readings.context
+    context = readings.context if has_context(condition) else readings.context[:, :0]
     return fit_emotion_space(labels, readings.emotion, context, train.truth)
 
 
