@@ -66,10 +66,12 @@ def made() -> dict[str, Any]:
 def test_the_page_is_complete_and_safe(made: dict[str, Any], tmp_path: Path) -> None:
     page = ablation_page(json.loads(json.dumps(made)), tmp_path / "a.html").read_text()
     assert "<script>" not in page and not re.search(r'(src|srcset|href)="(?!data:|#)', page)
-    assert page.count("<picture>") == 3  # expectations, arms, learning curves
-    assert all(f'alt="{start}' in page for start in ("Forest plot", "accuracy (%) by share"))
+    assert page.count('<svg class="figure on-wide"') == 3  # expectations, arms, learning curves
+    assert all(f'aria-label="{start}' in page for start in ("Forest plot", "accuracy (%) by share"))
     assert "Of 2 expectations: 1 confirmed, 1 refuted." in page
     assert "+5.0 [+4.0, +6.0]" in page and "70.0 ± 0.4" in page
+    told = ablation_page({**made, "note": f"Superseded. {EVIL}"}, tmp_path / "c.html").read_text()
+    assert "<b>Superseded. &lt;script&gt;" in told and "Superseded" not in page
     again = ablation_page(made, tmp_path / "b.html").read_text()
     assert again == page  # the figures too are the same, byte for byte
 
@@ -82,7 +84,7 @@ def test_a_difference_that_was_not_measured_is_not_drawn(
         one["values"]["accuracy"].update(difference=None, low=None, high=None)
     bare["parts"][0]["expectations"] = []
     page = ablation_page(bare, tmp_path / "a.html").read_text()
-    assert page.count("<picture>") == 1
+    assert page.count('<svg class="figure on-wide"') == 1
     assert "Nothing was expected in advance." in page
 
 

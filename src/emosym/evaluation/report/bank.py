@@ -1,13 +1,14 @@
-"""The report's section on the memory bank: how it grew, what was refused, what it holds."""
+"""What the report shows of the memory bank: how it grew, what was refused, what it holds."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from emosym.evaluation.report import plots_bank
+from emosym.evaluation.report import figures
 from emosym.evaluation.report.common import space_of
-from emosym.evaluation.report.html import card, dot, number, picture, said, table, text
-from emosym.evaluation.report.words import word_of, written
+from emosym.evaluation.report.drawing import inline
+from emosym.evaluation.report.pictures import shown
+from emosym.evaluation.report.words import number, word_of, written
 from emosym.evaluation.results.run_folder import Row, Run
 
 MOST_ENTRIES = 16
@@ -15,51 +16,53 @@ GROWTH = "One piece of a bar is what a round left in the bank; the newest is dar
 BEFORE_AFTER = "Pale: before, full: after. Hatched: entries the model painted itself."
 
 
-def bank(run: Run) -> str:
-    """Growth of the memory bank in the feedback stage, round by round, and its best entries."""
+def bank(run: Run) -> dict[str, Any] | None:
+    """Return the growth of the memory bank, round by round, and its best entries."""
     before, after = run.bank_before, run.bank_after
     if before is None and after is None and not run.rounds:
-        return ""
-    old, new = before or {}, after or {}
-    cards: list[str] = []
+        return None
+    old, new, labels = before or {}, after or {}, space_of(run).labels
+    found: dict[str, Any] = {
+        "n": sum(int(row["painted"]) for row in run.rounds) if run.rounds else None,
+        "seed": run.about.get("seed"),
+        "counts": _counts(old, new) if old or new else [],
+        "figure": None,
+        "entries": [_entry(run, item) for item in (new.get("thumbnails") or [])[:MOST_ENTRIES]],
+        **_rounds(run),
+    }
     if new.get("per_round"):
-        svg = plots_bank.growth_svg(new["per_round"], space_of(run).labels)
-        cards.append(card("Painted entries of each emotion", svg, GROWTH))
+        plot, title, note = (
+            figures.bank_growth(new["per_round"], labels),
+            "Painted entries of each emotion",
+            GROWTH,
+        )
     elif old or new:
-        counts = (old.get("per_emotion") or {}, new.get("per_emotion") or {})
-        svg = plots_bank.bank_svg(*counts, space_of(run).labels)
-        cards.append(card("Entries per emotion", svg, BEFORE_AFTER))
-    if old or new:
-        cards.append(card("In numbers", _counts(old, new)))
-    told = (
-        "What the model keeps to learn from: real pictures, and paintings of its own that passed "
-        "selection; here is what each round added, and what it refused and why."
-    )
-    painted = sum(int(row["painted"]) for row in run.rounds) if run.rounds else None
-    opening = said(told, painted, run.about.get("seed"), "paintings offered to it")
-    pair = f'<div class="pair">{"".join(cards)}</div>' if cards else ""
-    return f"<h2>The memory bank</h2>{opening}{pair}{_rounds(run)}{_entries(run, new)}"
+        plot, title, note = (
+            figures.bank_sizes(old.get("per_emotion") or {}, new.get("per_emotion") or {}, labels),
+            "Entries per emotion",
+            BEFORE_AFTER,
+        )
+    else:
+        return found
+    return found | {"figure": inline(plot), "figure_title": title, "figure_note": note}
 
 
-def _counts(old: Row, new: Row) -> str:
-    names = ["entries", "real", "generated"]
+def _counts(old: Row, new: Row) -> list[list[str]]:
     extra: dict[str, Any] = {**(old.get("values") or {}), **(new.get("values") or {})}
     rows = [
-        [text(name.capitalize()), number(old.get(name)), number(new.get(name))] for name in names
+        [name.capitalize(), number(old.get(name)), number(new.get(name))]
+        for name in ("entries", "real", "generated")
     ]
-    rows += [
+    return rows + [
         [
-            text(word_of(name).title),
-            *(text(written(name, (side.get("values") or {}).get(name))) for side in (old, new)),
+            word_of(name).title,
+            *(written(name, (side.get("values") or {}).get(name)) for side in (old, new)),
         ]
         for name in extra
     ]
-    return table(["", "Before", "After"], rows)
 
 
-def _rounds(run: Run) -> str:
-    if not run.rounds:
-        return ""
+def _rounds(run: Run) -> dict[str, Any]:
     measured: list[str] = []
     for row in run.rounds:
         measured += [name for name in row.get("held_out") or {} if name not in measured]
@@ -69,23 +72,18 @@ def _rounds(run: Run) -> str:
         held_out = row.get("held_out") or {}
         rows.append(
             [
-                text("start" if not row["number"] else f"round {row['number']}"),
+                "start" if not row["number"] else f"round {row['number']}",
                 number(row["painted"]),
                 number(row["admitted"]),
-                text("; ".join(refused) or "none"),
+                "; ".join(refused) or "none",
                 number(row.get("bank")),
-                *(text(written(name, held_out.get(name))) for name in measured),
+                *(written(name, held_out.get(name)) for name in measured),
                 "best so far" if row.get("kept") else "not better",
             ]
         )
     head = ["Round", "Painted", "Admitted", "Refused, and why", "In the bank"]
     head += [word_of(name).title for name in measured]
-    kept = (
-        "Measured on held-out real pictures after each round; the last round that was best so far "
-        "is the model that is kept."
-    )
-    shown = table([*head, "Verdict"], rows, numeric=False)
-    return f'<h3 class="next">Round by round</h3>{shown}<p class="small">{kept}</p>'
+    return {"rounds_head": [*head, "Verdict"], "rounds": rows}
 
 
 def _reason(why: str) -> str:
@@ -93,22 +91,11 @@ def _reason(why: str) -> str:
     return why if policy == why else f"not chosen by the policy {policy}"
 
 
-def _entries(run: Run, new: Row) -> str:
-    figures = []
-    for item in (new.get("thumbnails") or [])[:MOST_ENTRIES]:
-        emotion = str(item.get("emotion", ""))
-        score = item.get("score")
-        kept = "" if score is None else f" {number(score)}"
-        origin = f"<br>{text(item['origin'])}" if item.get("origin") else ""
-        shown = picture(
-            run.root, item.get("image"), f"bank entry painted for {emotion}", run.picture_side
-        )
-        figures.append(
-            f"<figure>{shown}<figcaption>{dot(emotion)}{text(emotion)}{kept}{origin}</figcaption>"
-            "</figure>"
-        )
-    if not figures:
-        return ""
-    sheet = f'<div class="sheet">{"".join(figures)}</div>'
-    note = "The surest of each emotion, with the share the model gave it."
-    return f'<h3 class="next">What it holds now</h3><p class="small">{note}</p>{sheet}'
+def _entry(run: Run, item: Row) -> dict[str, Any]:
+    score = item.get("score")
+    return {
+        "emotion": str(item.get("emotion", "")),
+        "score": "" if score is None else number(score),
+        "origin": item.get("origin"),
+        "picture": shown(run.root, item.get("image"), run.picture_side),
+    }

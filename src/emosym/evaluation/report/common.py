@@ -1,4 +1,4 @@
-"""What several sections of the report need: a run's label space, its values, a table."""
+"""What several sections of the report need: a run's label space and its values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 
 from emosym.emotions import LABEL_SPACES, MIKELS8, LabelSpace
 from emosym.errors import UsageError
-from emosym.evaluation.report.html import table, text
-from emosym.evaluation.report.words import word_of, written
 from emosym.evaluation.results.run_folder import Row, Run
 
 READ_TABLE = (
@@ -41,13 +39,25 @@ PAINT_TABLE = (
 
 
 def space_of(run: Run) -> LabelSpace:
-    """Return the label space whose emotions the run's readings name, else mikels8."""
+    """Return the label space of the run: that of its reading result, else of its readings.
+
+    Without either it is mikels8.
+    """
+    told = run.results.get("understanding", {}).get("labels")
+    if told:
+        return space_from(told)
     for row in (*run.test, *run.user):
         if "probabilities" in row:
-            for space in LABEL_SPACES.values():
-                if set(space.labels) == set(row["probabilities"]):
-                    return space
+            return space_from(list(row["probabilities"]))
     return MIKELS8
+
+
+def space_from(labels: Sequence[str]) -> LabelSpace:
+    """Return the known label space with these labels, in any order, else one of their own."""
+    for space in LABEL_SPACES.values():
+        if set(space.labels) == set(labels):
+            return space
+    return LabelSpace("own", tuple(labels))
 
 
 def values_of(run: Run, name: str) -> Row:
@@ -97,17 +107,3 @@ def origin_of(run: Run, name: str) -> tuple[int | None, object]:
     labelled = sum("error" not in row and row.get("label") is not None for row in run.test)
     count = labelled if name == "understanding" else len(run.paintings)
     return count or None, run.about.get("seed")
-
-
-def meaning_table(values: Row, metrics: tuple[str, ...]) -> str:
-    """Return the `metrics` that have a value as a table with what each says."""
-    rows = [
-        [
-            text(word_of(metric).title),
-            f"<b>{text(written(metric, values[metric]))}</b>",
-            f'<span class="small">{text(word_of(metric).meaning)}</span>',
-        ]
-        for metric in metrics
-        if values.get(metric) is not None
-    ]
-    return table(["Measure", "Value", "What it says"], rows, numeric=False) if rows else ""

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emosym.evaluation.report.html import number, percent
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return .912 as '91.2 %' (with a space that does not break) and None as a dash."""
+    return "–" if value is None else f"{100 * value:.{digits}f}{NO_BREAK}%"
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits, whole numbers whole, None as a dash."""
+    if value is None:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)

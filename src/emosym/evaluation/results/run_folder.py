@@ -20,6 +20,8 @@
                                  "gaussians"?: [{"emotion", "mean": [2], "covariance": [2][2]}]}
     rounds.json or feedback/rounds.json
                                  the rounds of the feedback stage (training.feedback.Round)
+    metrics.jsonl or <stage>/metrics.jsonl
+                                 {"step", "loss"?, ...}: what training logged
 
 Every file and field is optional. Image paths are relative to the run folder and stay inside it.
 """
@@ -27,6 +29,7 @@ Every file and field is optional. Image paths are relative to the run folder and
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +69,8 @@ class Run:
     bank_after: Row | None
     space: Row | None
     rounds: list[Row] = field(default_factory=list)
+    losses: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """(step, loss) of each stage, in the order they were trained."""
     picture_side: int = THUMBNAIL
 
     @property
@@ -117,6 +122,24 @@ def _rounds(root: Path) -> list[Row]:
     return []
 
 
+def _losses(root: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return what training logged, as far as it can be read: a run that goes on may be writing."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    paths = [root / "metrics.jsonl", *sorted(root.glob("*/metrics.jsonl"))]
+    for path in sorted(filter(Path.is_file, paths), key=lambda path: path.stat().st_mtime):
+        rows = []
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                rows.append((float(row["step"]), float(row["loss"])))
+            except (ValueError, TypeError, KeyError, RecursionError):
+                continue
+        rows = [row for row in rows if all(map(math.isfinite, row))]
+        if len(rows) > 1:
+            found[root.name if path.parent == root else path.parent.name] = rows
+    return found
+
+
 def read_run(root: Path) -> Run:
     """Read a run folder.
 
@@ -139,6 +162,7 @@ def read_run(root: Path) -> Run:
         bank_after=_optional(root / "bank_after.json", dict, "bank summary"),
         space=_optional(root / "emotion_space.json", dict, "emotion space"),
         rounds=_rounds(root),
+        losses=_losses(root),
     )
     for row in run.stages:
         if not isinstance(row, dict) or "stage" not in row:

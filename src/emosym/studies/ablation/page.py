@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from emosym.evaluation.report.html import card, page, table, text
+from markupsafe import Markup
+
+from emosym.evaluation.report.drawing import inline
+from emosym.evaluation.report.render import render
 from emosym.files import write_text
 from emosym.studies.ablation.plots import Bar, Curve, forest, learning_curves
 from emosym.studies.ablation.words import (
-    ablation_latex,
-    ablation_markdown,
     amount,
     check_table,
     difference,
@@ -20,8 +21,8 @@ from emosym.studies.ablation.words import (
     unit,
 )
 
-__all__ = ["ablation_latex", "ablation_markdown", "ablation_page"]
-
+Figure: TypeAlias = tuple[str, Markup, str]
+"""Title, figure and note of a card."""
 DIRECTIONS = {"first_higher": 1, "first_not_lower": 1, "second_higher": -1, "no_difference": 0}
 LEAD = (
     "What each part of EmoSym is worth: arms that differ in one thing, with equal steps and data, "
@@ -46,82 +47,92 @@ def ablation_page(found: Mapping[str, Any], out: Path) -> Path:
         UsageError: when `found` is no ablation's table.
     """
     check_table(found)
-    links: list[tuple[str, str]] = [("verdicts", "Verdicts")]
-    body = [f'<section id="verdicts">{_verdicts(found)}</section>']
-    for place, part in enumerate(found["parts"]):
-        links.append((f"part{place}", title_of(part)))
-        body.append(f'<section id="part{place}">{_part(part)}</section>')
     seeds = found["seeds"]
     count = len(seeds) if isinstance(seeds, Sequence) else seeds
     facts = [f"{found['n_test']:,} test pictures"]
     facts += [f"{found['n_ood']:,} of another style"] if found.get("n_ood") else []
     facts += [f"up to {count} seeds"]
     facts += [f"{found['minutes']:.0f} minutes"] if found.get("minutes") is not None else []
-    header = (
-        f'<p class="kicker">EmoSym ablation</p><h1>{text(found["name"])}</h1>'
-        f'<p class="lead">{text(LEAD)}</p><p class="small">{text(" · ".join(facts))}</p>'
-        f'<p class="small">{text(HOW)}</p>'
+    parts = [_part(part) for part in found["parts"]]
+    links = [("verdicts", "Verdicts")]
+    links += [(f"part{place}", part["title"]) for place, part in enumerate(parts)]
+    page = render(
+        "ablation.html",
+        room="emosym.studies.ablation",
+        title=f"EmoSym · {found['name']}",
+        name=found["name"],
+        note=found.get("note"),
+        lead=LEAD,
+        how=HOW,
+        facts=" · ".join(facts),
+        links=links,
+        verdicts=_verdicts(found),
+        parts=parts,
+        foot=_foot(found),
     )
-    write_text(out, page(f"EmoSym · {found['name']}", header, links, "".join(body), _foot(found)))
+    write_text(out, page)
     return out
 
 
-def _verdicts(found: Mapping[str, Any]) -> str:
+def _verdicts(found: Mapping[str, Any]) -> dict[str, Any]:
     rows = [
         [
-            text(one["text"]),
-            text(title_of(part)),
-            text(unit(_metric(part, one))),
-            text(difference(_metric(part, one), one)),
-            text(one.get("n", "–")),
-            f"<b>{text(one['verdict'])}</b>",
+            one["text"],
+            title_of(part),
+            unit(_metric(part, one)),
+            difference(_metric(part, one), one),
+            one.get("n", "–"),
+            one["verdict"],
         ]
         for part in found["parts"]
         for one in part["expectations"]
     ]
-    if not rows:
-        return "<h2>What came true</h2><p>Nothing was expected in advance.</p>"
-    counts = {v: sum(row[-1] == f"<b>{v}</b>" for row in rows) for v in _order(rows)}
+    counts = {verdict: sum(row[-1] == verdict for row in rows) for verdict in _order(rows)}
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    head = ["Expected before the first run", "Part", "Measure", "Difference [95 %]", "Seeds"]
-    shown = table([*head, "Verdict"], rows, numeric=False)
-    opening = f"Of {len(rows)} expectations: {told}. A difference is the first arm's less the"
-    return f"<h2>What came true</h2><p>{text(opening)} second's.</p>{shown}"
+    said = (
+        f"Of {len(rows)} expectations: {told}. A difference is the first arm's less the second's."
+        if rows
+        else "Nothing was expected in advance."
+    )
+    return {"rows": rows, "said": said}
 
 
 def _order(rows: Sequence[Sequence[str]]) -> list[str]:
-    return list(dict.fromkeys(row[-1][3:-4] for row in rows))
+    return list(dict.fromkeys(row[-1] for row in rows))
 
 
 def _metric(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     return str(one.get("metric") or part["metric"])
 
 
-def _part(part: Mapping[str, Any]) -> str:
-    metric = part["metric"]
-    better, base = "higher" if part["higher_is_better"] else "lower", _base(part)
-    sentences = "".join(f"<li>{_verdict(part, one)}</li>" for one in part["expectations"])
-    listed = f"<ul>{sentences}</ul>" if sentences else "<p>Nothing was expected in advance.</p>"
-    head = ["Arm", "Labels", "Seeds", unit(metric), f"Difference to {base} [95 %]", "Verdict"]
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    metric, base = part["metric"], _base(part)
+    better = "higher" if part["higher_is_better"] else "lower"
     rows = [
-        [
-            _arm(row),
-            f"{100 * row['fraction']:g} %",
-            text(row["n"]),
-            text(mean_and_error(metric, row["values"].get(metric, {}))),
-            text(difference(metric, row["values"].get(metric, {}))),
-            text(row["values"].get(metric, {}).get("verdict", "–")),
-        ]
+        {
+            "arm": row["label"],
+            "control": row["control"],
+            "cells": [
+                f"{100 * row['fraction']:g} %",
+                row["n"],
+                mean_and_error(metric, row["values"].get(metric, {})),
+                difference(metric, row["values"].get(metric, {})),
+                row["values"].get(metric, {}).get("verdict", "–"),
+            ],
+        }
         for row in part["rows"]
     ]
-    return (
-        f"<h2>{text(title_of(part))}</h2><p><b>{text(part['question'])}</b></p>"
-        f"<p>Measured by {text(unit(metric))}; {better} is better. The base arm is "
-        f'{text(base)}.</p><h3 class="next">Expected, and found</h3>{listed}'
-        f"{_expected_figure(part)}{_arms_figure(part)}"
-        f'<h3 class="next">Every arm</h3>{table(head, rows, numeric=False)}'
-        f"{_curves(part)}{_every_measure(part)}"
-    )
+    return {
+        "title": title_of(part),
+        "question": part["question"],
+        "measured": f"Measured by {unit(metric)}; {better} is better. The base arm is {base}.",
+        "expected": [_verdict(part, one) for one in part["expectations"]],
+        "figures": [*_expected_figures(part), *_arms_figure(part)],
+        "head": ["Arm", "Labels", "Seeds", unit(metric), f"Difference to {base} [95 %]", "Verdict"],
+        "rows": rows,
+        "curves": _curves(part),
+        **_every_measure(part),
+    }
 
 
 def _base(part: Mapping[str, Any]) -> str:
@@ -130,12 +141,7 @@ def _base(part: Mapping[str, Any]) -> str:
     return str(labels[0] if labels else part["base"])
 
 
-def _arm(row: Mapping[str, Any]) -> str:
-    tail = ' <span class="small">control</span>' if row["control"] else ""
-    return f"{text(row['label'])}{tail}"
-
-
-def _verdict(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+def _verdict(part: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, str]:
     metric = _metric(part, one)
     what = {
         "confirmed": "Confirmed: the interval lies where it was expected",
@@ -143,7 +149,7 @@ def _verdict(part: Mapping[str, Any], one: Mapping[str, Any]) -> str:
         "refuted": "Refuted: the interval speaks against it",
     }.get(one["verdict"], str(one["verdict"]))
     found = f"{difference(metric, one)}, {unit(metric)}, n = {one.get('n', '–')} seeds"
-    return f"{text(one['text'])} <b>{text(what)}</b> ({text(found)})."
+    return {"text": one["text"], "what": what, "found": found}
 
 
 def _bar(name: str, metric: str, found: Mapping[str, Any], expected: int | None) -> list[Bar]:
@@ -162,7 +168,7 @@ def title_of(part: Mapping[str, Any]) -> str:
     return str(part.get("title") or part["name"])
 
 
-def _expected_figure(part: Mapping[str, Any]) -> str:
+def _expected_figures(part: Mapping[str, Any]) -> list[Figure]:
     groups: dict[str, list[Bar]] = {}
     labels = {row["arm"]: row["label"] for row in part["rows"]}
     for one in part["expectations"]:
@@ -174,20 +180,19 @@ def _expected_figure(part: Mapping[str, Any]) -> str:
         expected = DIRECTIONS.get(one["direction"])
         bars = _bar(f"{first} – {second}{at}", metric, one, expected)
         groups.setdefault(metric, []).extend(bars)
-    cards = [
-        card(
+    return [
+        (
             f"What was expected: {metric_name(metric)}",
-            forest(bars, f"difference in {unit(metric)}", _alt(bars, metric)),
+            inline(forest(bars, f"difference in {unit(metric)}", _alt(bars, metric))),
             f"{FOREST} The shade is the side where the difference was expected; "
             "around zero it stands for none, and its width means nothing.",
         )
         for metric, bars in groups.items()
         if bars
     ]
-    return "".join(cards)
 
 
-def _arms_figure(part: Mapping[str, Any]) -> str:
+def _arms_figure(part: Mapping[str, Any]) -> list[Figure]:
     metric = part["metric"]
     bars = [
         bar
@@ -200,10 +205,11 @@ def _arms_figure(part: Mapping[str, Any]) -> str:
         )
     ]
     if not bars:
-        return ""
+        return []
     better = "right" if part["higher_is_better"] else "left"
     axis = f"{unit(metric)} less that of {_base(part)} ({better} is better)"
-    return card(f"Every arm against {_base(part)}", forest(bars, axis, _alt(bars, metric)), FOREST)
+    drawn = inline(forest(bars, axis, _alt(bars, metric)))
+    return [(f"Every arm against {_base(part)}", drawn, FOREST)]
 
 
 def _alt(bars: Sequence[Bar], metric: str) -> str:
@@ -211,7 +217,7 @@ def _alt(bars: Sequence[Bar], metric: str) -> str:
     return f"Forest plot of paired differences in {unit(metric)}. {told}."
 
 
-def _curves(part: Mapping[str, Any]) -> str:
+def _curves(part: Mapping[str, Any]) -> Markup | None:
     metric = "accuracy" if _has(part, "accuracy") else part["metric"]
     arms: dict[str, list[Mapping[str, Any]]] = {}
     for row in part["rows"]:
@@ -228,45 +234,38 @@ def _curves(part: Mapping[str, Any]) -> str:
         fractions = [float(row["fraction"]) for row in ordered]
         curves.append(Curve(label, fractions, [scale * c["mean"] for c in cells], errors))
     if not curves:
-        return ""
+        return None
     told = "; ".join(f"{c.name}: " + ", ".join(f"{v:.3g}" for v in c.values) for c in curves)
     alt = f"{unit(metric)} by share of labels. {told}."
-    note = "Means over seeds; a bar is one standard error."
-    shown = learning_curves(curves, unit(metric), alt)
-    return card("With few labels and with many", shown, note)
+    return inline(learning_curves(curves, unit(metric), alt))
 
 
 def _has(part: Mapping[str, Any], metric: str) -> bool:
     return any(metric in row["values"] for row in part["rows"])
 
 
-def _every_measure(part: Mapping[str, Any]) -> str:
+def _every_measure(part: Mapping[str, Any]) -> dict[str, Any]:
     metrics = list(dict.fromkeys(metric for row in part["rows"] for metric in row["values"]))
     rows = []
     for row in part["rows"]:
         cells = []
         for metric in metrics:
             cell = row["values"].get(metric)
-            if cell is None:
-                cells.append("–")
-                continue
-            change = difference(metric, cell)
-            tail = "" if change == "–" else f'<br><span class="small">{text(change)}</span>'
-            cells.append(f"{text(amount(metric, cell.get('mean')))}{tail}")
-        rows.append([f"{_arm(row)}, {100 * row['fraction']:g} %", *cells])
-    shown = table(["Arm, labels", *map(unit, metrics)], rows)
-    return f"<details><summary>Every measure of every arm</summary>{shown}</details>"
+            change = "–" if cell is None else difference(metric, cell)
+            value = "–" if cell is None else amount(metric, cell.get("mean"))
+            cells.append({"value": value, "change": "" if change == "–" else change})
+        named = f"{100 * row['fraction']:g} %"
+        rows.append({"arm": row["label"], "control": row["control"], "at": named, "cells": cells})
+    return {"every_head": ["Arm, labels", *map(unit, metrics)], "every": rows}
 
 
-def _foot(found: Mapping[str, Any]) -> str:
+def _foot(found: Mapping[str, Any]) -> list[str]:
     lines = []
     versions = ", ".join(f"{k} {v}" for k, v in dict(found.get("versions") or {}).items())
     if found.get("created"):
-        tail = f" with {versions}" if versions else ""
-        lines.append(f"Measured {text(found['created'])}{text(tail)}.")
+        lines.append(f"Measured {found['created']}{f' with {versions}' if versions else ''}.")
     if found.get("hardware"):
-        lines.append(f"On {text(found['hardware'])}.")
+        lines.append(f"On {found['hardware']}.")
     if found.get("git"):
-        lines.append(f"Commit <code>{text(found['git'])}</code>.")
-    lines.append("This file is complete: it loads nothing and runs nothing.")
-    return "".join(f'<p class="small">{line}</p>' for line in lines)
+        lines.append(f"Commit {found['git']}.")
+    return lines

@@ -1,30 +1,29 @@
-"""Figures of the ablation's page: forest plots and learning curves, each in two widths.
+"""Figures of the ablation's page: forest plots and learning curves.
 
-Okabe-Ito colours with a marker of its own for each meaning, so that no figure needs its colours.
+Each meaning has a marker of its own beside its colour, so that no figure needs its colours.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from emosym.evaluation.report.drawing import TIP, Plot
+from emosym.evaluation.report.palette import CYCLE, LIGHT
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Draw = Callable[[Axes, bool], None]
-
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+BLUE, ORANGE = CYCLE[1][0], CYCLE[3][0]
 LOOKS = {  # verdict: (colour, marker)
-    **{"better": ("#0072B2", "^"), "confirmed": ("#0072B2", "^")},
-    **{"worse": ("#D55E00", "v"), "refuted": ("#D55E00", "v")},
+    "better": (BLUE, "^"),
+    "confirmed": (BLUE, "^"),
+    "worse": (ORANGE, "v"),
+    "refuted": (ORANGE, "v"),
 }
-PLAIN = ("#5a5a5a", "o")
-WIDTHS = (8.6, 3.7)  # inches: a laptop's card, a phone's
+PLAIN = (LIGHT["muted"], "o")
+WIDE, NARROW = 11.5, 4.2  # inches: a laptop's card, a phone's
 MARKERS = "osD^vPX"
 NO_BREAK = "\N{WORD JOINER}"  # no space to textwrap, so that "5 %" stays on one line
 
@@ -54,86 +53,64 @@ class Curve:
     errors: Sequence[float | None]
 
 
-def forest(bars: Sequence[Bar], axis: str, alt: str) -> str:
-    """Return a forest plot as HTML: zero line, intervals, a shade on the expected side."""
+def forest(bars: Sequence[Bar], axis: str, alt: str) -> Plot:
+    """Return a forest plot: zero line, intervals, a shade on the expected side."""
+    reach = max((abs(v) for bar in bars for v in (bar.value, bar.low, bar.high)), default=1.0)
+    reach = 1.12 * (reach or 1.0)
 
-    def draw(axes: Axes, narrow: bool) -> None:
-        reach = max((abs(v) for bar in bars for v in (bar.value, bar.low, bar.high)), default=1.0)
-        reach = 1.12 * (reach or 1.0)
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
         for row, bar in enumerate(bars):
             colour, marker = LOOKS.get(bar.verdict, PLAIN)
             if bar.expected is not None:
                 start = {1: 0.0, -1: -reach, 0: -0.12 * reach}[bar.expected]
                 long = reach if bar.expected else 0.24 * reach
-                axes.barh(row, long, 0.86, start, color="#e9e3d6", zorder=0)
+                axes.barh(row, long, 0.86, start, color=LIGHT["line"], alpha=0.7, zorder=0)
             axes.plot([bar.low, bar.high], [row, row], color=colour, linewidth=2, zorder=2)
-            axes.plot(bar.value, row, marker, color=colour, markersize=7, zorder=3)
-        axes.axvline(0.0, color="black", linewidth=1, zorder=1)
+            (point,) = axes.plot(bar.value, row, marker, color=colour, markersize=7, zorder=3)
+            point.set_gid(f"{TIP}{bar.name}: {bar.value:+.3g} [{bar.low:+.3g}, {bar.high:+.3g}]")
+        axes.axvline(0.0, color=LIGHT["ink"], linewidth=1, zorder=1)
         axes.set_xlim(-reach, reach)
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.set_yticks(range(len(bars)), [_wrapped(bar.name, narrow) for bar in bars])
         axes.set_xlabel(_wrapped(axis, narrow))
-        axes.locator_params(axis="x", nbins=4 if narrow else 7)
+        axes.locator_params(axis="x", nbins=4 if narrow else 9)
 
-    return _both_widths(draw, 1.0 + 0.42 * len(bars), 1.1 + 0.56 * len(bars), alt)
+    tall, narrow_tall = 0.9 + 0.36 * len(bars), 1.1 + 0.56 * len(bars)
+    return Plot(alt, draw, (WIDE, tall), (NARROW, narrow_tall))
 
 
-def learning_curves(curves: Sequence[Curve], axis: str, alt: str) -> str:
-    """Return values by the share of labels as HTML, one line an arm, bars of one standard error."""
+def learning_curves(curves: Sequence[Curve], axis: str, alt: str) -> Plot:
+    """Return values by the share of labels, one line an arm, bars of one standard error."""
     ticks = sorted({fraction for curve in curves for fraction in curve.fractions})
 
-    def draw(axes: Axes, narrow: bool) -> None:
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
         for place, curve in enumerate(curves):
-            errors = [error or 0.0 for error in curve.errors]
             axes.errorbar(
                 curve.fractions,
                 curve.values,
-                yerr=errors,
+                yerr=[error or 0.0 for error in curve.errors],
                 label=curve.name,
-                color=OKABE_ITO[place % len(OKABE_ITO)],
+                color=CYCLE[(place + 1) % len(CYCLE)][0],
                 marker=MARKERS[place % len(MARKERS)],
-                linestyle=("-", "--", ":", "-.")[place // len(OKABE_ITO) % 4],
+                linestyle=("-", "--", ":", "-.")[place // len(MARKERS) % 4],
                 capsize=3,
             )
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
         axes.minorticks_off()
+        axes.grid(axis="y")
         axes.set_xlabel("share of the labels")
         axes.set_ylabel(axis)
-        columns = 1 if narrow else min(3, len(curves))
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
+        columns = 1 if narrow else min(4, len(curves))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
 
-    return _both_widths(draw, 4.2, 3.6 + 0.2 * len(curves), alt)
-
-
-def _both_widths(draw: Draw, tall: float, narrow_tall: float, alt: str) -> str:
-    wide, narrow = (
-        _figure(draw, width, height, width == WIDTHS[1])
-        for width, height in zip(WIDTHS, (tall, narrow_tall), strict=True)
-    )
-    return (
-        f'<picture><source media="(max-width:640px)" srcset="{narrow}">'
-        f'<img class="figure" src="{wide}" alt="{escape(alt)}"></picture>'
-    )
-
-
-def _figure(draw: Draw, width: float, height: float, narrow: bool) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure as NewFigure
-
-    settings: dict[Any, Any] = {"svg.hashsalt": "emosym", "font.size": 9 if narrow else 10}
-    with rc_context(settings):
-        figure: Figure = NewFigure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots()
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        draw(axes, narrow)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", facecolor="white", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode()
+    tall, narrow_tall = 3.8 + 0.1 * len(curves), 3.4 + 0.2 * len(curves)
+    return Plot(alt, draw, (WIDE, tall), (NARROW, narrow_tall))
 
 
 def _wrapped(name: str, narrow: bool) -> str:
     from textwrap import fill
 
-    return fill(name.replace(" %", NO_BREAK + "%"), 22 if narrow else 56).replace(NO_BREAK, " ")
+    return fill(name.replace(" %", NO_BREAK + "%"), 22 if narrow else 64).replace(NO_BREAK, " ")

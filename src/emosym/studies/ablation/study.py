@@ -21,9 +21,10 @@ from emosym.locks import one_writer
 from emosym.provenance import git_hash, package_versions
 from emosym.studies.ablation.grid import Job, Study, jobs_of
 from emosym.studies.ablation.jobs import is_done, run_job
-from emosym.studies.ablation.page import ablation_latex, ablation_markdown, ablation_page
+from emosym.studies.ablation.page import ablation_page
 from emosym.studies.ablation.pool import run_jobs
 from emosym.studies.ablation.table import make_table
+from emosym.studies.ablation.words import ablation_latex, ablation_markdown
 
 Say = Callable[[str], None]
 STUDY = "study.yaml"

@@ -1,6 +1,6 @@
 """The ablation's table, `table.json`: its schema checked, and as LaTeX and Markdown.
 
-    {"schema": "emosym.ablation/1", "name", "n_test", "n_ood", "seeds", "created", "git",
+    {"schema": "emosym.ablation/1", "note"?, "name", "n_test", "n_ood", "seeds", "created", "git",
      "versions", "hardware", "minutes", "parts": [
         {"name", "question", "metric", "higher_is_better", "base", "expectations": [
             {"text", "part", "first", "second", "fraction", "metric", "direction", "difference",
