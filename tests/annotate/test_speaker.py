@@ -18,7 +18,7 @@ def test_every_family_answers_once_per_picture(
     """The weights are random, so what is said is noise: but one text for each picture's shape."""
     monkeypatch.setenv("EMOSYM_MODELS", str(tiny_models))
     monkeypatch.setattr(annotate_plans, "MAX_NEW_TOKENS", 8)
-    speak, name, question = annotate_plans.open_speaker(preset, "cpu")
+    speak, name, question, _ = annotate_plans.open_speaker(preset, "cpu")
     assert name == preset and question is None
     rng = np.random.default_rng(0)
     shapes = ((60, 90, 3), (120, 64, 3), (64, 64, 3))

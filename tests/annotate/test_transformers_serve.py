@@ -115,7 +115,7 @@ def test_a_served_model_says_what_it_says_here(served: str, folder: Path, tmp_pa
         path = tmp_path / f"{number}.png"
         Image.fromarray(array).save(path)
         samples.append(picture_sample(str(number), path))
-    speak, _, question = open_speaker("storybook-base", "cpu")
+    speak, _, question, _ = open_speaker("storybook-base", "cpu")
     shown = [Image.fromarray(array) for array in pixels]
     here = [text.strip() for text in speak(shown, str(question))]
     assert len(set(here)) == 4

@@ -370,3 +370,21 @@ def test_a_painter_with_gaps_is_refused(models: Path, tmp_path: Path) -> None:
     write_json(odd / "text_encoder" / "config.json", config | {"num_hidden_layers": 3})
     with pytest.raises(EmoSymError, match="do not fit"):
         opening(odd)
+
+
+@pytest.mark.parametrize("preset", ["emosym-2b-xl", "qwen3-vl-2b", "internvl3-1b"])
+def test_a_shape_that_the_processor_refuses_is_an_error_row(preset: str, tmp_path: Path) -> None:
+    shapes = {"good": (60, 90), "strip": (3, 900), "dot": (1, 1), "thin": (90, 3), "last": (64, 64)}
+    for name, size in shapes.items():
+        Image.new("RGB", size, (200, 90, 30)).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / f"{name}.png" for name in shapes]
+    pipeline = ZeroShotPipeline.from_pretrained(preset, LABELS, "cpu")
+    rows = list(pipeline.understand_many(paths, batch_size=5))
+    assert [source for source, _ in rows] == [str(path) for path in paths]
+    bad = {Path(s).stem: found for s, found in rows if isinstance(found, BadInput)}
+    assert not {"good", "last"} & set(bad)
+    assert ("strip" in bad) == (preset != "internvl3-1b")
+    for name, found in bad.items():
+        assert "which this model's image processor refuses" in found.error
+        with pytest.raises(UsageError, match=r"3 x 900|1 x 1|90 x 3"):
+            pipeline.understand(tmp_path / f"{name}.png")

@@ -51,11 +51,17 @@ def write_from_attributes(jobs: Iterable[Job]) -> Iterator[Result]:
 
 
 def local_writer(
-    speak: Speak, batch_size: int, workers: int, blind: bool = True, labels: Sequence[str] = ()
+    speak: Speak,
+    batch_size: int,
+    workers: int,
+    blind: bool = True,
+    labels: Sequence[str] = (),
+    accept: Callable[[Image.Image, str], None] | None = None,
 ) -> Writer:
     """Return a writer that shows pictures to `speak(images, prompt) -> texts` in batches.
 
-    What cannot be used is asked for once more, with what was wrong.
+    A picture that `accept` refuses with a UsageError is unreadable. What cannot be used is asked
+    for once more, with what was wrong.
     """
 
     def answer(shown: list[tuple[Job, Image.Image]]) -> Iterator[Result]:
@@ -75,7 +81,7 @@ def local_writer(
         left = iter(jobs)
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
             while batch := list(islice(left, batch_size)):
-                pictures = list(pool.map(_open, batch))
+                pictures = list(pool.map(lambda job: _open(job, accept), batch))
                 shown = []
                 for job, picture in zip(batch, pictures, strict=True):
                     if isinstance(picture, Verdict):
@@ -102,9 +108,14 @@ def _say(
     return said
 
 
-def _open(job: Job) -> Image.Image | Verdict:
+def _open(
+    job: Job, accept: Callable[[Image.Image, str], None] | None = None
+) -> Image.Image | Verdict:
     try:
-        return load_image(job.image)
+        picture = load_image(job.image)
+        if accept is not None:
+            accept(picture, repr(str(job.image)))
+        return picture
     except UsageError as error:
         return Verdict("unreadable", None, str(error))
 

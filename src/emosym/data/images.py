@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -143,6 +143,18 @@ def _is_heic(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and not avif
 
 
+def size_of(source: ImageSource) -> tuple[int, int] | None:
+    """Return (width, height) of a picture as stored, from its header; None where it has none."""
+    if isinstance(source, Image.Image):
+        return source.size
+    try:
+        data = source if isinstance(source, bytes) else read_encoded(source)
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
+            return image.size
+    except (UsageError, *BOMBS, *DECODE_ERRORS):
+        return None
+
+
 def _decode(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
@@ -211,12 +223,17 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def decode_batches(
-    paths: Iterable[Given], batch_size: int, size: int | None = None, workers: int = 4
+    paths: Iterable[Given],
+    batch_size: int,
+    size: int | None = None,
+    workers: int = 4,
+    accept: Callable[[Image.Image, str], None] | None = None,
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     """Yield batches of (path, picture) in order, decoding the next one while this one is used.
 
     With `size` the pictures are cut square to it. What cannot be read becomes a `BadInput`, and a
-    `BadInput` among the paths stays one. At
+    `BadInput` among the paths stays one; so does what `accept`, told a decoded picture and its
+    name, refuses with a UsageError. At
     most `batch_size + 2 * workers` pictures are decoded or being decoded beyond the yielded
     batch, however slow the consumer. The last batch may be short.
 
@@ -226,18 +243,22 @@ def decode_batches(
     for name, value in (("batch_size", batch_size), ("size", size), ("workers", workers)):
         if value is not None and value < 1:
             raise UsageError(f"{name} must be 1 or more, got {value}.")
-    return _decode_ahead(iter(paths), batch_size, size, workers)
+    return _decode_ahead(iter(paths), batch_size, size, workers, accept)
 
 
 def _decode_ahead(
-    paths: Iterator[Given], batch_size: int, size: int | None, workers: int
+    paths: Iterator[Given],
+    batch_size: int,
+    size: int | None,
+    workers: int,
+    accept: Callable[[Image.Image, str], None] | None,
 ) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     ahead: deque[Future[tuple[str, Image.Image | BadInput]]] = deque()
     batch: list[tuple[str, Image.Image | BadInput]] = []
     try:
         for path in paths:
-            ahead.append(pool.submit(_decode_one, path, size))
+            ahead.append(pool.submit(_decode_one, path, size, accept))
             if len(ahead) < batch_size + 2 * workers:
                 continue
             batch.append(ahead.popleft().result())
@@ -253,11 +274,15 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(path: Given, size: int | None) -> tuple[str, Image.Image | BadInput]:
+def _decode_one(
+    path: Given, size: int | None, accept: Callable[[Image.Image, str], None] | None
+) -> tuple[str, Image.Image | BadInput]:
     if isinstance(path, BadInput):
         return path.source, path
     try:
         image = load_image(path)
+        if accept is not None:
+            accept(image, repr(str(path)))
     except UsageError as error:
         return str(path), BadInput(str(path), str(error))
     return str(path), image if size is None else square(image, size)

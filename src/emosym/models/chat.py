@@ -18,6 +18,7 @@ from transformers import AutoImageProcessor, AutoProcessor, PreTrainedTokenizerB
 
 from emosym.data.images import square
 from emosym.errors import EmoSymError, UsageError
+from emosym.models.odd_shapes import check_shape
 from emosym.models.reader.prefix import family
 from emosym.models.tokenizer import TURN_END, load_tokenizer
 
@@ -61,10 +62,15 @@ def chat_inputs(
     """Turn RGB pictures and a question each into inputs, padded on the left to one length.
 
     Returns input_ids and attention_mask (B, P), and the family's picture tensors.
+
+    Raises:
+        UsageError: when the image processor takes no picture of such a shape (`check_shape`).
     """
     pictures = list(images)
     if chat.image_size is not None:
         pictures = [square(picture, chat.image_size) for picture in pictures]
+    for picture in pictures:
+        check_shape(chat, picture)
     asked = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
     if chat.processor is not None:
         return _own_processor(chat, pictures, asked)

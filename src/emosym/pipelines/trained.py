@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -15,6 +16,7 @@ from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
+from emosym.models.odd_shapes import check_shape
 from emosym.models.painter.text_encoder import PLACE
 from emosym.models.presets import WEIGHTS, Base
 from emosym.models.snapshots import HUB_ID, cached_snapshot
@@ -155,7 +157,8 @@ class EmoSymPipeline:
         threads while this one is read.
         """
         size = self.model.reader.image_size
-        for batch in decode_batches(paths, batch_size, size, workers):
+        accept = partial(check_shape, self.model.reader.chat)
+        for batch in decode_batches(paths, batch_size, size, workers, accept):
             pictures = [found for _, found in batch if isinstance(found, Image.Image)]
             readings = iter(read_pictures(self.model, pictures, explain, batch_size))
             for source, found in batch:

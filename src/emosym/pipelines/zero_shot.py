@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,6 +13,7 @@ from emosym.data.images import Given, ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.models.odd_shapes import check_shape
 from emosym.models.painter.text_encoder import PLACE
 from emosym.models.presets import Base
 from emosym.models.snapshots import locate
@@ -214,7 +216,9 @@ class ZeroShotPipeline:
         Memory does not grow with the number of files: the next batch is decoded by `workers`
         threads while this one is read.
         """
-        for batch in decode_batches(paths, batch_size, self.reader.chat.image_size, workers):
+        chat = self.reader.chat
+        accept = partial(check_shape, chat)
+        for batch in decode_batches(paths, batch_size, chat.image_size, workers, accept):
             pictures = [found for _, found in batch if isinstance(found, Image.Image)]
             readings = iter(read_words(self.reader, pictures, explain))
             for source, found in batch:

@@ -110,3 +110,22 @@ def test_pictures_that_are_gone_are_named(
     with pytest.raises(UsageError, match=f"{gone.name}.*there is no such file"):
         train.prefix(np.array([4, 5]))
     assert replace(train, ahead=None).prefix(np.array([4])).mask.shape[0] == 1
+
+
+def test_a_strip_that_the_processor_refuses_is_left_out_and_told(
+    folder: Path,
+    tiny_models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("EMOSYM_MODELS", str(tiny_models))
+    from emosym.models.emosym_model import new_model
+
+    for split in ("train", "val"):
+        Image.new("RGB", (3, 900)).save(folder / split / "awe" / "strip.png")
+        Image.new("RGB", (60, 5)).save(folder / split / "awe" / "small.png")
+    model = new_model("emosym-2b", 1, True, "emosym", 0)
+    train, val = open_feeds(model.reader, recipe("rl", folder, "x"))  # type: ignore[arg-type]
+    assert (len(train), len(val)) == (17, 9) == (len(train.targets), len(val.truth))
+    assert not any("strip" in sample.id for sample in train.samples)
+    assert "Left out 1 of 18 pictures, the first: 'awe/strip.png' is 3 x 900 pixels" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -47,19 +48,23 @@ def plan_vlm(
     from emosym.annotate.writers import local_writer
     from emosym.emotions import label_space
 
-    speak, model, own_prompt = open_speaker(base, device)
+    speak, model, own_prompt, accept = open_speaker(base, device)
     labels = label_space(space).labels
     return Plan(
         "vlm",
         model,
-        local_writer(speak, batch_size, workers=4, blind=blind, labels=labels),
+        local_writer(speak, batch_size, 4, blind, labels, accept),
         asks(template or own_prompt or default_prompt(blind)),
         label_blind=blind,
     )
 
 
-def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
-    """Open a base's reader; returns (speak, its name, the question it was taught if any).
+def open_speaker(
+    base_name: str, device: str
+) -> tuple[Speak, str, str | None, Callable[[Image.Image, str], None]]:
+    """Open a base's reader; returns (speak, its name, the question it was taught if any, accept).
+
+    `accept` refuses pictures whose shape its image processor does not take.
 
     The name of a base folder holds eight digits of its checksums: other weights, another model.
     """
@@ -72,6 +77,7 @@ def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
     from emosym.device import best_device
     from emosym.files import sha256_of
     from emosym.models.chat import chat_inputs
+    from emosym.models.odd_shapes import check_shape
     from emosym.models.reader.backbone import open_chat
     from emosym.training.storybook.reader import STANDS_OUT
 
@@ -88,7 +94,8 @@ def open_speaker(base_name: str, device: str) -> tuple[Speak, str, str | None]:
 
     name, sums = Path(base_name).name, Path(base.reader).parent / BASE_FILE
     name += f"@{sha256_of(sums)[:8]}" if sums.is_file() else ""
-    return speak, name, STANDS_OUT if base.image_size is not None else None
+    asked = STANDS_OUT if base.image_size is not None else None
+    return speak, name, asked, partial(check_shape, chat)
 
 
 def plan_server(

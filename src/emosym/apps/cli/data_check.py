@@ -28,6 +28,10 @@ TITLES: dict[str, tuple[str, str]] = {
     "near_duplicates": ("group of near duplicates", "groups of near duplicates"),
     "misnamed_pictures": ("picture of another format than its name says",) * 2,
     "flat_pictures": ("picture of one colour", "pictures of one colour"),
+    "strips": (
+        "picture over 200 times as long as wide, which Qwen-VL models refuse",
+        "pictures over 200 times as long as wide, which Qwen-VL models refuse",
+    ),
     "passed_over": ("kind of file passed over", "kinds of files passed over"),
     "unlisted_pictures": ("picture file that no row names", "picture files that no row names"),
 }

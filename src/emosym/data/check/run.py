@@ -27,6 +27,7 @@ from emosym.errors import UsageError, nearest
 SCHEMA = "emosym.data-check/1"
 PIECE = 64  # pictures that a worker reads at a time
 DISTANCE = 6
+LONGEST_STRIP = 200  # Qwen-VL's processors refuse longer ones; other families' may refuse shorter
 IN_PROCESS = 256  # so few pictures are read before a second process would be ready
 Row = dict[str, Any]
 Advance = Callable[[int], None]
@@ -267,6 +268,11 @@ def _remarks(
         ],
         "flat_pictures": [
             row for row, print_ in pairs if print_.size is not None and print_.phash is None
+        ],
+        "strips": [
+            row
+            for row, print_ in pairs
+            if print_.size is not None and max(print_.size) > LONGEST_STRIP * min(print_.size)
         ],
         "unlisted_pictures": unlisted,
         "passed_over": passed_over(passed),

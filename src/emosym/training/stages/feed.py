@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from PIL import Image
 from emosym.config.recipes import Recipe
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of
-from emosym.data.images import load_image
+from emosym.data.images import load_image, size_of
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import label_space
 from emosym.errors import UsageError
 from emosym.files import is_writable
+from emosym.models.odd_shapes import check_shape, is_odd
 from emosym.models.reader.prefix import Prefix, keeps_features, prefill
 from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_inputs
 from emosym.models.reader.reasoner import think
@@ -26,6 +29,8 @@ from emosym.processes import Processes
 from emosym.training.loop.ahead import Ahead
 from emosym.training.stages.prefix_store import PrefixStore
 from emosym.types import IMAGE_EMOTION, Sample, only_picture
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,42 @@ def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int
     if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
         pictures = images_array(dataset, reader.image_size, workers, cache)
         return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
-    return replace(loose_feed(reader, samples, targets, workers), truth=truth)
+    kept = acceptable(reader, samples, workers)
+    chosen = [samples[i] for i in kept]
+    return replace(loose_feed(reader, chosen, targets[kept], workers), truth=truth[kept])
+
+
+def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[int]:
+    """Return the places of samples whose pictures the reader's image processor takes.
+
+    The others are counted and told. Of most pictures only the header is read; what cannot be read
+    at all stays, and stops training.
+
+    Raises:
+        UsageError: when no picture is left.
+    """
+
+    def refused(sample: Sample) -> str | None:
+        size = size_of(only_picture(sample))
+        if size is not None and is_odd(size):
+            try:
+                check_shape(reader.chat, load_image(only_picture(sample)), repr(sample.id))
+            except UsageError as error:
+                return str(error)
+        return None
+
+    if reader.image_size is not None:
+        return list(range(len(samples)))
+    with ThreadPoolExecutor(workers, thread_name_prefix="shapes") as pool:
+        said = list(pool.map(refused, samples))
+    kept = [place for place, sentence in enumerate(said) if sentence is None]
+    first = next((sentence for sentence in said if sentence is not None), None)
+    if not kept:
+        raise UsageError(f"No picture can be used: {first}")
+    if first is not None:
+        count = len(samples) - len(kept)
+        logger.warning("Left out %d of %d pictures, the first: %s", count, len(samples), first)
+    return kept
 
 
 def loose_feed(
