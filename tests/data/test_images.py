@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageFile
 
+from emosym.data import images
 from emosym.data.images import decode_batches, load_image, square
 from emosym.data.walk import find_images
 from emosym.errors import UsageError
 from emosym.types import BadInput
 
 RED = (255, 0, 0)
+pillow_heif.register_heif_opener()  # its encoder makes the tests' HEIC files
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -57,6 +60,8 @@ def text_bomb() -> bytes:
         ("Gr\u00fc\u00dfe ".encode() * 100, "holds text"),
         (b"\x00\x01\x02\x03" * 20, "none of JPEG"),
         (b"%PDF-1.7\n\xff\xfe", "PDF"),
+        (b"PF\n2 2\n-1.0\n" + bytes(48), "a PFM of three channels"),
+        (encoded(noise(), "AVIF")[:300], "starts like an AVIF"),
         (b"\x89PNG\r\n\x1a\n broken", "starts like a PNG"),
         (b"GIF89a\x00\x00\x05\x00\x80\x00\x00" + bytes(30), "zero width"),
         (png_header(0, 5), "zero width"),
@@ -124,14 +129,13 @@ def test_random_damage_never_escapes_as_another_error() -> None:
     rng = np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6
-    whole = [
-        encoded(noise(), kind, **({} if kind in ("GIF", "BMP", "PPM") else {"exif": exif}))
-        for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
-    ]
+    whole = [encoded(noise(), kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
+    whole += [encoded(noise(), kind) for kind in ("GIF", "BMP", "PPM", "JPEG2000", "TGA", "HEIF")]
+    whole += [encoded(noise(), kind) for kind in ("QOI", "SGI", "PCX", "AVIF")]
     readable = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for trial in range(700):
+        for trial in range(980):
             data = bytearray(whole[trial % len(whole)])
             reach = len(data) if trial % 2 else 120
             for place in rng.integers(0, reach, 4):
@@ -141,7 +145,37 @@ def test_random_damage_never_escapes_as_another_error() -> None:
                 readable += 1
             except UsageError:
                 pass
-    assert 0 < readable < 700
+    assert 0 < readable < 980
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("HEIF", {}),
+        ("MPO", {"save_all": True, "append_images": [noise()]}),
+        ("AVIF", {"save_all": True, "append_images": [noise()]}),
+        *((kind, {}) for kind in ("JPEG2000", "QOI", "SGI", "PCX", "TGA")),
+    ],
+)
+def test_less_common_formats_are_read(kind: str, options: dict[str, object]) -> None:
+    """What is smooth survives every encoder nearly as it was."""
+    smooth = noise(4, 3).resize((40, 30), Image.Resampling.BICUBIC)
+    found = load_image(encoded(smooth, kind, **options))
+    apart = np.asarray(found).astype(int) - np.asarray(smooth).astype(int)
+    assert found.size == (40, 30) and np.abs(apart).mean() < 8
+
+
+def test_a_float_map_is_scaled(tmp_path: Path) -> None:
+    steps = Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4))
+    (tmp_path / "a.pfm").write_bytes(encoded(steps, "PPM"))
+    shown = np.asarray(load_image(tmp_path / "a.pfm"))[..., 0]
+    assert (shown.min(), shown.max()) == (0, 255) and (np.diff(shown.ravel()) > 0).all()
+
+
+def test_heic_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "is_available", lambda _: False)
+    with pytest.raises(UsageError, match=r"HEIC photo \(pip install 'emosym\[heic\]'\)"):
+        load_image(encoded(noise(), "HEIF"))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from emosym.types import (
 
 NO_LABEL = -1
 MAX_ANNOTATION_BYTES = 4 * 1024 * 1024
+MAX_VOTE = 1e30  # sums of some such weights are still numbers of 32 bits
 # Written by language models beside EmoSet's own fields; together they serve as the rationale.
 AUGMENTED = ("scene_aug", "object_aug", "qwen_aug")
 NOT_ATTRIBUTES = frozenset(
@@ -251,16 +252,16 @@ def _votes(value: Any, space: LabelSpace, annotation: Path) -> dict[str, float] 
     if isinstance(value, list) and len(value) == len(space):
         value = dict(zip(space.labels, value, strict=True))
     if not isinstance(value, dict) or not all(
-        isinstance(weight, (int, float)) and 0.0 <= weight < math.inf for weight in value.values()
+        isinstance(weight, (int, float)) and 0.0 <= weight <= MAX_VOTE for weight in value.values()
     ):
         raise UsageError(
-            f"Annotation {annotation}: 'votes' must map emotions to weights of 0 or more, or list "
-            f"{len(space)} of them."
+            f"Annotation {annotation}: 'votes' must map emotions to weights of 0 to {MAX_VOTE:g}, "
+            f"or list {len(space)} of them."
         )
-    votes = {
-        space.labels[code_of(str(label), space, f"votes of {annotation}")]: float(weight)
-        for label, weight in value.items()
-    }
+    votes: dict[str, float] = {}
+    for label, weight in value.items():  # "awe" and " Awe" are one emotion
+        name = space.labels[code_of(str(label), space, f"votes of {annotation}")]
+        votes[name] = votes.get(name, 0.0) + float(weight)
     if sum(votes.values()) <= 0.0:
         raise UsageError(f"Annotation {annotation}: the votes sum to 0.")
     return votes

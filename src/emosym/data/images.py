@@ -203,6 +203,8 @@ def _diagnosis(data: bytes) -> str:
     if _is_heic(data):
         how = "its data is damaged" if is_available("pillow_heif") else install_command("heic")
         return f"it is a HEIC photo ({how})"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+        return "it starts like an AVIF but its header is damaged"
     if data.startswith(b"PF"):
         return "it is a PFM of three channels, and only those of one are read"
     head = data[:512]

@@ -12,7 +12,7 @@ import numpy as np
 from emosym.data.dataset import Dataset
 from emosym.data.splits import stratified_split
 from emosym.errors import UsageError, unknown_name
-from emosym.files import read_json, write_json
+from emosym.files import NOTHING, look, read_json, write_json
 
 ALL = "all"
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -42,7 +42,7 @@ def drawn_split(
     if split not in fractions:
         raise unknown_name("split", split, [*fractions, ALL])
     path = whole.root / SPLITS
-    if not path.is_file():
+    if look(path) == NOTHING:
         write_json(path, _draw(whole, strata, fractions, seed), indent=None)
     stored = read_json(path, "list of splits")
     names = _names_of(stored, split, path)
@@ -88,13 +88,17 @@ def check_drawn(drawn: object, fractions: Mapping[str, float], seed: int, where:
         drawn.get("seed") == seed
         and isinstance(before, dict)
         and list(before) == list(fractions)
-        and all(math.isclose(before[name], fractions[name]) for name in fractions)
+        and all(_is_close(before[name], fractions[name]) for name in fractions)
     )
     if not same:
         raise UsageError(
             f"The splits in {where!r} were drawn with seed {drawn.get('seed')} and fractions "
             f"{before}; ask for those, or delete its split files to draw anew."
         )
+
+
+def _is_close(value: object, fraction: float) -> bool:
+    return isinstance(value, (int, float)) and math.isclose(value, fraction)
 
 
 def _draw(

@@ -104,10 +104,15 @@ def from_rows(
     if None in names:
         names = tuple(PurePosixPath(image).stem for image in images)
         if len(set(names)) < len(names):
-            names = tuple(str(PurePosixPath(image).with_suffix("")) for image in images)
+            names = tuple(_without_suffix(image) for image in images)
     values = np.fromiter((codes[emotion] for emotion in emotions), np.int16, len(emotions))
     values.flags.writeable = False
     return Dataset(root, split, space, values, names, images, annotations)
+
+
+def _without_suffix(image: str) -> str:
+    path = PurePosixPath(image)
+    return str(path.with_suffix("")) if path.name else image
 
 
 def _cells(row: Any, number: int, source: Path) -> tuple[str | None, str | None, str, str | None]:

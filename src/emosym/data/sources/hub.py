@@ -237,19 +237,25 @@ def _codes(
     if label is None:
         return np.full(len(table), NO_LABEL, np.int16)
     classes = getattr(table.features[label], "names", None)
+
+    def word_of(value: Any) -> str:
+        known = classes and isinstance(value, int) and 0 <= value < len(classes)
+        return str(classes[value]) if known else str(value)
+
     seen: dict[Any, int] = {None: NO_LABEL, -1: NO_LABEL}
     strange: dict[Any, UsageError] = {}
     codes = np.empty(len(table), np.int16)
     for row, value in enumerate(table.select_columns([label])[label]):
+        if not isinstance(value, (str, int, type(None))):
+            value = None if value != value else repr(value)  # NaN, as tables write nothing
         if value not in seen:
-            word = classes[value] if classes and isinstance(value, int) else str(value)
+            word = word_of(value)
             try:
                 seen[value] = code_of(word, space, f"{where}, row {row}")
             except UsageError as error:
                 seen[value], strange[value] = NO_LABEL, error
         if value in strange:
-            word = classes[value] if classes and isinstance(value, int) else str(value)
-            complain(notes, "unknown_label", f"{where}, row {row}", strange[value], word)
+            complain(notes, "unknown_label", f"{where}, row {row}", strange[value], word_of(value))
         codes[row] = seen[value]
     return codes
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from emosym.data.dataset import NO_LABEL, Dataset
+from emosym.data.dataset import MAX_VOTE, NO_LABEL, Dataset
 from emosym.data.notes import Notes, complain
 from emosym.data.stored_splits import ALL, DEFAULT_FRACTIONS, drawn_split
 from emosym.data.tables import PictureNames, Table, read_table, simple, table_head
@@ -135,6 +135,6 @@ def _count(row: tuple[str, ...], place: int, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise UsageError(f"{where}: votes must be numbers of 0 or more, got {text!r}.")
+    if not 0.0 <= value <= MAX_VOTE:
+        raise UsageError(f"{where}: votes must be numbers of 0 or more, got {text!r:.80}.")
     return value
