@@ -20,6 +20,7 @@ from emosym.data.sources.hub import NO_OPTIONS
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import MIKELS8
 from emosym.errors import EmoSymError
+from emosym.types import IMAGE_EMOTION
 
 WORDS = ("awe", " Awe ", "fear", "a/1.png", ".", "/", "../x", "train", "\ud800", "split", "seed")
 KEYS = st.sampled_from(
@@ -98,3 +99,54 @@ def test_any_json_is_read_or_refused_in_a_sentence(
         read(here)
     except EmoSymError as error:
         assert "\n" not in str(error).strip()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "read", "says"),
+    [
+        ("train.json", '[["awe", ".", null], ["awe", ".", null]]', read_split, None),
+        ("train.json", '[["awe", "a\\ud800.png", null]]', read_split, "no file's name has"),
+        ("note.json", '{"votes": {"awe": 1' + "0" * 400 + "}}", read_split, "weights of 0 to"),
+        ("note.json", '{"votes": {"awe": 1e308, "fear": 1e308}}', read_split, "weights of 0 to"),
+        ("note.json", '"' + "x" * 5_000_000 + '"', read_split, "is larger than"),
+        ("info.json", '{"split": ["train"]}', read_found, None),
+        ("info.json", '{"split": {"fractions": 3}}', read_found, None),
+        (
+            "splits.json",
+            '{"seed": 0, "fractions": {"train": "a", "val": 0, "test": 0}, "splits": DRAWN}',
+            read_drawn,
+            "were drawn with seed 0",
+        ),
+    ],
+)
+def test_what_was_a_traceback(
+    root: Path,
+    tmp_path: Path,
+    file: str,
+    text: str,
+    read: Callable[[Path], None],
+    says: str | None,
+) -> None:
+    here = shutil.copytree(root, tmp_path / "set")
+    (here / "train.json").write_text('[["awe", "a/1.png", "note.json"]]')
+    if file == "splits.json":
+        read_drawn(here)
+        drawn = json.loads((here / file).read_text())["splits"]
+        text = text.replace("DRAWN", json.dumps(drawn))
+    (here / file).write_text(text)
+    if says is None:
+        read(here)
+        return
+    with pytest.raises(EmoSymError, match=says):
+        read(here)
+
+
+def test_one_emotion_written_in_two_ways_has_the_sum_of_its_votes(
+    root: Path, tmp_path: Path
+) -> None:
+    here = shutil.copytree(root, tmp_path / "set")
+    (here / "train.json").write_text('[[" Awe ", "a/1.png", "note.json"]]')
+    (here / "note.json").write_text('{"votes": {"awe": 1, " AWE": 2, "fear": 1}}')
+    (sample,) = open_dataset("emoset", here, "train")
+    votes = sample.votes_of(IMAGE_EMOTION)
+    assert votes == {"awe": 3.0, "fear": 1.0}
