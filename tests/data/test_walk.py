@@ -60,6 +60,13 @@ def test_links_in_a_circle_end_and_are_counted(tmp_path: Path) -> None:
     assert found(tmp_path, str(tmp_path / "**/d3.png"))[0] == "d0/to-d1/to-d2/to-d3/d3.png"
 
 
+def test_a_link_to_a_folder_above_the_root_is_not_followed(tmp_path: Path) -> None:
+    root = fill(tmp_path / "a/root", "x/1.png")
+    (root / "x" / "up").symlink_to("../../..")
+    passed: Passed = Counter()
+    assert found(root, passed=passed) == ["x/1.png"] and passed[walk.BACK] == 1
+
+
 def test_links_to_nothing_are_rows(tmp_path: Path) -> None:
     fill(tmp_path, "a.png")
     (tmp_path / "awe").symlink_to("lost")

@@ -255,8 +255,8 @@ def _votes(value: Any, space: LabelSpace, annotation: Path) -> dict[str, float] 
         isinstance(weight, (int, float)) and 0.0 <= weight <= MAX_VOTE for weight in value.values()
     ):
         raise UsageError(
-            f"Annotation {annotation}: 'votes' must map emotions to weights of 0 to {MAX_VOTE:g}, "
-            f"or list {len(space)} of them."
+            f"Annotation {annotation}: 'votes' must map emotions to weights of 0 or more (up to "
+            f"{MAX_VOTE:g}), or list {len(space)} of them."
         )
     votes: dict[str, float] = {}
     for label, weight in value.items():  # "awe" and " Awe" are one emotion

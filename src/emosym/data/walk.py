@@ -207,7 +207,7 @@ def _as_regex(part: str) -> str:
 def _walk(folder: Path, passed: Passed) -> Iterator[Found]:
     """Yield a folder's pictures; a stack, not recursion, since folders may lie a thousand deep."""
     followed: set[tuple[int, int]] = set()
-    above: list[tuple[int, int]] = []
+    above = _ancestors(folder)
     stack: list[Iterator[os.DirEntry[str]]] = []
 
     def enter(path: str) -> BadInput | None:
@@ -257,6 +257,17 @@ def _again(
         return True
     followed.add(link)
     return False
+
+
+def _ancestors(folder: Path) -> list[tuple[int, int]]:
+    """Return the folders that a folder lies in; those that cannot be looked at are left out."""
+    found = []
+    for parent in folder.absolute().resolve().parents:
+        try:
+            found.append(_identity(parent.stat()))
+        except OSError:
+            continue
+    return found
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -106,8 +106,13 @@ def test_any_json_is_read_or_refused_in_a_sentence(
     [
         ("train.json", '[["awe", ".", null], ["awe", ".", null]]', read_split, None),
         ("train.json", '[["awe", "a\\ud800.png", null]]', read_split, "no file's name has"),
-        ("note.json", '{"votes": {"awe": 1' + "0" * 400 + "}}", read_split, "weights of 0 to"),
-        ("note.json", '{"votes": {"awe": 1e308, "fear": 1e308}}', read_split, "weights of 0 to"),
+        ("note.json", '{"votes": {"awe": 1' + "0" * 400 + "}}", read_split, "weights of 0 or more"),
+        (
+            "note.json",
+            '{"votes": {"awe": 1e308, "fear": 1e308}}',
+            read_split,
+            "weights of 0 or more",
+        ),
         ("note.json", '"' + "x" * 5_000_000 + '"', read_split, "is larger than"),
         ("info.json", '{"split": ["train"]}', read_found, None),
         ("info.json", '{"split": {"fractions": 3}}', read_found, None),
