@@ -236,10 +236,10 @@ def _codes(
     """Return class indices, int16 (N,), -1 where a row has no label."""
     if label is None:
         return np.full(len(table), NO_LABEL, np.int16)
-    classes = getattr(table.features[label], "names", None)
+    classes = getattr(table.features[label], "names", None) or []
 
     def word_of(value: Any) -> str:
-        known = classes and isinstance(value, int) and 0 <= value < len(classes)
+        known = isinstance(value, int) and 0 <= value < len(classes)
         return str(classes[value]) if known else str(value)
 
     seen: dict[Any, int] = {None: NO_LABEL, -1: NO_LABEL}
