@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import json
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,36 @@ def test_the_plainer_choice_wins_unless_clearly_slower() -> None:
     assert device.choose({"float32 sdpa": 20.0, "float32 eager": 10.0}) == ("float32", "eager")
 
 
-def test_measurement_covers_all_variants_in_about_the_time_given() -> None:
-    start = time.perf_counter()
-    times = device.measure(0.05)
-    assert time.perf_counter() - start < 5
-    assert "float32 sdpa" in times
-    assert all(value > 0 for value in times.values())
-    assert len(device.measure(2.0)) == 4
+VARIANTS = {f"{dtype} {attention}" for dtype in device.DTYPES for attention in device.ATTENTIONS}
+
+
+def test_measurement_covers_all_variants() -> None:
+    times = device.measure(0.0)
+    assert set(times) == VARIANTS and len(VARIANTS) == 4
+    assert all(0 < value < float("inf") for value in times.values())
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "turns"), [(0.01, 49), (100.0, device.LEAST_TURNS)], ids=["quick", "slow"]
+)
+def test_measurement_takes_turns_for_about_the_time_given(
+    monkeypatch: pytest.MonkeyPatch, step_seconds: float, turns: int
+) -> None:
+    """By a clock that only the steps move: four of .01 s are warmed up, then 49 turns fill 2 s."""
+    clock, taken = [0.0], collections.Counter[str]()
+
+    def layer_step(dtype: torch.dtype, attention: str) -> tuple[Callable[[], None], torch.Tensor]:
+        def step() -> None:
+            clock[0] += step_seconds
+            taken[f"{dtype} {attention}"] += 1
+
+        return step, torch.zeros(1)
+
+    monkeypatch.setattr(device, "layer_step", layer_step)
+    monkeypatch.setattr(device.time, "perf_counter", lambda: clock[0])
+    times = device.measure(2.0)
+    assert len(taken) == 4 and set(taken.values()) == {1 + turns}
+    assert list(times.values()) == pytest.approx([1000 * step_seconds] * 4)
 
 
 def test_eager_and_sdpa_compute_the_same() -> None:

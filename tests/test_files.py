@@ -21,6 +21,7 @@ from emosym.files import (
     disk_errors,
     inside,
     look,
+    printable,
     read_json,
     read_text,
     sha256_of,
@@ -239,3 +240,9 @@ def test_whatever_comes_out_is_inside(text: str) -> None:
     except UsageError:
         return
     assert found.is_relative_to(root) and json.dumps(str(found))
+
+
+def test_printable_text_is_what_utf8_can_hold() -> None:
+    names = [os.fsdecode(b"caf\xe9.png"), os.fsdecode(b"caf\xe8.png"), "\ud83d"]
+    assert [printable(name) for name in names] == [r"caf\udce9.png", r"caf\udce8.png", r"\ud83d"]
+    assert printable("café 😀\n\0") == "café 😀\n\0"

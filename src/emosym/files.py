@@ -88,6 +88,15 @@ def is_writable(folder: Path) -> bool:
         return False
 
 
+def printable(text: str) -> str:
+    """Return text that UTF-8 can hold: bytes of a name that are none are written as escapes.
+
+    Python keeps such bytes as lone surrogates. Names that differ stay apart, and other text is
+    returned as it is.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes atomically."""
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,6 +118,49 @@ def test_a_kill_between_merging_and_removing_changes_nothing(tmp_path: Path) -> 
     with open_knowledge(path):
         pass
     assert read_knowledge(path).rows == {ROW.key: ROW} and not journal_path(path).exists()
+
+
+ODD = os.fsdecode(b"caf\xe9.png")
+
+
+def test_a_name_that_is_no_utf8_reaches_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "kb.parquet"
+    other = os.fsdecode(b"caf\xe8.png")
+    with open_knowledge(path) as journal:
+        journal.name_prompt("v1", f"What is {ODD}?")
+        journal.add([replace(ROW, id=name, rationale=f"{name} \ud83d!") for name in (ODD, other)])
+    rows = read_knowledge(path).rows
+    assert sorted(row.id for row in rows.values()) == [r"caf\udce8.png", r"caf\udce9.png"]
+    assert rows[r"caf\udce9.png", ROW.sha256].rationale == r"caf\udce9.png \ud83d!"
+
+
+def test_a_poisoned_journal_heals_and_keeps_every_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As an older version left it: names that Parquet cannot hold, and lines of something else."""
+    path = tmp_path / "kb.parquet"
+    lines = [
+        json.dumps({**asdict(ROW), "id": ODD}),
+        '{"id": "half',
+        json.dumps({**asdict(ROW), "tokens_in": "many"}),
+        json.dumps({**asdict(ROW), "created": "yesterday"}),
+        json.dumps({**asdict(ROW), "status": "well"}),
+        json.dumps({**asdict(ROW), "news": 1}),
+        "[]",
+        "7",
+        json.dumps({"prompts": {"v1": ODD}}),
+        json.dumps(asdict(BARE)),
+    ]
+    content = "\n".join(lines).encode() + b"\n\x00\xff\n" + json.dumps(asdict(ROW)).encode() + b"\n"
+    journal_path(path).write_bytes(content)
+    with open_knowledge(path):
+        pass
+    found = read_knowledge(path)
+    assert {row.id for row in found.rows.values()} == {r"caf\udce9.png", "a", "b"}
+    assert found.rows[ROW.key] == ROW and found.prompts == {"v1": r"caf\udce9.png"}
+    assert "8 line(s) of the journal" in caplog.text
+    assert (tmp_path / ".kb.parquet.journal.unread").read_bytes() == content
+    assert not journal_path(path).exists()
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.annotate.makers import picture, pictures
 
 from emosym.annotate.hashing import file_hash, hashed
 from emosym.annotate.knowledge import read_knowledge
+from emosym.annotate.lookup import rationales_of
 from emosym.annotate.prompts import fill_prompt
 from emosym.annotate.run import Plan, Tally, fill
 from emosym.annotate.writers import local_writer
@@ -63,6 +64,24 @@ def test_attributes_are_blind_and_follow_the_annotation(tmp_path: Path) -> None:
     assert fill(out, samples, plan_attributes()).todo == 1
     assert texts(out)["p001"] == "The scene is street."
     assert read_knowledge(out).prompts == {}
+
+
+def test_a_picture_without_attributes_gets_no_rationale(tmp_path: Path) -> None:
+    out, sample = tmp_path / "kb.parquet", picture(tmp_path / "in", 1)
+    bare = replace(picture(tmp_path / "in", 2), attributes={})
+    assert fill(out, [sample, bare], plan_attributes()).statuses == {"ok": 1, "refused": 1}
+    assert texts(out) == {"p001": "The scene is beach.", "p002": None}
+
+
+def test_names_that_are_no_utf8_are_annotated_once(tmp_path: Path) -> None:
+    speaker, out = Speaker(), tmp_path / "kb.parquet"
+    odd = [
+        replace(picture(tmp_path / "in", n), id=name)
+        for n, name in ((8, "caf\udce8"), (9, "caf\udce9"))
+    ]
+    assert fill(out, odd, plan_of(speaker)).statuses == {"ok": 2}
+    assert fill(out, odd, plan_of(speaker)).todo == 0
+    assert rationales_of(odd, out) == ["A kite and 8 red trees.", "A kite and 9 red trees."]
 
 
 def test_a_local_model_is_asked_in_batches(tmp_path: Path) -> None:

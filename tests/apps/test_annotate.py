@@ -17,6 +17,7 @@ from tests.annotate.makers import pictures
 from emosym.annotate.knowledge import journal_path, read_knowledge
 from emosym.annotate.run import Tally
 from emosym.apps.cli.annotate_show import open_splits, progress_words
+from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -39,16 +40,16 @@ def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_attributes_first_and_again(tmp_path: Path) -> None:
-    pictures(tmp_path / "in" / "awe", 3)
+    write_storybook(tmp_path / "in", {"train": 3, "val": 1, "test": 1}, 64, seed=1, workers=1)
     out = tmp_path / "kb.parquet"
-    done = run(tmp_path / "in", "--out", out)
+    asked = (tmp_path / "in", "--source", "storybook", "--split", "train", "--out", out)
+    done = run(*asked)
     assert done.returncode == 0, done.stderr
     assert re.search(r"written\s+3\b", done.stdout) and f"Wrote {out}" in done.stdout
-    done = run(tmp_path / "in", "--out", out)
+    done = run(*asked)
     assert re.search(r"already there\s+3\b", done.stdout) and "Nothing to do" in done.stdout
-    assert {row.id for row in read_knowledge(out).rows.values()} == {
-        f"awe/p{n:03d}.png" for n in range(3)
-    }
+    rows = read_knowledge(out).rows.values()
+    assert len({row.id for row in rows}) == 3 and all(row.rationale for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,8 @@ def test_attributes_first_and_again(tmp_path: Path) -> None:
         (("--annotator", "vlm", "--prompt", "@absent.txt"), "there is no such file"),
         (("--annotator", "vlm", "--base", "storybok-base"), "Did you mean 'storybook-base'"),
         (("--split", "trian"), "trian"),
+        ((), "None of the 2 pictures has attributes"),
+        ((), "--annotator vlm, on this machine, or --annotator server"),
         (("--source", "emosett"), "Did you mean 'emoset'"),
     ],
 )  # fmt: skip

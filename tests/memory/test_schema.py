@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from tests.memory.makers import entry, provenance
@@ -100,3 +101,16 @@ def test_what_cannot_be_stored_is_refused(changes: dict[str, object], word: str)
     with pytest.raises(UsageError) as caught:
         check_entry(replace(entry(0), **changes), MIKELS8)  # type: ignore[arg-type]
     assert word in str(caught.value)
+
+
+def test_names_that_are_no_utf8_are_kept_as_text() -> None:
+    made = entry(1, checkpoint="runs/caf\udce9", prompt="a \ud83d", run="\udcff")
+    row = to_row(made)
+    assert (row["checkpoint"], row["prompt"], row["run"]) == (
+        r"runs/caf\udce9",
+        r"a \ud83d",
+        r"\udcff",
+    )
+    pa.Table.from_pylist([row], schema=arrow_schema(made))
+    old = replace(made, provenance=replace(made.provenance, prompt="\ud83d"))
+    assert to_row(old)["prompt"] == r"\ud83d"

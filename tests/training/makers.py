@@ -96,12 +96,16 @@ def metrics(out: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "samples_per_second"} for row in rows]
 
 
-def align_run(base: Path, arrays: Path, out: Path, die_at: int | None = None) -> EmoSymModel:
-    """Align on the pictures in an .npz, from the base up; dies by SIGKILL at a step if told to."""
+def align_start(base: Path, arrays: Path) -> tuple[EmoSymModel, Feed]:
+    """What an align run starts from: a new model of a base, and the pictures in an .npz."""
     found = np.load(arrays)
     model = new_model(str(base), 2, True, "emosym", 0)
-    feed = tiny_feed(model.reader, found["pictures"], found["labels"])
-    recipe = recipe_of("align", out, optim={"steps": 7, "muon_lr": 1e-3})
+    return model, tiny_feed(model.reader, found["pictures"], found["labels"])
+
+
+def align_run(model: EmoSymModel, feed: Feed, out: Path, die_at: int | None = None) -> None:
+    """Align for five steps; dies by SIGKILL at a step if told to."""
+    recipe = recipe_of("align", out, optim={"steps": 5, "muon_lr": 1e-3})
     align.use_lora(model, recipe)
     if die_at is not None:
         loop = align.run_loop
@@ -118,7 +122,6 @@ def align_run(base: Path, arrays: Path, out: Path, die_at: int | None = None) ->
 
         align.run_loop = dying
     align.train_align(model, feed, recipe, progress=False)
-    return model
 
 
 ADAPTED = tuple(

@@ -9,6 +9,7 @@ from emosym.annotate.emotion_words import emotion_words
 
 # EmoSet's places whose names hold an emotion word, by another name of theirs.
 PLACES = {"amusement_park": "fairground"}
+NOTHING_SAID = "A picture."
 
 
 def describe_attributes(attributes: Mapping[str, Any]) -> str:
@@ -34,7 +35,7 @@ def describe_attributes(attributes: Mapping[str, Any]) -> str:
         if isinstance(value, (int, float)) and (value <= 0.3 or value >= 0.7):
             word = low if value <= 0.3 else high
             parts.append(f"the picture is {word}" if parts else f"The picture is {word}")
-    return (", ".join(parts) + ".") if parts else "A picture."
+    return (", ".join(parts) + ".") if parts else NOTHING_SAID
 
 
 def _words(value: Any) -> str:

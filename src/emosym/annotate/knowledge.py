@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,12 +18,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from emosym.annotate.answers import Status
 from emosym.errors import EmoSymError, UsageError
-from emosym.files import disk_errors, write_atomic
+from emosym.files import disk_errors, printable, write_atomic, write_bytes
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 METADATA = b"emosym"
 FSYNC_SECONDS = 1.0
@@ -33,6 +35,7 @@ Key = tuple[str, str]
 class Row:
     """One rationale, or why there is none.
 
+    `id` is the sample's, as `files.printable` gives it: a file's name may be any bytes.
     `rationale` is None unless `status` is "ok"; `reason` says why. Tokens count every request made
     for the picture, and are None where nobody counts them; `cost` is in the price's currency, None
     without a price. `created` is ISO 8601 in UTC.
@@ -77,12 +80,13 @@ class Journal:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep rows: they are on disk, whole, when this returns."""
-        rows = list(rows)
+        rows = [row_of(asdict(row)) for row in rows]
         self._append([asdict(row) for row in rows])
         self.knowledge.rows.update((row.key, row) for row in rows)
 
     def name_prompt(self, version: str, prompt: str) -> None:
         """Keep the text that a prompt version stands for."""
+        prompt = printable(prompt)
         if self.knowledge.prompts.get(version) != prompt:
             self._append([{"prompts": {version: prompt}}])
             self.knowledge.prompts[version] = prompt
@@ -151,18 +155,65 @@ def _locked(path: Path) -> int:
 
 
 def _replay(path: Path, handle: int, knowledge: Knowledge) -> None:
-    """Take over the whole lines of a journal; the end of one that was cut off is dropped."""
+    """Take over the lines of a journal; the end of one that was cut off is dropped.
+
+    A line that is no answer is stepped over. The journal is then kept beside the file under
+    another name, since it may hold what was paid for.
+    """
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.ftruncate(handle, whole)
-    for line in content[:whole].splitlines():
-        value = json.loads(line)
-        if "prompts" in value:
-            knowledge.prompts.update(value["prompts"])
-        else:
-            row = Row(**value)
-            knowledge.rows[row.key] = row
+    bad = 0
+    for line in content[:whole].split(b"\n")[:-1]:
+        try:
+            value = json.loads(line)
+            if "prompts" in value:
+                knowledge.prompts.update(_texts(value["prompts"]))
+            else:
+                row = row_of(value)
+                knowledge.rows[row.key] = row
+        except (ValueError, TypeError, AttributeError):
+            bad += 1
+    if bad:
+        kept = path.with_name(f"{path.name}.unread")
+        write_bytes(kept, content)
+        log.warning(
+            "%d line(s) of the journal %s are no answers and were stepped over; it is kept as %s.",
+            bad,
+            path,
+            kept,
+        )
+
+
+def row_of(value: Mapping[str, Any]) -> Row:
+    """Return the row that a journal's line tells, its texts such as UTF-8 can hold.
+
+    Raises:
+        ValueError, TypeError: when it tells none.
+    """
+    row = Row(**_texts(value))
+    texts = (row.id, row.sha256, row.annotator, row.model, row.prompt_version, row.created)
+    maybe = (row.rationale, row.reason)
+    counts = (row.tokens_in, row.tokens_out)
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(text is None or isinstance(text, str) for text in maybe)
+        or not all(count is None or type(count) is int for count in counts)
+        or not (row.cost is None or isinstance(row.cost, (int, float)))
+        or not isinstance(row.label_blind, bool)
+        or row.status not in get_args(Status)
+    ):
+        raise ValueError("this is no row")
+    datetime.fromisoformat(row.created)
+    return row
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        printable(name): printable(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def write_knowledge(path: Path, knowledge: Knowledge) -> None:

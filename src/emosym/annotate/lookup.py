@@ -11,9 +11,15 @@ from emosym.annotate.attributes import blind_attributes, describe_attributes
 from emosym.annotate.hashing import hashed
 from emosym.annotate.knowledge import read_knowledge
 from emosym.errors import UsageError
+from emosym.files import printable
 from emosym.types import Sample
 
 log = logging.getLogger(__name__)
+
+
+def say_nothing(texts: Sequence[str]) -> bool:
+    """Return whether rationales tell no picture from another: all equal, of two or more."""
+    return len(texts) > 1 and len(set(texts)) == 1
 
 
 def own_rationale(sample: Sample) -> str:
@@ -45,11 +51,12 @@ def rationales_of(
     known = {name for name, _ in rows}
     texts, why = [], Counter[str]()
     for sample, sha256 in hashed(samples):
-        row = rows.get((sample.id, sha256))
+        name = printable(sample.id)
+        row = rows.get((name, sha256))
         if row is not None and row.rationale is not None:
             texts.append(row.rationale)
             continue
-        kind = "no answer" if row else "stale" if sample.id in known else "missing"
+        kind = "no answer" if row else "stale" if name in known else "missing"
         why[kind] += 1
         texts.append(own_rationale(sample))
     if samples and why["missing"] == len(samples):

@@ -20,7 +20,7 @@ LABEL = "{label}"
 
 def prompt_version(template: str) -> str:
     """Return what names a prompt: twelve hexadecimal digits that change when its text does."""
-    return hashlib.sha256(template.encode()).hexdigest()[:12]
+    return hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def fill_prompt(template: str, label: str | None) -> str:

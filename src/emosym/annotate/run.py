@@ -15,6 +15,7 @@ from emosym.annotate.knowledge import Journal, Knowledge, Row, open_knowledge
 from emosym.annotate.prompts import prompt_version
 from emosym.annotate.writers import Job, Writer
 from emosym.errors import UsageError
+from emosym.files import printable
 from emosym.types import Sample, only_picture
 
 KEPT_AT_ONCE = 1  # an answer that is paid for is kept at once
@@ -134,7 +135,7 @@ def _missing(
     for index, (sample, sha256) in enumerate(hashed(samples, plan.workers)):
         tally.looked += 1
         progress(tally)
-        key = (sample.id, sha256)
+        key = (printable(sample.id), sha256)
         row, prompt = knowledge.rows.get(key), plan.prompt_of(sample)
         if row is not None and row.prompt_version == prompt_version(prompt):
             failed = row.status != "ok"
@@ -153,9 +154,9 @@ def _row(job: Job, outcome: Outcome, plan: Plan) -> Row:
         spent = (outcome.tokens_in, outcome.tokens_out or 0)
         cost = sum(n * price for n, price in zip(spent, plan.prices, strict=True)) / 1e6
     return Row(
-        id=job.id,
+        id=printable(job.id),
         sha256=job.sha256,
-        rationale=verdict.text,
+        rationale=None if verdict.text is None else printable(verdict.text),
         status=verdict.status,
         reason=verdict.reason,
         annotator=plan.annotator,

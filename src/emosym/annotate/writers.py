@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from emosym.annotate.answers import Outcome, Verdict, judge_answer
-from emosym.annotate.attributes import blind_attributes, describe_attributes
+from emosym.annotate.attributes import NOTHING_SAID, blind_attributes, describe_attributes
 from emosym.annotate.prompts import reminder
 from emosym.data.images import ImageSource, load_image
 from emosym.errors import EmoSymError, UsageError
@@ -47,7 +47,11 @@ def write_from_attributes(jobs: Iterable[Job]) -> Iterator[Result]:
     """Write rationales without a model; a job's prompt is its picture's attributes."""
     for job in jobs:
         text = describe_attributes(blind_attributes(json.loads(job.prompt)))
-        yield job, Outcome(Verdict("ok", text))
+        if text == NOTHING_SAID:
+            reason = "it has no attributes to write from"
+            yield job, Outcome(Verdict("refused", None, reason))
+        else:
+            yield job, Outcome(Verdict("ok", text))
 
 
 def local_writer(

@@ -91,7 +91,7 @@ def _key(names: list[str], sources: list[ImageSource], size: int) -> str:
     digest = hashlib.sha256(f"{KEY_VERSION}:{size}".encode())
     for name, source in zip(names, sources, strict=True):
         for part in (name, *_identity(source)):
-            digest.update(f"{len(part)}:".encode() + part.encode())
+            digest.update(f"{len(part)}:".encode() + part.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:20]
 
 

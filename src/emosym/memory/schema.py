@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.files import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -147,6 +148,12 @@ def make_entry(
     weights = np.asarray(space.weights(intent), dtype=np.float32)
     reading = np.asarray(probabilities, dtype=np.float32)
     name = space.labels[int(weights.argmax())]
+    provenance = replace(
+        provenance,
+        run=printable(provenance.run),
+        checkpoint=printable(provenance.checkpoint),
+        prompt=printable(provenance.prompt),
+    )
     made = (digest, provenance.run, provenance.round, provenance.seed, provenance.checkpoint, name)
     entry = BankEntry(
         id=id or hashlib.sha256(":".join(map(str, made)).encode()).hexdigest()[:16],
@@ -244,7 +251,7 @@ def to_row(entry: BankEntry) -> dict[str, Any]:
     made: Provenance = row.pop("provenance")
     row.update({name: getattr(made, name) for name in PROVENANCE}, created=utc(made.created))
     row.update({name: row[name].ravel() for name in ARRAYS}, policies=list(entry.policies))
-    return row
+    return {key: printable(v) if isinstance(v, str) else v for key, v in row.items()}
 
 
 def column(table: pa.Table, name: str) -> NDArray[Any]:

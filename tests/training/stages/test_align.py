@@ -189,15 +189,16 @@ def test_it_learns_eight_pictures(model: EmoSymModel, tiny_pictures, tmp_path: P
 FORKS = """
 import os, sys
 from pathlib import Path
-from tests.training.makers import align_run
+from tests.training.makers import align_run, align_start
 
 base, arrays, out = map(Path, sys.argv[1:])
-for folder, die_at, signalled in (("whole", None, 0), ("cut", 5, 9), ("cut", None, 0)):
+model, feed = align_start(base, arrays)  # every fork has its own copy
+for folder, die_at, signalled in (("whole", None, 0), ("cut", 3, 9), ("cut", None, 0)):
     child = os.fork()
     if not child:
         code = 1
         try:
-            align_run(base, arrays, out / folder, die_at)
+            align_run(model, feed, out / folder, die_at)
             code = 0
         finally:
             os._exit(code)
@@ -217,19 +218,37 @@ def test_killed_and_resumed_it_is_the_same_run(
     done = subprocess.run(
         [sys.executable, "-c", FORKS, str(tiny_base), str(arrays), str(tmp_path)],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+            "OMP_NUM_THREADS": "1",  # threads do not live on in a fork
+            "TOKENIZERS_PARALLELISM": "false",
+        },
         capture_output=True,
         text=True,
         timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "cut ['step-00000002', 'step-00000004']" in done.stdout
-    last = "state/step-00000007/weights.safetensors"
+    assert "cut ['step-00000002']" in done.stdout
+    last = "state/step-00000005/weights.safetensors"
     whole, resumed = (load_file(tmp_path / folder / last) for folder in ("whole", "cut"))
     assert set(whole) == set(resumed)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+
+
+def test_rationales_that_are_all_equal_are_not_taught(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = tiny_feed(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
+    same = replace(feed, samples=tuple(replace(s, rationale=None) for s in feed.samples))
+    with pytest.raises(UsageError, match=r"nothing to learn from.*'A picture\.'.*annotator vlm"):
+        train_align(model, same, recipe_of("align", tmp_path, w_cls=0), progress=False)
+    train_align(model, same, recipe_of("align", tmp_path, optim={"steps": 1}), progress=False)
+    (row,) = metrics(tmp_path)
+    assert set(row) == {"step", "loss", "classify", "accuracy"}
+    assert "align learns from labels alone" in caplog.text and "annotator vlm" in caplog.text
 
 
 # --- the knowledge base ---------------------------------------------------------------------------

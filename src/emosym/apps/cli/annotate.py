@@ -102,6 +102,7 @@ def annotate(
     parts = open_splits(source, root, split or [], label_space)
     blind = not label_aware
     if annotator is Annotator.attributes:
+        plans.require_attributes(parts)
         plan = plans.plan_attributes()
     elif annotator is Annotator.vlm:
         plan = plans.plan_vlm(base, device, batch_size, template, blind, label_space)

@@ -18,11 +18,31 @@ if TYPE_CHECKING:
     from emosym.annotate.protocol import Service
     from emosym.annotate.run import Plan
     from emosym.annotate.writers import Speak
+    from emosym.data.dataset import Dataset
     from emosym.types import Sample
 
 
 MAX_NEW_TOKENS = 160
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def require_attributes(parts: Sequence[Dataset]) -> None:
+    """Check that there is anything to write from without a model.
+
+    Raises:
+        UsageError: when no picture has an attribute.
+    """
+    from emosym.annotate.attributes import NOTHING_SAID, blind_attributes, describe_attributes
+
+    def says_something(sample: Sample) -> bool:
+        return describe_attributes(blind_attributes(sample.attributes)) != NOTHING_SAID
+
+    if not any(says_something(sample) for part in parts for sample in part):
+        raise UsageError(
+            f"None of the {sum(map(len, parts)):,} pictures has attributes (scene, objects, face, "
+            "action, light, colour) to write from. Let a model look at them: --annotator vlm, on "
+            "this machine, or --annotator server."
+        )
 
 
 def plan_attributes() -> Plan:

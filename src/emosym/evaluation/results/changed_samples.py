@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
-from emosym.evaluation.results.predictions import Predictions, readable
+from emosym.evaluation.results.predictions import Predictions
 from emosym.evaluation.results.samples import picture_sha256
+from emosym.files import printable
 
 SHOWN = 3
 
@@ -42,7 +43,7 @@ def moved_samples(listed: Predictions, dataset: Dataset) -> Moved:
     Raises:
         UsageError: when a picture's file is gone.
     """
-    rows = {readable(name): row for row, name in enumerate(dataset.ids())}
+    rows = {printable(name): row for row, name in enumerate(dataset.ids())}
     known = set(listed.ids)
     labels = dataset.labels()
     changed, relabelled = [], []

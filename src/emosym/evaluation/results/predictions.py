@@ -21,7 +21,7 @@ import numpy as np
 from emosym.errors import UsageError
 from emosym.evaluation.measure import ReadSplit
 from emosym.evaluation.results.samples import picture_sha256
-from emosym.files import write_atomic
+from emosym.files import printable, write_atomic
 
 PREDICTIONS_SCHEMA = "emosym.predictions/1"
 KEY = b"emosym"
@@ -57,7 +57,7 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
     from pyarrow import parquet
 
     columns: dict[str, Any] = {
-        "id": pa.array([readable(name) for name in read.names], pa.string()),
+        "id": pa.array([printable(name) for name in read.names], pa.string()),
         "picture": pa.array([picture_sha256(picture) for picture in read.paths], pa.string()),
         "label": pa.array([emotions[code] for code in read.labels], pa.string()),
     }
@@ -74,11 +74,6 @@ def write_predictions(path: Path, read: ReadSplit, emotions: Sequence[str]) -> N
     }
     table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about).encode()})
     write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
-
-
-def readable(name: str) -> str:
-    """Replace what UTF-8 cannot hold: file names may be any bytes."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_predictions(path: Path) -> Predictions:

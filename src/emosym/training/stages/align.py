@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emosym.annotate.lookup import rationales_of
+from emosym.annotate.lookup import rationales_of, say_nothing
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import AlignRecipe
 from emosym.errors import UsageError
@@ -30,6 +31,7 @@ from emosym.training.stages.finish import StageResult, finish_stage, loop_settin
 from emosym.training.stages.losses import info_nce, label_loss
 from emosym.types import IMAGE_EMOTION
 
+log = logging.getLogger(__name__)
 IGNORE = -100
 
 
@@ -103,6 +105,12 @@ def train_align(
         knowledge = knowledge_base(
             reader, model.painter, train, recipe.rationale, recipe.seed, stored
         )
+        if say_nothing(knowledge.texts):
+            learned = told_nothing(knowledge.texts[0])
+            if not recipe.w_cls:
+                raise UsageError(f"There is nothing to learn from: w_cls is 0, and {learned}")
+            log.warning("align learns from labels alone: %s", learned)
+            knowledge = None
     set_trainable(model, recipe, knowledge is not None)
     reasoner.train()
     processes = Processes()
@@ -152,6 +160,14 @@ def train_align(
     )
     reasoner.eval().requires_grad_(False)
     return last
+
+
+def told_nothing(text: str) -> str:
+    """Return the sentence on rationales that are all equal."""
+    return (
+        f"every picture has the same rationale ({text!r}), which tells none from another. Write "
+        "some with `emosym data annotate --annotator vlm` (or server), or set rationale=none."
+    )
 
 
 def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> None:

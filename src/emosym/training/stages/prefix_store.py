@@ -174,9 +174,13 @@ def store_key(feed: Feed, shape: tuple[int, ...], layers: int, dtype: torch.dtyp
     digest = hashlib.sha256(f"{shape}:{layers}:{dtype}".encode())
     digest.update(str(prompt_tokens(feed.reader, 1)).encode())
     for sample in feed.samples:
-        digest.update(sample.id.encode() + b"\0")
+        digest.update(sample.id.encode("utf-8", "surrogatepass") + b"\0")
         for turn in sample.turns:
-            digest.update(f"{turn.speaker}:{turn.text}\0".encode() if turn.text else b"")
+            digest.update(
+                f"{turn.speaker}:{turn.text}\0".encode("utf-8", "surrogatepass")
+                if turn.text
+                else b""
+            )
             for frame in turn.frames:
                 if isinstance(frame, Path):
                     status = frame.stat()
