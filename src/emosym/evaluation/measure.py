@@ -124,7 +124,8 @@ def evaluate_reading(
     subject = subject_of(
         model_sha256, chosen.split, chosen.ids(), zero_shot, pictures_sha256(chosen)
     )
-    result = make_result(name, values, len(readings), seed, mode, subject=subject)
+    labelled = pipeline.space.labels
+    result = make_result(name, values, len(readings), seed, mode, subject=subject, labels=labelled)
     return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares, raw, votes)
 
 

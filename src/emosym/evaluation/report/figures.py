@@ -112,6 +112,16 @@ def reliability(
     return Plot(title, draw, (PAIRED, 4.9), (PHONE, 4.4))
 
 
+def reliability_of(values: Mapping[str, Any], title: str, kind: str = "") -> Plot:
+    """Draw the reliability of a result's values; `kind` '_raw' is that before calibration."""
+    return reliability(
+        values[f"reliability_count{kind}"],
+        values[f"reliability_confidence{kind}"],
+        values[f"reliability_accuracy{kind}"],
+        title,
+    )
+
+
 def answered(coverage: Sequence[float], accuracy: Sequence[float | None]) -> Plot:
     """Draw how often the readings above each confidence are right, by the share of them."""
     kept = sorted((c, a) for c, a in zip(coverage, accuracy, strict=True) if a is not None)

@@ -129,7 +129,10 @@ def calibration(run: Run) -> Data | None:
         return None
     sides = [("As the head says it (raw)", raw)] if raw else []
     sides.append(("As it is stated (calibrated)", values))
-    drawn = [(title, inline(_reliability(found, title))) for title, found in sides]
+    drawn = [
+        (title, inline(figures.reliability_of(found, f"Reliability: {title}")))
+        for title, found in sides
+    ]
     if values.get("coverage"):
         curve = figures.answered(values["coverage"], values["accuracy_at_coverage"])
         drawn.append(("If only the surest are answered", inline(curve)))
@@ -161,15 +164,6 @@ def calibration(run: Run) -> Data | None:
     head = ["Measure", *(["Raw"] if raw else []), "Calibrated", "What it says"]
     shown_data = {"n": n, "seed": seed, "said": told, "note": note}
     return {**shown_data, "figures": drawn, "head": head, "rows": rows}
-
-
-def _reliability(values: Mapping[str, Any], title: str) -> figures.Plot:
-    return figures.reliability(
-        values["reliability_count"],
-        values["reliability_confidence"],
-        values["reliability_accuracy"],
-        f"Reliability, {title[0].lower()}{title[1:]}",
-    )
 
 
 def emotion_space(run: Run) -> Data | None:

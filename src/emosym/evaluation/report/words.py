@@ -6,6 +6,21 @@ from dataclasses import dataclass
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    NO_BREAK: r"\,",
+    "±": r"$\pm$",
+    "–": "--",
+    **{mark: "\\" + mark for mark in "&%$#_{}"},
+}
+
+
+def latex(words: str) -> str:
+    """Return text with everything escaped that LaTeX would act on."""
+    return "".join(_LATEX.get(mark, mark) for mark in words)
+
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Return .912 as '91.2 %' (with a space that does not break) and None as a dash."""

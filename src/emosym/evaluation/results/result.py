@@ -4,10 +4,12 @@
      "values": {metric: number | null | list}, "n", "seed", "extractors": {name: sha256},
      "versions": {package: version}, "git": commit or null, "created": ISO time,
      "subject": {"model": sha256 or null, "split", "ids": sha256, "n", "pictures": sha256,
-     "zero_shot": {...}}, "hardware": {"processor", "cores", "gpu"}}
+     "zero_shot": {...}}, "hardware": {"processor", "cores", "gpu"},
+     "labels": [class, ...]}
 
 `subject`, which may be missing, says which model met which pictures (`subject_of`); `hardware`,
-which older results lack, what it was computed on. A `null`
+which older results lack, what it was computed on; `labels`, which others lack, the classes of a
+confusion matrix and of lists with one entry a class. A `null`
 value is one that is undefined on these samples (such as the AUC of readings that are all
 right), never a missing measurement.
 
@@ -43,7 +45,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "git": (str, type(None)),
     "created": str,
 }
-_OPTIONAL: dict[str, type | tuple[type, ...]] = {"subject": dict, "hardware": dict}
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {"subject": dict, "hardware": dict, "labels": list}
 _SUBJECT: dict[str, type | tuple[type, ...]] = {
     "model": (str, type(None)),
     "split": str,
@@ -61,11 +63,12 @@ def make_result(
     mode: str = "corrected",
     extractors: Mapping[str, str] | None = None,
     subject: Mapping[str, Any] | None = None,
+    labels: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a validated result with versions, commit and time filled in.
 
     `extractors` maps each judge or feature network that was asked to its SHA-256; `subject` is
-    from `subject_of`.
+    from `subject_of`, `labels` name the classes of values that have one entry a class.
 
     Raises:
         UsageError: for a mode, name or value that the schema does not allow.
@@ -83,6 +86,8 @@ def make_result(
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "hardware": hardware(),
     }
+    if labels:
+        result["labels"] = list(labels)
     if subject is not None:
         result["subject"] = dict(subject)
     return validate_result(result, f"the result {name!r}")

@@ -141,14 +141,19 @@ def _losses(root: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def read_run(root: Path) -> Run:
-    """Read a run folder.
+    """Read a run folder, or a result file as a run that holds nothing else.
 
     Raises:
         UsageError: when the folder is missing, holds none of the files above, or one is damaged;
             names the file and the line.
     """
+    if root.is_file():
+        result = read_result(root)
+        about = {"title": root.stem}
+        alone = {result["name"]: result}
+        return Run(root.parent, about, [], alone, [], [], [], None, None, None)
     if not root.is_dir():
-        raise UsageError(f"The run folder {root} does not exist.")
+        raise UsageError(f"The run folder or result file {root} does not exist.")
     results = [read_result(path) for path in sorted((root / "results").glob("*.json"))]
     run = Run(
         root=root,

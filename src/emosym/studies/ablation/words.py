@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emosym.errors import UsageError
+from emosym.evaluation.report.words import latex
 
 SCHEMA = "emosym.ablation/1"
 SHARE_METRICS = (
@@ -41,10 +42,6 @@ _NEEDED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("expectation", ("text", "first", "second", "direction", "verdict")),
     ("row", ("arm", "label", "fraction", "control", "n", "values")),
 )
-_LATEX = {
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{mark: "\\" + mark for mark in "&%$#_{}"},
-}
 
 
 def check_table(table: Mapping[str, Any]) -> None:
@@ -167,9 +164,3 @@ def ablation_latex(table: Mapping[str, Any]) -> str:
         for row in part["rows"]:
             lines.append(" & ".join(latex(cell) for cell in _cells(part, row)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def latex(words: str) -> str:
-    """Return text with everything escaped that LaTeX would act on."""
-    escaped = "".join(_LATEX.get(mark, mark) for mark in words)
-    return escaped.replace("±", r"$\pm$").replace("–", "--")
