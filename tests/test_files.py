@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,43 @@ def test_written_and_read_back(tmp_path: Path) -> None:
     write_json(path, {"ä": [1, None, 0.5]})
     assert read_json(path) == {"ä": [1, None, 0.5]}
     assert path.read_bytes().endswith(b"}\n")
-    assert path.stat().st_mode & 0o777 == 0o644
     assert names(path.parent) == ["a.json"]
+
+
+def test_permissions_are_those_of_new_files_or_of_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            write_text(path, "new")
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == mode
+        path.unlink()
+    write_text(path, "old")
+    path.chmod(0o640)
+    write_text(path, "new")
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (0o640, "new")
+
+
+def test_links_stay_and_pipes_are_written_to(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link, pipe = tmp_path / "link.txt", tmp_path / "pipe"
+    for target in (tmp_path / "far" / "there.txt", tmp_path / "far" / "not-yet.txt"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        write_text(link, "through")
+        assert link.is_symlink() and target.read_text() == "through"
+    os.mkfifo(pipe)
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_text(pipe, "flows")
+    reader.join(30)
+    assert got == ["flows"] and pipe.is_fifo()
+    write_text(Path(os.devnull), "gone")
+    assert Path(os.devnull).is_char_device()
+    assert sorted(names(tmp_path)) == ["far", "link.txt", "pipe"]
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -115,7 +151,7 @@ def test_a_refused_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(EmoSymError, match="No permission to write"):
         write_text(tmp_path / "a", "x")
 

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from emosym.files import read_json, write_json
 if TYPE_CHECKING:
     import torch
 
+_MEASURING = threading.Lock()
 DEVICES = ("auto", "cuda", "mps", "cpu")
 DTYPES = ("float32", "bfloat16")
 ATTENTIONS = ("sdpa", "eager")
@@ -229,8 +231,6 @@ def cpu_plan() -> CpuPlan:
     Raises:
         UsageError: when EMOSYM_CPU_PLAN is not "dtype attention".
     """
-    import torch
-
     threads = wanted_threads()
     if fixed := os.environ.get("EMOSYM_CPU_PLAN"):
         valid = [f"{dtype} {attention}" for dtype in DTYPES for attention in ATTENTIONS]
@@ -238,9 +238,15 @@ def cpu_plan() -> CpuPlan:
             raise unknown_name("EMOSYM_CPU_PLAN", fixed, valid)
         dtype, attention = fixed.split()
         return CpuPlan(dtype, attention, threads, {})
-    path = _cache_file(threads)
-    if (kept := _read_plan(path)) is not None:
-        return kept
+    with _MEASURING:  # one measurement would slow the other, and the plans could differ
+        path = _cache_file(threads)
+        return _read_plan(path) or _measured_plan(path, threads)
+
+
+@functools.cache
+def _measured_plan(path: Path, threads: int) -> CpuPlan:
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -8,6 +8,8 @@ import json
 import os
 import posixpath
 import re
+import secrets
+import shutil
 import stat
 import tempfile
 import unicodedata
@@ -51,19 +53,38 @@ def disk_errors(path: Path) -> Iterator[None]:
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it into place.
 
-    The temporary name keeps the suffix of `path`, since many writers choose a format by it.
+    The temporary name keeps the suffix of `path`, since many writers choose a format by it. The
+    file gets the permissions of the one it replaces, or those that the process gives new files. A
+    link stays one: what it points to is written. A pipe or device is written to, not replaced.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        place = Path(os.path.realpath(path)) if path.is_symlink() else path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        before = _mode_of(place)
+        through = before is not None and not stat.S_ISREG(before) and not stat.S_ISDIR(before)
+        folder = Path(tempfile.gettempdir()) if through else place.parent
+        temporary = folder / f".tmp-{secrets.token_hex(8)}{path.suffix}"
+        # the system takes the umask off; Python could only ask for it by changing it
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             write(temporary)
-            temporary.chmod(0o644)
-            temporary.replace(path)
+            if through:
+                with temporary.open("rb") as filled, place.open("wb") as target:
+                    shutil.copyfileobj(filled, target)
+                return
+            if before is not None:
+                temporary.chmod(stat.S_IMODE(before) & 0o777)
+            temporary.replace(place)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int | None:
+    """Return a file's kind and permissions, None where there is none."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
@@ -203,6 +203,23 @@ class UnderstandingOutput:
     rationale: str | None = None
     raw_probabilities: Mapping[str, float] = field(default_factory=dict, repr=False)
     abstains: bool | None = None
+
+    def to_dict(self, latents: bool = False) -> dict[str, Any]:
+        """Return the reading ready for JSON, with `latents` the latents too, as lists of numbers.
+
+        The emotion is named where the reading is `outside` as well: look at that field first.
+        """
+        arrays = ("emotion_latent", "context_latents")
+        found: dict[str, Any] = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.name not in arrays
+        }
+        found |= {
+            "probabilities": dict(self.probabilities),
+            "raw_probabilities": dict(self.raw_probabilities),
+        }
+        return found | ({name: getattr(self, name).tolist() for name in arrays} if latents else {})
 
 
 @dataclass(frozen=True, slots=True)

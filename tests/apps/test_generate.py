@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emosym.apps.cli.generate import file_stem, parse_mix, title_of
+from emosym.apps.cli.generate import parse_mix, title_of
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import read_result
+from emosym.pipelines.requests import PaintRequest
+from emosym.service.gallery import stem_of
 
 
 def lines(path: Path) -> list[dict]:
@@ -23,21 +25,108 @@ def test_pictures_readings_and_sheet_are_written(command, tiny_checkpoint, tmp_p
     ask = ("--model", tiny_checkpoint, "--out", out, "--steps", 1)
     code, said, _ = command("generate", "awe", "-n", 3, "--batch-size", 2, *ask)
     assert code == 0
-    names = [f"awe-seed0-{i:04d}.png" for i in range(3)]
-    assert sorted(p.name for p in out.iterdir()) == [*names, "readings.jsonl", "sheet.png"]
     rows = lines(out / "readings.jsonl")
-    assert [row["image"] for row in rows] == names
+    names = [row["image"] for row in rows]
+    assert sorted(p.name for p in out.iterdir()) == [*names, "readings.jsonl", "sheet.png"]
+    stem = names[0].removesuffix("-0000.png")
+    assert names == [f"{stem}-{i:04d}.png" for i in range(3)]
+    assert stem.startswith("awe-seed0-") and len(stem) == len("awe-seed0-") + 6
     assert all(row["request"]["weights"] == {"awe": 1.0} for row in rows)
     assert all(name in said for name in names)
     assert Image.open(out / names[0]).size == (64, 64)
-    first = (out / names[0]).read_bytes()
-    # the same request paints the same picture; another one adds to the folder
-    command("generate", "awe", "-n", 1, *ask)
-    assert (out / names[0]).read_bytes() == first
-    code, _, _ = command("generate", "--mix", "awe=.7,fear=.3", "-n", 1, *ask)
-    assert code == 0
-    kept = [row["image"] for row in lines(out / "readings.jsonl")]
-    assert sorted(kept) == [*sorted(["awe-0.7-fear-0.3-seed0-0000.png", *names])]
+    kept = {name: (out / name).read_bytes() for name in names}
+    # the same request finds its pictures; every other one has names of its own
+    code, said, _ = command("generate", "awe", "-n", 3, *ask)
+    assert code == 0 and "(3 were there already)" in said
+    for other in (
+        ("awe", "--intensity", 1.5),
+        ("awe", "--prompt", "a {} lake"),
+        ("awe", "--prompt", "{} a lake"),
+        ("awe", "--seed", 1),
+        ("--mix", "awe=.7,fear=.3"),
+        ("--mix", "awe=.7,fear=.30001"),
+    ):
+        assert command("generate", *other, "-n", 1, *ask)[0] == 0
+    assert {name: (out / name).read_bytes() for name in names} == kept
+    assert len(lines(out / "readings.jsonl")) == 9
+    made = {path.name for path in out.glob("*.png")}
+    assert {row["image"] for row in lines(out / "readings.jsonl")} < made
+    assert len(made) == 9 + 7  # nor do sheets replace each other
+
+
+def test_a_record_repaints_its_picture_alone(command, tiny_checkpoint, tmp_path) -> None:
+    import shlex
+
+    out = tmp_path / "out"
+    asked = ("--mix", "awe=.7,fear=.3", "--prompt", "a {} 'lake'\nat night", "--intensity", 1.5)
+    options = ("--model", tiny_checkpoint, "--steps", 2, "--batch-size", 1)
+    command("generate", *asked, "-n", 3, "--seed", 5, "--out", out, *options)
+    row = lines(out / "readings.jsonl")[2]
+    words = shlex.split(row["repaint"])
+    assert words[:2] == ["emosym", "generate"] and words[-2:] == ["--index", "2"]
+    assert command(*words[1:], "--batch-size", 1, "--out", tmp_path / "again")[0] == 0
+    (again,) = lines(tmp_path / "again" / "readings.jsonl")
+    assert again == row
+    first, second = (Image.open(place / row["image"]) for place in (out, tmp_path / "again"))
+    assert np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def test_a_stopped_run_goes_on_where_it_was(
+    command, tiny_checkpoint, tmp_path, monkeypatch
+) -> None:
+    from emosym.pipelines.trained import EmoSymPipeline
+
+    out = tmp_path / "out"
+    ask = ("generate", "fear", "-n", 4, "--batch-size", 1, "--steps", 1, "-m", tiny_checkpoint)
+    real, painted = EmoSymPipeline.paint, []
+
+    def stopped(self, request, batch_size=None, only=None):
+        for output in real(self, request, batch_size, only):
+            if len(painted) == 2:
+                raise KeyboardInterrupt
+            painted.append(output.request["index"])
+            yield output
+
+    monkeypatch.setattr(EmoSymPipeline, "paint", stopped)
+    code, _, err = command(*ask, "--out", out)
+    assert code == 130 and "2 of 4 are kept" in err
+    assert [row["request"]["index"] for row in lines(out / "readings.jsonl")] == [0, 1]
+    painted.clear()
+    monkeypatch.setattr(EmoSymPipeline, "paint", real)
+    with (out / "readings.jsonl").open("a") as stream:
+        stream.write('{"image": "torn')
+    code, said, _ = command(*ask, "--out", out)
+    assert code == 0 and "(2 were there already)" in said
+    rows = lines(out / "readings.jsonl")
+    assert [row["request"]["index"] for row in rows] == [0, 1, 2, 3]
+
+
+def test_intensities_and_seeds_stand_beside_each_other(command, tiny_checkpoint, tmp_path) -> None:
+    out = tmp_path / "out"
+    ask = ("-m", tiny_checkpoint, "--steps", 1, "--out", out)
+    code, said, _ = command("generate", "awe", "--intensity", "1,1.5,2", "--seeds", "1,2", *ask)
+    assert code == 0 and "Wrote 6 pictures" in said
+    rows = lines(out / "readings.jsonl")
+    assert [(row["request"]["intensity"], row["seed"]) for row in rows] == [
+        (strength, seed) for strength in (1.0, 1.5, 2.0) for seed in (1, 2)
+    ]
+    (sheet,) = out.glob("sheet*.png")
+    width, height = Image.open(sheet).size
+    assert height > 3 * 192 and width >= 2 * 192
+    for option, value in (("--intensity", "1,much"), ("--seeds", "1.5")):
+        code, _, err = command("generate", "awe", option, value, *ask)
+        assert code == 2 and f"{option} is a number, or several" in err
+    assert command("generate", "awe", "--seeds", "1", "--seed", "2", *ask)[0] == 2
+
+
+def test_a_prompt_without_braces_says_where_the_emotion_went(
+    command, tiny_checkpoint, tmp_path
+) -> None:
+    ask = ("-n", 1, "-m", tiny_checkpoint, "--steps", 1, "--out", tmp_path / "o")
+    _, said, _ = command("generate", "awe", "--prompt", "a lake", *ask)
+    assert 'as in "{} a lake"' in said
+    _, said, _ = command("generate", "awe", "--prompt", "a {} lake", *ask)
+    assert "no {}" not in said
 
 
 def test_other_ways_to_ask(command, tiny_checkpoint, tiny_pictures, tmp_path) -> None:
@@ -45,8 +134,9 @@ def test_other_ways_to_ask(command, tiny_checkpoint, tiny_pictures, tmp_path) ->
     ask = ("--model", tiny_checkpoint, "--out", tmp_path / "o", "--steps", 1, "-n", 1)
     assert command("generate", "--like", tmp_path / "like me.png", *ask)[0] == 0
     assert command("generate", "--valence", 2, "--arousal", 6, "--seed", 3, *ask)[0] == 0
-    images = {row["image"]: row["request"] for row in lines(tmp_path / "o" / "readings.jsonl")}
-    assert set(images) == {"like-like-me-seed0-0000.png", "valence-2-arousal-6-seed3-0000.png"}
+    names = [row["image"] for row in lines(tmp_path / "o" / "readings.jsonl")]
+    assert names[0].startswith("like-like-me-seed0-")
+    assert names[1].startswith("valence-2-arousal-6-seed3-")
 
 
 def test_a_picture_of_no_known_world_is_not_said_to_lend_its_mood(
@@ -97,8 +187,11 @@ def test_names_and_titles() -> None:
     assert parse_mix("awe=.7, fear=.3") == {"awe": 0.7, "fear": 0.3}
     with pytest.raises(UsageError, match="must look like"):
         parse_mix("awe=much")
-    assert file_stem("../Ä/We ird", 2) == "we-ird-seed2"
-    assert file_stem("///", 0) == "painting-seed0"
+    odd = PaintRequest(None, None, {"emotion": "../Ä/We ird"}, prompt="x" * 10_000, seed=2)
+    stem = stem_of(odd, "model")
+    assert stem.startswith("we-ird-" + "x" * 24 + "-seed2-")
+    assert stem != stem_of(odd, "other") and len(stem) < 100
+    assert stem_of(PaintRequest(None, None, {"emotion": "///"}), "m").startswith("painting-seed0-")
     assert title_of({"emotion": "awe", "weights": {}}, "{}") == "awe"
     assert title_of({"like": "/home/me/a.png"}, "a {} dog") == "like a.png, prompt: a {} dog"
 

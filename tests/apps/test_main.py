@@ -91,6 +91,29 @@ def test_debug_shows_the_traceback_and_bugs_always_do() -> None:
     assert main_module.sentence_of(OSError(errno.EIO, "broken")) is None
 
 
+def test_a_process_that_is_asked_to_end_clears_up_and_says_so(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+import emosym.apps.cli.main as m
+from emosym.files import write_atomic
+
+def half(path):
+    path.write_text("half")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+@m.app.command()
+def fail():
+    write_atomic(Path({str(tmp_path / "a.txt")!r}), half)
+
+m.main()
+"""
+    done = run("fail", code=code)
+    assert done.returncode == 143
+    assert len(done.stderr.strip().splitlines()) == 1 and "SIGTERM" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_closed_pipe_is_quiet() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     many = "import emosym.apps.cli.main as m, typer\n@m.app.command()\ndef many():\n"

@@ -12,17 +12,12 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from emosym.apps.cli.outputs import with_outputs
-from emosym.apps.cli.understand import (
-    OUTSIDE,
-    display_names,
-    find_pictures,
-    print_explained,
-)
+from emosym.apps.cli.readings import display_names, in_words, print_explained
+from emosym.apps.cli.understand import find_pictures
 from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.pipelines.reading_rows import flat_columns, flat_row, reading_row
+from emosym.service.rows import OUTSIDE, reading_row
 from emosym.types import BadInput, UnderstandingOutput
 
 
@@ -118,7 +113,7 @@ def test_outside_no_reason_is_given_either() -> None:
             context_latents=np.zeros((1, 2)),
             rationale=f"a reason, outside {outside}",
         )
-        readings.append((f"{outside}.png", found))
+        readings.append(reading_row(f"{outside}.png", found))
     stream = StringIO()
     print_explained(Console(file=stream, width=120), readings)
     assert "    a reason, outside False" in stream.getvalue()
@@ -174,44 +169,6 @@ def test_no_permission_is_one_sentence(command, folder, tiny_checkpoint, tmp_pat
     assert "No permission" in err
 
 
-def test_nothing_is_left_when_the_reading_breaks(tmp_path) -> None:
-    outputs = {kind: tmp_path / f"r.{kind}" for kind in ("json", "csv", "parquet")}
-    row = reading_row("a", BadInput("a", "why"))
-
-    def body(sink) -> None:
-        sink(row)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        with_outputs(outputs, lambda: MIKELS8, body)
-    assert list(tmp_path.iterdir()) == []
-    with_outputs(outputs, lambda: MIKELS8, lambda sink: [sink(row) for _ in range(3000)])
-    assert parquet.read_table(outputs["parquet"]).num_rows == 3000
-    assert len(json.loads(outputs["json"].read_text())) == 3000
-    assert len(outputs["csv"].read_text().splitlines()) == 3001
-
-
-def test_no_rows_are_whole_files_too(tmp_path) -> None:
-    outputs = {kind: tmp_path / f"r.{kind}" for kind in ("json", "parquet")}
-    with_outputs(outputs, lambda: MIKELS8, lambda sink: None)
-    assert json.loads(outputs["json"].read_text()) == []
-    assert parquet.read_table(outputs["parquet"]).num_rows == 0
-
-
-def test_names_that_are_no_text_are_written(tmp_path) -> None:
-    row = reading_row(os.fsdecode(b"caf\xe9.png"), BadInput("x", "why"))
-    outputs = {kind: tmp_path / f"r.{kind}" for kind in ("json", "csv", "parquet")}
-    with_outputs(outputs, lambda: MIKELS8, lambda sink: sink(row))
-    assert json.loads(outputs["json"].read_text())[0]["source"] == "caf?.png"
-    assert parquet.read_table(outputs["parquet"]).to_pylist()[0]["source"] == "caf?.png"
-
-
-def test_rows_have_the_same_columns_whatever_happened() -> None:
-    bad = flat_row(reading_row("a", BadInput("a", "why")), MIKELS8)
-    assert list(bad) == list(flat_columns(MIKELS8))
-    assert [bad[f"p_{label}"] for label in MIKELS8.labels] == [None] * 8
-
-
 def test_missing_files_keep_their_place(tmp_path) -> None:
     (tmp_path / "a.png").touch()
     found, _ = find_pictures(
@@ -229,3 +186,88 @@ def test_missing_files_keep_their_place(tmp_path) -> None:
 def test_equal_names_are_told_apart_by_their_folders() -> None:
     assert display_names(["x/a.png", "y/b.png"]) == ["a.png", "b.png"]
     assert display_names(["x/a.png", "y/a.png"]) == ["x/a.png", "y/a.png"]
+
+
+def test_one_reading_is_told_in_words(command, tiny_checkpoint, tiny_pictures, tmp_path) -> None:
+    Image.fromarray(tiny_pictures.pictures[0]).save(tmp_path / "a.png")
+    code, said, _ = command("understand", tmp_path / "a.png", "-m", tiny_checkpoint, "--explain")
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[0] == "a.png"
+    assert "% sure" in lines[1] and lines[2].startswith("  then ")
+    assert "pleasantness" in said and "from 1 to 9" in said and "why: " in said
+
+
+def test_an_unsure_reading_is_called_a_guess() -> None:
+    row = dict.fromkeys(("error", "outside", "polarity", "valence_norm", "arousal_norm"))
+    row |= {"in_domain": None, "rationale": None, "emotion": "awe", "confidence": 0.4}
+    row |= {"probabilities": {"awe": 0.4, "fear": 0.35, "anger": 0.25}, "reason": "unsure"}
+    assert in_words(row, 0.62) == [
+        "awe: 40 % sure; unsure (below 62 %), take it as a guess",
+        "then fear 35 %, anger 25 %",
+    ]
+
+
+def test_where_all_is_outside_the_last_line_says_what_next(
+    command, tiny_checkpoint, tmp_path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        noise = rng.integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    out = tmp_path / "r.csv"
+    _, said, _ = command("understand", tmp_path / "*.png", "-m", tiny_checkpoint, "--csv", out)
+    assert f"2 read; 2 {OUTSIDE}" in said
+    assert "--zero-shot --preset" in said and "emosym train" in said
+    with out.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["emotion"], row["rationale"], row["reason"]) for row in rows] == [
+        ("", "", OUTSIDE)
+    ] * 2
+    assert all(float(row["p_awe"]) >= 0 for row in rows)
+
+
+def test_a_stopped_run_keeps_its_rows_and_goes_on(
+    command, folder, tiny_checkpoint, tmp_path, monkeypatch
+) -> None:
+    from emosym.pipelines.trained import EmoSymPipeline
+
+    whole, out = tmp_path / "whole.csv", tmp_path / "r.csv"
+    ask = ("understand", folder, "-m", tiny_checkpoint, "--batch-size", 1, "--csv")
+    command(*ask, whole)
+    real, calls = EmoSymPipeline.read, []
+
+    def stopped(self, pictures, explain, batch_size):
+        calls.append(len(pictures))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, pictures, explain, batch_size)
+
+    monkeypatch.setattr(EmoSymPipeline, "read", stopped)
+    code, _, err = command(*ask, out)
+    monkeypatch.setattr(EmoSymPipeline, "read", real)
+    assert code == 130 and not out.exists()
+    assert "--resume goes on" in err
+    assert [path.name for path in tmp_path.glob("r.csv*")] == ["r.csv.rows"]
+    # nobody's rows are thrown away unasked, and only the same question goes on
+    code, _, err = command(*ask, out)
+    assert code == 2 and "add --resume" in err
+    code, _, err = command(*ask, out, "--resume", "--explain")
+    assert code == 2 and "another explain" in err
+    with (tmp_path / "r.csv.rows").open("ab") as stream:
+        stream.write(b'{"source": "torn')  # as kill -9 leaves it
+    code, said, _ = command(*ask, out, "--resume")
+    assert code == 0 and "3 read; 1 could not be read" in said
+    assert out.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "r.csv.rows").exists()
+
+
+def test_an_input_is_not_written_over(command, folder, tmp_path) -> None:
+    (tmp_path / "link.png").symlink_to(folder / "a.png")
+    before = (folder / "a.png").read_bytes()
+    for path in (folder / "a.png", tmp_path / "link.png"):
+        code, _, err = command("understand", folder, "--csv", path)
+        assert code == 2 and "is one of the pictures to read" in err
+    assert (folder / "a.png").read_bytes() == before
+    code, _, err = command("understand", folder, "--resume")
+    assert code == 2 and "--resume needs an output file" in err

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
@@ -22,6 +22,9 @@ from emosym.types import BadInput, StoredImage
 
 ImageSource: TypeAlias = Path | str | bytes | StoredImage | Image.Image
 Named: TypeAlias = Path | str | StoredImage
+Decoded: TypeAlias = tuple[str, Image.Image | BadInput]
+Accept: TypeAlias = Callable[[Image.Image, str], None]  # refuses by a UsageError
+Item = TypeVar("Item")
 Given: TypeAlias = Named | BadInput  # a path that could not be looked at is an error row already
 
 MAX_PIXELS = 50_000_000
@@ -225,19 +228,21 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def decode_batches(
-    paths: Iterable[Given],
+    paths: Iterable[Item],
     batch_size: int,
     size: int | None = None,
     workers: int = 4,
-    accept: Callable[[Image.Image, str], None] | None = None,
-) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
+    accept: Accept | None = None,
+    decode_one: Callable[[Item, int | None, Accept | None], Decoded] | None = None,
+) -> Iterator[list[Decoded]]:
     """Yield batches of (path, picture) in order, decoding the next one while this one is used.
 
     With `size` the pictures are cut square to it. What cannot be read becomes a `BadInput`, and a
     `BadInput` among the paths stays one; so does what `accept`, told a decoded picture and its
     name, refuses with a UsageError. At
     most `batch_size + 2 * workers` pictures are decoded or being decoded beyond the yielded
-    batch, however slow the consumer. The last batch may be short.
+    batch, however slow the consumer. The last batch may be short. `decode_one` (item, size, accept)
+    takes items of other kinds.
 
     Raises:
         UsageError: when `batch_size`, `size` or `workers` is below 1.
@@ -245,22 +250,21 @@ def decode_batches(
     for name, value in (("batch_size", batch_size), ("size", size), ("workers", workers)):
         if value is not None and value < 1:
             raise UsageError(f"{name} must be 1 or more, got {value}.")
-    return _decode_ahead(iter(paths), batch_size, size, workers, accept)
+    decode_any: Callable[..., Decoded] = decode_one or _decode_one
+    return _decode_ahead(
+        iter(paths), batch_size, workers, lambda item: decode_any(item, size, accept)
+    )
 
 
 def _decode_ahead(
-    paths: Iterator[Given],
-    batch_size: int,
-    size: int | None,
-    workers: int,
-    accept: Callable[[Image.Image, str], None] | None,
-) -> Iterator[list[tuple[str, Image.Image | BadInput]]]:
+    paths: Iterator[Item], batch_size: int, workers: int, decode_one: Callable[[Item], Decoded]
+) -> Iterator[list[Decoded]]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    ahead: deque[Future[tuple[str, Image.Image | BadInput]]] = deque()
-    batch: list[tuple[str, Image.Image | BadInput]] = []
+    ahead: deque[Future[Decoded]] = deque()
+    batch: list[Decoded] = []
     try:
         for path in paths:
-            ahead.append(pool.submit(_decode_one, path, size, accept))
+            ahead.append(pool.submit(decode_one, path))
             if len(ahead) < batch_size + 2 * workers:
                 continue
             batch.append(ahead.popleft().result())
@@ -276,9 +280,7 @@ def _decode_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(
-    path: Given, size: int | None, accept: Callable[[Image.Image, str], None] | None
-) -> tuple[str, Image.Image | BadInput]:
+def _decode_one(path: Given, size: int | None, accept: Accept | None) -> Decoded:
     if isinstance(path, BadInput):
         return path.source, path
     try:

@@ -30,8 +30,7 @@ from emosym.seeds import numpy_rng, stream_seed
 from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
 
 if TYPE_CHECKING:
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
+    from emosym.pipelines.protocol import EmotionPipeline
 
 Advance = Callable[[int], None]
 
@@ -68,7 +67,7 @@ class Painted:
 
 
 def evaluate_reading(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     dataset: Dataset,
     *,
     name: str = "understanding",
@@ -148,7 +147,7 @@ def votes_of(dataset: Dataset) -> np.ndarray | None:
 
 
 def load_judges(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
 ) -> tuple[LoadedJudge, LoadedJudge, LoadedJudge]:
     """Return the two emotion judges and the attribute judge of a model's base.
 
@@ -167,7 +166,7 @@ def load_judges(
 
 
 def evaluate_painting(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     dataset: Dataset,
     per_emotion: int,
     *,
@@ -195,7 +194,7 @@ def evaluate_painting(
         UsageError: when `folder` holds paintings of another model or other settings.
         EmoSymError: when the model cannot paint or its base has no judges.
     """
-    pipeline.require_painter()
+    pipeline.require("painter")
     judges = load_judges(pipeline)
     if folder is not None:
         asked = {"model": model_sha256, "seed": seed, "guidance_scale": guidance_scale}
@@ -247,7 +246,7 @@ def evaluate_painting(
 
 
 def paint_label(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     request: PaintRequest,
     folder: Path | None,
     batch_size: int,

@@ -12,8 +12,7 @@ from emosym.emotions import VAD_MAX, VAD_MIN
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result, subject_of
 from emosym.metrics.affect import affect_values
-from emosym.pipelines.trained import EmoSymPipeline
-from emosym.pipelines.zero_shot import ZeroShotPipeline
+from emosym.pipelines.protocol import EmotionPipeline
 from emosym.types import BadInput
 
 RATING_MIN, RATING_MAX = 1.0, 7.0
@@ -36,7 +35,7 @@ def to_rating_scale(norms: np.ndarray) -> np.ndarray:
 
 
 def evaluate_ratings(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     dataset: Dataset,
     *,
     seed: int = 0,

@@ -212,4 +212,6 @@ def _load_own(folder: Path) -> Any:
         raise EmoSymError(
             f"The processor in {folder} has no image processor here: it needs torchvision."
         )
+    # as `_own_processor` will: see `settle`
+    processor.tokenizer([""], padding=True, padding_side="left", return_tensors="pt")
     return processor

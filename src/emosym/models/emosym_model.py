@@ -10,6 +10,7 @@ from emosym.models.adapters import load_adapter
 from emosym.models.calibration import Calibration
 from emosym.models.chat import ChatModel
 from emosym.models.gaussians import Domain, EmotionSpace
+from emosym.models.once import Once
 from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base
 from emosym.models.reader.backbone import open_chat
@@ -30,20 +31,26 @@ class PainterSource:
     def __init__(self, base: Base, adapter: Path | None, device: str) -> None:
         """Remember where the painter is; nothing is loaded yet."""
         self.base, self.adapter, self.device = base, adapter, device
-        self.opened: Painter | None = None
+        self._painter = Once(self._open)
+
+    @property
+    def opened(self) -> Painter | None:
+        """The painter where it has been loaded, else None."""
+        return self._painter.opened
 
     def __call__(self) -> Painter:
         """Return the painter."""
-        if self.opened is None:
-            from emosym.models.painter.painter import load_painter
+        return self._painter()
 
-            folder = locate(self.base.painter, f"painter of {self.base.name}")
-            painter = load_painter(folder, self.base.torch_dtype(), self.device)
-            if self.adapter is not None:
-                load_adapter(painter.unet, ADAPTER, self.adapter)
-                painter.unet.requires_grad_(False).eval()
-            self.opened = painter
-        return self.opened
+    def _open(self) -> Painter:
+        from emosym.models.painter.painter import load_painter
+
+        folder = locate(self.base.painter, f"painter of {self.base.name}")
+        painter = load_painter(folder, self.base.torch_dtype(), self.device)
+        if self.adapter is not None:
+            load_adapter(painter.unet, ADAPTER, self.adapter)
+            painter.unet.requires_grad_(False).eval()
+        return painter
 
 
 @dataclass(frozen=True, slots=True)

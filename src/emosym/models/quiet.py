@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,12 +18,22 @@ OWN_KEY = re.compile(
 )
 
 
+# The libraries set torch's default type and more for a whole process while they load.
+_LOADING = threading.RLock()
+
+
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Silence transformers' progress bars and diffusers' warning about its own key.
+    """Load weights: one model at a time, without progress bars and a warning about their own key.
 
     Every other warning is shown; all is as it was afterwards.
     """
+    with _LOADING, _quiet():
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     logger = logging.getLogger("diffusers.configuration_utils")
     shown, hub_shown = bars.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()
     logger.addFilter(_is_worth_saying)

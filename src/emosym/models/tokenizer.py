@@ -81,8 +81,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedT
     return wrapped
 
 
+def settle(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Call a tokenizer once as it will be called: it sets itself up then, and threads may follow.
+
+    Its rules of padding and cutting belong to the object, and two first calls at once collide.
+    """
+    tokenizer([""], add_special_tokens=False)
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load a tokenizer from a local folder.
+    """Load a tokenizer from a local folder, ready for calls from any thread.
 
     Raises:
         UsageError: when the folder holds no tokenizer.
@@ -92,4 +100,5 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     loaded: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if not isinstance(loaded, PreTrainedTokenizerBase):
         raise UsageError(f"{folder} does not hold a tokenizer.")
+    settle(loaded)
     return loaded

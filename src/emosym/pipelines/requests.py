@@ -4,37 +4,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from PIL import Image
 
-from emosym.data.images import ImageSource, load_image
 from emosym.emotions import LabelSpace, weights_for_affect
 from emosym.errors import UsageError
 from emosym.models.painter.text_encoder import PLACE
+from emosym.pipelines.inputs import Picture, open_picture
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 MAX_STEPS = 1000
+
+
+class PaintArguments(TypedDict, total=False):
+    """What may be asked of a painting, beside or instead of an emotion; all may be left out.
+
+    Instead of an emotion: `valence`, 1 (unpleasant) to 9 (pleasant), with `arousal`, 1 (calm) to 9
+    (stirred up); or `like`, a picture in whose mood to paint. `prompt`: what to paint; the emotion
+    goes to the braces: "a {} street". `intensity`: 0 is the centre of all emotions, 1 as learned,
+    more goes beyond. `num_images`: how many. `guidance_scale`: how strictly the request is
+    followed, 1 is unguided. `num_inference_steps`: steps of the sampler. `seed`: picture i of a
+    seed is the same for any number of pictures and any batch size. `spread`: how much draws of one
+    emotion differ, 0 takes its mean (`like` has no draws).
+    """
+
+    valence: float | None
+    arousal: float | None
+    like: Picture | None
+    prompt: str
+    intensity: float
+    num_images: int
+    guidance_scale: float | None
+    num_inference_steps: int | None
+    seed: int
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)
 class PaintRequest:
     """One checked request: emotion `weights` (C,) or a picture to be `like`, and how to paint it.
 
-    `asked` is the request as the user put it, ready for JSON.
+    `asked` is the request as the user put it, ready for JSON. The other fields are those of
+    `PaintArguments`, with what holds where nothing is said.
     """
 
     weights: tuple[float, ...] | None
     like: Image.Image | None
-    prompt: str
-    intensity: float
-    num_images: int
-    guidance_scale: float
-    num_inference_steps: int
-    seed: int
-    spread: float
     asked: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = PLACE
+    intensity: float = 1.0
+    num_images: int = 1
+    guidance_scale: float = 3.0
+    num_inference_steps: int = 10
+    seed: int = 0
+    spread: float = 1.0
 
     def described(self, index: int) -> dict[str, Any]:
         """Return all that decides picture `index`, ready for JSON."""
@@ -52,25 +80,19 @@ class PaintRequest:
 def paint_request(
     space: LabelSpace,
     emotion: str | Mapping[str, float] | None = None,
-    *,
-    valence: float | None = None,
-    arousal: float | None = None,
-    like: ImageSource | None = None,
-    prompt: str = PLACE,
-    intensity: float = 1.0,
-    num_images: int = 1,
-    guidance_scale: float = 3.0,
-    num_inference_steps: int = 10,
-    seed: int = 0,
-    spread: float = 1.0,
+    **arguments: Unpack[PaintArguments],
 ) -> PaintRequest:
-    """Check a request; see `EmoSymPipeline.generate` for what its parts mean.
+    """Check a request; `PaintArguments` says what its parts mean.
 
     Raises:
         UsageError: unless exactly one of emotion, valence with arousal, and like is given; for an
             unknown emotion (names the nearest), a picture that cannot be read, or a number out
             of its range.
+        TypeError: for an argument of another name.
     """
+    settings: dict[str, Any] = {k: v for k, v in arguments.items() if v is not None}
+    valence, arousal = settings.pop("valence", None), settings.pop("arousal", None)
+    like = settings.pop("like", None)
     given = [emotion is not None, valence is not None or arousal is not None, like is not None]
     if sum(given) != 1:
         raise UsageError(
@@ -79,13 +101,14 @@ def paint_request(
         )
     if (valence is None) != (arousal is None):
         raise UsageError("valence and arousal go together; only one of them was given.")
-    _check_number("intensity", intensity, 0.0, 10.0)
-    _check_number("spread", spread, 0.0, 10.0)
-    _check_number("guidance_scale", guidance_scale, 1.0, 100.0)
-    _check_number("num_inference_steps", num_inference_steps, 1, MAX_STEPS)
-    _check_number("num_images", num_images, 1, math.inf)
-    if prompt.count(PLACE) > 1:
-        raise UsageError(f"A prompt may hold one {PLACE}, got {prompt!r}.")
+    checked = PaintRequest(None, None, **settings)
+    _check_number("intensity", checked.intensity, 0.0, 10.0)
+    _check_number("spread", checked.spread, 0.0, 10.0)
+    _check_number("guidance_scale", checked.guidance_scale, 1.0, 100.0)
+    _check_number("num_inference_steps", checked.num_inference_steps, 1, MAX_STEPS)
+    _check_number("num_images", checked.num_images, 1, math.inf)
+    if checked.prompt.count(PLACE) > 1:
+        raise UsageError(f"A prompt may hold one {PLACE}, got {checked.prompt!r}.")
     asked: dict[str, Any]
     weights: tuple[float, ...] | None = None
     picture = None
@@ -93,7 +116,7 @@ def paint_request(
         weights = space.weights(emotion)
         asked = {"emotion": emotion if isinstance(emotion, str) else dict(emotion)}
     elif like is not None:
-        picture = load_image(like)
+        picture = open_picture(like)
         asked = {"like": str(like) if isinstance(like, str | Path) else "a picture in memory"}
     else:
         weights = weights_for_affect(space, float(valence or 0.0), float(arousal or 0.0))
@@ -102,17 +125,17 @@ def paint_request(
         asked["weights"] = {
             label: round(w, 4) for label, w in zip(space.labels, weights, strict=True) if w > 5e-5
         }
-    return PaintRequest(
+    return replace(
+        checked,
         weights=weights,
         like=picture,
-        prompt=prompt,
-        intensity=float(intensity),
-        num_images=int(num_images),
-        guidance_scale=float(guidance_scale),
-        num_inference_steps=int(num_inference_steps),
-        seed=int(seed),
-        spread=float(spread),
         asked=asked,
+        intensity=float(checked.intensity),
+        num_images=int(checked.num_images),
+        guidance_scale=float(checked.guidance_scale),
+        num_inference_steps=int(checked.num_inference_steps),
+        seed=int(checked.seed),
+        spread=float(checked.spread),
     )
 
 

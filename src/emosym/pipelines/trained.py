@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Literal
 
 from PIL import Image
 
-from emosym.data.images import Given, ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.odd_shapes import check_shape
-from emosym.models.painter.text_encoder import PLACE
 from emosym.models.presets import WEIGHTS, Base
 from emosym.models.snapshots import HUB_ID, cached_snapshot
-from emosym.pipelines.requests import PaintRequest, paint_request
-from emosym.pipelines.trained_painting import paint_stream, require_space
+from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
+from emosym.pipelines.requests import PaintRequest
+from emosym.pipelines.trained_painting import cannot_paint, paint_stream, require_space
 from emosym.pipelines.trained_reading import read_pictures
-from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
+from emosym.types import GenerationOutput, UnderstandingOutput
 
 SHIPPED = ("storybook",)
 CARD = "README.md"
+Part = Literal["reader", "painter"]
 
 
-class EmoSymPipeline:
+class EmoSymPipeline(EmotionPipeline):
     """Inference with one model. The painter is loaded when something is first painted."""
 
     def __init__(self, model: EmoSymModel, card: str | None = None) -> None:
@@ -80,10 +79,6 @@ class EmoSymPipeline:
         """Where the model is."""
         return str(self.model.reader.reasoner.device)
 
-    def require_painter(self) -> None:
-        """Raise EmoSymError when the model has not been through the joint stage."""
-        require_space(self.model)
-
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a checkpoint folder; an older checkpoint in its place is replaced.
 
@@ -113,121 +108,66 @@ class EmoSymPipeline:
                 reason = str(error).strip().split("\n", 1)[0]
                 raise EmoSymError(f"Could not upload to {repo_id!r}: {reason}") from error
 
-    @overload
-    def understand(  # type: ignore[overload-overlap]  # a str is one picture, though a sequence
-        self, images: ImageSource, explain: bool = ..., batch_size: int = ...
-    ) -> UnderstandingOutput: ...
-    @overload
-    def understand(
-        self, images: Sequence[ImageSource], explain: bool = ..., batch_size: int = ...
-    ) -> list[UnderstandingOutput]: ...
-    def understand(
-        self,
-        images: ImageSource | Sequence[ImageSource],
-        explain: bool = False,
-        batch_size: int = 32,
-    ) -> UnderstandingOutput | list[UnderstandingOutput]:
-        """Read one picture or a list of them; a picture is a path, encoded bytes or a PIL image.
+    @property
+    def image_size(self) -> int | None:
+        """The side of the square that pictures are read at."""
+        return self.model.reader.image_size
 
-        A reading does not depend on what else is in its batch, beyond floating-point rounding.
-        With `explain` it comes with a spoken rationale.
+    def check(self, picture: Image.Image, name: str) -> None:
+        """Refuse a picture whose shape the model's processor cannot take; see `check_shape`."""
+        check_shape(self.model.reader.chat, picture, name)
 
-        Raises:
-            UsageError: when a picture cannot be read; `understand_many` goes on instead.
-        """
-        _check_batch_size(batch_size)
-        if isinstance(images, str | bytes | Path | StoredImage | Image.Image):
-            return read_pictures(self.model, [load_image(images)], explain)[0]
-        readings: list[UnderstandingOutput] = []
-        for start in range(0, len(images), batch_size):
-            pictures = [load_image(image) for image in images[start : start + batch_size]]
-            readings += read_pictures(self.model, pictures, explain, batch_size)
-        return readings
+    def usual(self) -> Usual:
+        """Return what a call leaves open."""
+        return Usual(guidance_scale=3.0, num_inference_steps=10, paint_at_once=16, read_at_once=32)
 
-    def understand_many(
-        self,
-        paths: Iterable[Given],
-        batch_size: int = 32,
-        workers: int = 2,
-        explain: bool = False,
-    ) -> Iterator[tuple[str, UnderstandingOutput | BadInput]]:
-        """Yield (path, reading) for any number of files, in order; a bad file is a `BadInput`.
-
-        Memory does not grow with the number of files: the next batch is decoded by `workers`
-        threads while this one is read.
-        """
-        size = self.model.reader.image_size
-        accept = partial(check_shape, self.model.reader.chat)
-        for batch in decode_batches(paths, batch_size, size, workers, accept):
-            pictures = [found for _, found in batch if isinstance(found, Image.Image)]
-            readings = iter(read_pictures(self.model, pictures, explain, batch_size))
-            for source, found in batch:
-                yield source, found if isinstance(found, BadInput) else next(readings)
-
-    def generate(
-        self,
-        emotion: str | Mapping[str, float] | None = None,
-        *,
-        valence: float | None = None,
-        arousal: float | None = None,
-        like: ImageSource | None = None,
-        prompt: str = PLACE,
-        intensity: float = 1.0,
-        num_images: int = 1,
-        guidance_scale: float = 3.0,
-        num_inference_steps: int = 10,
-        seed: int = 0,
-        batch_size: int = 16,
-        spread: float = 1.0,
-    ) -> list[GenerationOutput]:
-        """Paint pictures that evoke what is asked for; each comes with the model's own reading.
-
-        Args:
-            emotion: A label, or a mix such as {"awe": .7, "fear": .3}.
-            valence: 1 (unpleasant) to 9 (pleasant), with `arousal` instead of an emotion.
-            arousal: 1 (calm) to 9 (stirred up).
-            like: A picture in whose mood to paint, instead of an emotion.
-            prompt: What to paint; the emotion goes to the braces: "a {} street".
-            intensity: 0 is the centre of all emotions, 1 as learned, more goes beyond.
-            num_images: How many.
-            guidance_scale: How strictly the request is followed; 1 is unguided.
-            num_inference_steps: Steps of the sampler.
-            seed: Picture i of a seed is the same for any number of pictures and any batch size.
-            batch_size: Pictures painted at once.
-            spread: How much draws of one emotion differ; 0 takes its mean (`like` has no draws).
-
-        Raises:
-            UsageError: unless exactly one of emotion, valence with arousal, and like is given;
-                for an unknown emotion, or a value out of its range.
-            EmoSymError: when the model has not been through the joint stage.
-        """
-        request = paint_request(
-            self.space,
-            emotion,
-            valence=valence,
-            arousal=arousal,
-            like=like,
-            prompt=prompt,
-            intensity=intensity,
-            num_images=num_images,
-            guidance_scale=guidance_scale,
-            num_inference_steps=num_inference_steps,
-            seed=seed,
-            spread=spread,
+    def about(self) -> About:
+        """Return what the model is and can do."""
+        return About(
+            name=self.base.name,
+            spaces=tuple(self.model.reader.reasoner.heads),
+            tasks=("image_emotion",),
+            takes=frozenset({"image"}),
+            can_read=True,
+            can_paint=self.can_paint,
+            device=self.device,
+            tells_outside=self.model.domain is not None,
         )
-        return list(self.paint(request, batch_size))
+
+    def why_not(self, part: Part) -> str | None:
+        """Return why the model cannot paint, where it cannot."""
+        if part == "painter" and not self.can_paint:
+            return cannot_paint(self.model)
+        return None
+
+    def require(self, part: Part) -> None:
+        """Raise EmoSymError when the model cannot paint and is to."""
+        if part == "painter":
+            require_space(self.model)
+
+    def load(self, part: Part) -> None:
+        """Open the painter now; the reader is open."""
+        self.require(part)
+        if part == "painter":
+            _ = self.model.painter
+
+    def read(
+        self, pictures: Sequence[Image.Image], explain: bool = False, batch_size: int = 32
+    ) -> list[UnderstandingOutput]:
+        """Read RGB pictures in batches."""
+        return read_pictures(self.model, pictures, explain, batch_size)
 
     def paint(
-        self, request: PaintRequest, batch_size: int = 16, only: range | None = None
+        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
     ) -> Iterator[GenerationOutput]:
-        """Paint a checked request (`paint_request`), or a stretch of it, one picture at a time.
+        """Paint a checked request, or a stretch of it, one picture at a time.
 
         Raises:
             EmoSymError: at the call, when the model has not been through the joint stage.
         """
-        _check_batch_size(batch_size)
+        size = check_batch_size(batch_size, self.usual().paint_at_once)
         require_space(self.model)
-        return paint_stream(self.model, request, batch_size, only)
+        return paint_stream(self.model, request, size, only)
 
 
 def checkpoint_place(folder: str | Path) -> Path:
@@ -275,8 +215,3 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     if folder.exists() or len(folder.parts) > 1:
         raise UsageError(f"There is no checkpoint folder {name!r}.")
     raise unknown_name("model", name, SHIPPED, "Or give the folder of a checkpoint.")
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be 1 or more, got {batch_size}.")

@@ -33,12 +33,17 @@ def require_space(model: EmoSymModel) -> EmotionSpace:
         EmoSymError: when the checkpoint comes from before stage 3, which makes it.
     """
     if model.emotion_space is None:
-        done = ", ".join(model.stages) or "none"
-        raise EmoSymError(
-            f"This checkpoint cannot paint yet: it has no emotion space (stages done: {done}). "
-            "Train that stage on it: `emosym train demo-joint init=FOLDER`."
-        )
+        raise EmoSymError(cannot_paint(model))
     return model.emotion_space
+
+
+def cannot_paint(model: EmoSymModel) -> str:
+    """Return why a model without an emotion space does not paint, and what to do."""
+    done = ", ".join(model.stages) or "none"
+    return (
+        f"This checkpoint cannot paint yet: it has no emotion space (stages done: {done}). "
+        "Train that stage on it: `emosym train demo-joint init=FOLDER`."
+    )
 
 
 def reading_of(painting: GenerationOutput) -> UnderstandingOutput:
@@ -118,7 +123,10 @@ def draw_latents(
         return split_latents(moved.expand(len(indices), -1), space.num_context_tokens)
     drawn = [
         sample_latents(
-            *(space, request.weights or (), 1, torch_rng(request.seed, LATENT_STREAM, index)),
+            space,
+            request.weights or (),
+            1,
+            torch_rng(request.seed, LATENT_STREAM, index),
             intensity=request.intensity,
             spread=request.spread,
         )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
-from emosym.data.images import Given, ImageSource, decode_batches, load_image
 from emosym.device import best_device
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.odd_shapes import check_shape
-from emosym.models.painter.text_encoder import PLACE
+from emosym.models.once import Once
 from emosym.models.presets import Base
 from emosym.models.snapshots import locate
-from emosym.pipelines.requests import PaintRequest, paint_request
+from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
+from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.zero_shot_reading import (
     ZeroShotReader,
     open_reader,
@@ -25,7 +24,7 @@ from emosym.pipelines.zero_shot_reading import (
     read_words,
 )
 from emosym.pipelines.zero_shot_source import ZeroShotSource, find_source, own_labels
-from emosym.types import BadInput, GenerationOutput, StoredImage, UnderstandingOutput
+from emosym.types import GenerationOutput, UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.models.painter.stock import StockPainter
@@ -35,9 +34,10 @@ BATCH_SIZE = 8
 PAINT_BATCH_SIZE = 4
 GUIDANCE, STEPS = 7.5, 30  # of Stable Diffusion
 OWN_GUIDANCE, OWN_STEPS = 3.0, 10  # of this package's own painter
+Part = Literal["reader", "painter"]
 
 
-class ZeroShotPipeline:
+class ZeroShotPipeline(EmotionPipeline):
     """Reading by the likelihood of emotion words, and painting from them, with stock models.
 
     Both models are opened when first used.
@@ -47,9 +47,9 @@ class ZeroShotPipeline:
         self, source: ZeroShotSource, space: LabelSpace, device: str = "cpu", four_bit: bool = False
     ) -> None:
         """Remember what to open; see `from_pretrained`."""
-        self.source, self.space, self.device, self.four_bit = source, space, device, four_bit
-        self._reader: ZeroShotReader | None = None
-        self._stock: StockPainter | None = None
+        self.source, self._space, self._device = source, space, device
+        self._reader = Once(lambda: open_reader(self.base, space, device, four_bit))
+        self._stock = Once(self._open_stock)
 
     @classmethod
     def from_pretrained(
@@ -99,7 +99,7 @@ class ZeroShotPipeline:
         """Where the models are."""
         return self.source.base
 
-    def why_not(self, part: str) -> str | None:
+    def why_not(self, part: Part) -> str | None:
         """Return why there is no "reader" or "painter" here, in a sentence; None where there is."""
         meant, path = (
             (self.source.reads, self.base.reader)
@@ -125,163 +125,105 @@ class ZeroShotPipeline:
         """Whether there is a painter on this machine."""
         return self.why_not("painter") is None
 
-    def require(self, part: str) -> Path:
-        """Return the folder of the "reader" or "painter".
-
-        Raises:
-            UsageError: when it is not here; says what to do.
-        """
+    def require(self, part: Part) -> None:
+        """Raise UsageError when there is no such part on this machine; says what to do."""
         reason = self.why_not(part)
         if reason is not None:
             raise UsageError(reason)
-        return locate(getattr(self.base, part), f"{part} of {self.base.name}")
 
-    def require_painter(self) -> None:
-        """Raise UsageError when there is no painter on this machine."""
-        self.require("painter")
+    def load(self, part: Part) -> None:
+        """Open a part now; errors as in `require`, `load_backbone` and `open_stock_painter`."""
+        _ = self.reader if part == "reader" else self.stock
+
+    @property
+    def space(self) -> LabelSpace:
+        """The labels to choose from."""
+        return self._space
+
+    @property
+    def device(self) -> str:
+        """Where the models are."""
+        return self._device
 
     @property
     def reader(self) -> ZeroShotReader:
         """The reader, opened when first asked for; errors as in `require` and `load_backbone`."""
-        if self._reader is None:
-            self.require("reader")
-            self._reader = open_reader(self.base, self.space, self.device, self.four_bit)
-        return self._reader
+        self.require("reader")
+        return self._reader()
 
     @property
     def stock(self) -> StockPainter:
         """The painter, opened when first asked for; errors as in `open_stock_painter`."""
-        if self._stock is None:
-            from emosym.models.painter.stock import open_stock_painter
+        self.require("painter")
+        return self._stock()
 
-            folder = self.require("painter")
-            self._stock = open_stock_painter(folder, self.base.torch_dtype(), self.device)
-        return self._stock
+    @property
+    def image_size(self) -> int | None:
+        """The side of the square that pictures are read at."""
+        return self.reader.chat.image_size
 
-    def about_reading(self) -> dict[str, Any]:
-        """Return what decides this pipeline's readings, ready for JSON."""
-        return {
-            "preset": self.base.name,
-            "question": question_for(self.space),
-            "max_pixels": self.base.max_pixels,
-            "prior": "mean share over a grey picture and one of noise",
-        }
+    def check(self, picture: Image.Image, name: str) -> None:
+        """Refuse a picture whose shape the model's processor cannot take; see `check_shape`."""
+        check_shape(self.reader.chat, picture, name)
 
-    def about_painting(self) -> dict[str, Any]:
-        """Return what decides this pipeline's paintings beside the request, ready for JSON."""
+    def _painter_folder(self) -> Path:
+        return locate(self.base.painter, f"painter of {self.base.name}")
+
+    def _open_stock(self) -> StockPainter:
+        from emosym.models.painter.stock import open_stock_painter
+
+        return open_stock_painter(self._painter_folder(), self.base.torch_dtype(), self.device)
+
+    def about(self) -> About:
+        """Return what the models are and can do, and how they are asked."""
         from emosym.pipelines.zero_shot_painting import PROMPT
 
-        return {"preset": self.base.name, "prompt": PROMPT}
+        return About(
+            name=self.base.name,
+            spaces=(self.space.name,),
+            tasks=("image_emotion",),
+            takes=frozenset({"image"}),
+            can_read=self.can_read,
+            can_paint=self.can_paint,
+            device=self.device,
+            reads_by={
+                "preset": self.base.name,
+                "question": question_for(self.space),
+                "max_pixels": self.base.max_pixels,
+                "prior": "mean share over a grey picture and one of noise",
+            },
+            paints_by={"preset": self.base.name, "prompt": PROMPT},
+        )
 
-    @overload
-    def understand(  # type: ignore[overload-overlap]  # a str is one picture, though a sequence
-        self, images: ImageSource, explain: bool = ..., batch_size: int = ...
-    ) -> UnderstandingOutput: ...
-    @overload
-    def understand(
-        self, images: Sequence[ImageSource], explain: bool = ..., batch_size: int = ...
-    ) -> list[UnderstandingOutput]: ...
-    def understand(
-        self,
-        images: ImageSource | Sequence[ImageSource],
-        explain: bool = False,
-        batch_size: int = BATCH_SIZE,
-    ) -> UnderstandingOutput | list[UnderstandingOutput]:
-        """Read one picture or a list of them; a picture is a path, encoded bytes or a PIL image.
-
-        A reading does not depend on what else is in its batch, beyond floating-point rounding.
-        With `explain` the model says in words why the picture might evoke the emotion it chose.
-
-        Raises:
-            UsageError: when a picture cannot be read, or there is no reader.
-        """
-        _check_batch_size(batch_size)
-        if isinstance(images, str | bytes | Path | StoredImage | Image.Image):
-            return read_words(self.reader, [load_image(images)], explain)[0]
-        readings: list[UnderstandingOutput] = []
-        for start in range(0, len(images), batch_size):
-            pictures = [load_image(image) for image in images[start : start + batch_size]]
-            readings += read_words(self.reader, pictures, explain)
-        return readings
-
-    def understand_many(
-        self,
-        paths: Iterable[Given],
-        batch_size: int = BATCH_SIZE,
-        workers: int = 2,
-        explain: bool = False,
-    ) -> Iterator[tuple[str, UnderstandingOutput | BadInput]]:
-        """Yield (path, reading) for any number of files, in order; a bad file is a `BadInput`.
-
-        Memory does not grow with the number of files: the next batch is decoded by `workers`
-        threads while this one is read.
-        """
-        chat = self.reader.chat
-        accept = partial(check_shape, chat)
-        for batch in decode_batches(paths, batch_size, chat.image_size, workers, accept):
-            pictures = [found for _, found in batch if isinstance(found, Image.Image)]
-            readings = iter(read_words(self.reader, pictures, explain))
-            for source, found in batch:
-                yield source, found if isinstance(found, BadInput) else next(readings)
-
-    def painting_defaults(self) -> tuple[float, int]:
-        """Return the guidance scale and number of steps that a request leaves open."""
+    def usual(self) -> Usual:
+        """Return what a call leaves open: 7.5 and 30, of this package's own painter 3 and 10."""
         from emosym.models.painter.stock import is_own_painter
 
-        own = is_own_painter(self.require("painter"))
-        return (OWN_GUIDANCE, OWN_STEPS) if own else (GUIDANCE, STEPS)
+        own = self.can_paint and is_own_painter(self._painter_folder())
+        settings = (OWN_GUIDANCE, OWN_STEPS) if own else (GUIDANCE, STEPS)
+        return Usual(*settings, paint_at_once=PAINT_BATCH_SIZE, read_at_once=BATCH_SIZE)
 
-    def generate(
-        self,
-        emotion: str | Mapping[str, float] | None = None,
-        *,
-        valence: float | None = None,
-        arousal: float | None = None,
-        prompt: str = PLACE,
-        intensity: float = 1.0,
-        num_images: int = 1,
-        guidance_scale: float | None = None,
-        num_inference_steps: int | None = None,
-        seed: int = 0,
-        batch_size: int = PAINT_BATCH_SIZE,
-    ) -> list[GenerationOutput]:
-        """Paint pictures from an emotion in words; each is read where there is a reader.
-
-        As `EmoSymPipeline.generate`, but for what words cannot say (`like`, `spread`). Unset
-        guidance and steps: 7.5 and 30, of this package's own painter 3 and 10.
-
-        Raises:
-            UsageError: for an unknown emotion, a value out of its range, or no painter.
-        """
-        usual = self.painting_defaults()
-        request = paint_request(
-            self.space,
-            emotion,
-            valence=valence,
-            arousal=arousal,
-            prompt=prompt,
-            intensity=intensity,
-            num_images=num_images,
-            guidance_scale=usual[0] if guidance_scale is None else guidance_scale,
-            num_inference_steps=usual[1] if num_inference_steps is None else num_inference_steps,
-            seed=seed,
-        )
-        return list(self.paint(request, batch_size))
+    def read(
+        self, pictures: Sequence[Image.Image], explain: bool = False, batch_size: int = BATCH_SIZE
+    ) -> list[UnderstandingOutput]:
+        """Read RGB pictures in batches; with `explain` the model says why, naming its answer."""
+        readings: list[UnderstandingOutput] = []
+        for start in range(0, len(pictures), batch_size):
+            readings += read_words(self.reader, pictures[start : start + batch_size], explain)
+        return readings
 
     def paint(
-        self,
-        request: PaintRequest,
-        batch_size: int = PAINT_BATCH_SIZE,
-        only: range | None = None,
+        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
     ) -> Iterator[GenerationOutput]:
-        """Paint a checked request (`paint_request`), or a stretch of it, one picture at a time.
+        """Paint a checked request, or a stretch of it, one picture at a time.
 
         Raises:
-            UsageError: at the call, for a request that words cannot say, or without a painter.
+            UsageError: at the call, for a request that words cannot say (`like`, `spread`), or
+                without a painter.
         """
         from emosym.pipelines.zero_shot_painting import stock_stream, words_of
 
-        _check_batch_size(batch_size)
+        size = check_batch_size(batch_size, PAINT_BATCH_SIZE)
         words = words_of(self.space, request)
         self.require("painter")
 
@@ -289,9 +231,4 @@ class ZeroShotPipeline:
             return read_words(self.reader, images)
 
         reading = read if self.can_read else None
-        return stock_stream(self.stock, reading, words, request, self.base.name, batch_size, only)
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise UsageError(f"batch_size must be 1 or more, got {batch_size}.")
+        return stock_stream(self.stock, reading, words, request, self.base.name, size, only)

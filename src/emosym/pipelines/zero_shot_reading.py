@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ WHY = "Why might this picture evoke {emotion}? Answer in one or two sentences."
 class ZeroShotReader:
     """A stock model and the label words it chooses from.
 
-    `prior` (L,) are the log-shares of the words where there is nothing to see.
+    `prior` (L,) are the log-shares of the words where there is nothing to see. `speaking` holds
+    while the model answers in words: transformers keeps a text's positions on the model.
     """
 
     chat: ChatModel
@@ -45,6 +47,7 @@ class ZeroShotReader:
     question: str
     answers: Answers
     prior: torch.Tensor
+    speaking: threading.Lock = field(default_factory=threading.Lock)
 
 
 def question_for(space: LabelSpace) -> str:
@@ -81,7 +84,10 @@ def read_words(
     shares = corrected(found, reader.prior).numpy()  # (B, L)
     raw = found.softmax(dim=-1).tolist()
     asked = [WHY.format(emotion=labels[i]) for i in shares.argmax(axis=1)]
-    said = answer(reader.chat, pictures, asked) if explain else [""] * len(pictures)
+    said = [""] * len(pictures)
+    if explain:
+        with reader.speaking:
+            said = answer(reader.chat, pictures, asked)
     return [
         UnderstandingOutput(
             **described(reader.space, shares[i]),

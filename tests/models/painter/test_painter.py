@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,21 @@ def test_a_saved_painter_names_no_folder_of_this_machine(tiny_base: Path, tmp_pa
     save_painter(load_painter(tiny_base / "painter"), tmp_path / "copy")
     for path in (tmp_path / "copy").rglob("*.json"):
         assert str(tiny_base) not in path.read_text()
+
+
+def test_what_one_thread_inserts_no_other_thread_hears(painter, tokenizer) -> None:
+    encoder = painter.text_encoders[0]
+    ids = tokenize(tokenizer, [fill_placeholders("a {} dog", 2)], 24)
+    mask = placeholder_mask(tokenizer, ids)
+    rows = torch.ones(1, 3, painter.embed_dims[0])
+
+    def encode() -> torch.Tensor:
+        with torch.no_grad():
+            hidden: torch.Tensor = encoder(input_ids=ids).last_hidden_state
+        return hidden
+
+    plain = encode()
+    with ThreadPoolExecutor(1) as other, inserted_embeddings(encoder, mask, rows):
+        heard = other.submit(encode).result()
+        assert (encode() - plain).abs().max() > 1e-3
+    assert torch.equal(heard, plain)

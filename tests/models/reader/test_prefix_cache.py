@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from transformers import DynamicCache, Qwen2VLForConditionalGeneration
 
-from emosym.models.reader.prefix_cache import PrefixLayer, prefix_cache, splitting
+from emosym.models.reader.prefix_cache import SPLIT, PrefixLayer, prefix_cache, splitting
 from emosym.models.reader.toy import build_toy_reader
 from emosym.models.tokenizer import train_tokenizer
 
@@ -144,3 +146,22 @@ def test_the_models_own_attention_comes_back(model: Qwen2VLForConditionalGenerat
         assert language.config._attn_implementation != before
         raise ZeroDivisionError
     assert language.config._attn_implementation == before
+
+
+def test_how_one_thread_attends_no_other_thread_sees(
+    model: Qwen2VLForConditionalGeneration,
+) -> None:
+    config = model.model.language_model.config
+    before = config._attn_implementation
+    kind = type(config).__name__
+
+    def seen() -> object:
+        return config._attn_implementation
+
+    with ThreadPoolExecutor(1) as other, splitting(model.model.language_model):
+        assert seen() == SPLIT
+        assert other.submit(seen).result() == before
+    assert seen() == before
+    # and the configuration is written as it was
+    assert type(config).__name__ == kind
+    assert "attends" not in str(config.to_dict())

@@ -92,7 +92,7 @@ def annotate(
     from emosym.annotate.protocol import Service, base_url
     from emosym.apps.cli import annotate_plans as plans
     from emosym.apps.cli.annotate_show import open_splits, run_shown, say
-    from emosym.apps.cli.outputs import check_output
+    from emosym.service.sinks import check_output
 
     if out.suffix != ".parquet":
         raise UsageError(f"--out must end in .parquet, got {str(out)!r}.")

@@ -38,8 +38,8 @@ def compare(
     """
     from rich.console import Console
 
-    from emosym.apps.cli.outputs import check_output, make_parent
     from emosym.errors import UsageError
+    from emosym.service.sinks import check_output, make_parent
 
     if out is not None:
         check_output(out)

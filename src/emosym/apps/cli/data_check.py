@@ -68,16 +68,16 @@ def check(
     """
     from rich.console import Console
 
-    from emosym.apps.cli.outputs import STDOUT, check_outputs, make_parent
     from emosym.apps.cli.terminal import progress_bar
     from emosym.data.check.run import check_dataset
     from emosym.data.sources.detect import detect_source
     from emosym.data.sources.hub import HubOptions
     from emosym.device import usable_cores
     from emosym.files import write_json
+    from emosym.service.sinks import STDOUT, check_outputs, make_parent
 
     if json_out is not None:
-        check_outputs({"json": json_out})
+        json_out = check_outputs({"json": json_out})["json"]
     chosen = source or detect_source(root, labels)
     began = time.perf_counter()
     with progress_bar() as bar:

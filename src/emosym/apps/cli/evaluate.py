@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
-from emosym.apps.cli.tasks import (
-    NETWORKS,
-    PROTOCOL,
-    TASKS,
-    Options,
-    asked_networks,
-    asked_tasks,
-)
-from emosym.apps.cli.zero_shot import MaxPixels, Preset, ZeroShot, check_zero_shot
+from emosym.apps.cli.suite_options import NETWORKS, Options, asked_networks
+from emosym.apps.cli.suites import PROTOCOL, SUITES, asked_suites
+from emosym.apps.cli.zero_shot import MaxPixels, Preset, ZeroShot, wanted_model
 from emosym.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,21 +53,35 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "fd_judge_b",
     ),
     "explanations": (
-        *("explained_scene", "explained_face", "explained_action", "explained_objects"),
-        *("blank_scene", "blank_face", "blank_action", "blank_objects"),
-        *("faithful_object_removed_delta", "faithful_object_random_delta"),
-        *("faithful_face_covered_delta", "faithful_face_random_delta"),
+        "explained_scene",
+        "explained_face",
+        "explained_action",
+        "explained_objects",
+        "blank_scene",
+        "blank_face",
+        "blank_action",
+        "blank_objects",
+        "faithful_object_removed_delta",
+        "faithful_object_random_delta",
+        "faithful_face_covered_delta",
+        "faithful_face_random_delta",
     ),
     "causal": (
-        *("own_accuracy", "self_swap_change", "block_flip", "cut_flip"),
-        *("swap_same_flip", "swap_other_flip", "swap_other_to_donor"),
-        *("words_swap_other_face_host", "words_swap_other_face_donor"),
-        *("painted_swap_other_face_host", "painted_swap_other_face_donor"),
-        *("painted_swap_other_scene_host", "painted_swap_other_scene_donor"),
-        *(
-            "painted_swap_other_emotion_host_judge_a",
-            "painted_swap_other_emotion_donor_judge_a",
-        ),
+        "own_accuracy",
+        "self_swap_change",
+        "block_flip",
+        "cut_flip",
+        "swap_same_flip",
+        "swap_other_flip",
+        "swap_other_to_donor",
+        "words_swap_other_face_host",
+        "words_swap_other_face_donor",
+        "painted_swap_other_face_host",
+        "painted_swap_other_face_donor",
+        "painted_swap_other_scene_host",
+        "painted_swap_other_scene_donor",
+        "painted_swap_other_emotion_host_judge_a",
+        "painted_swap_other_emotion_donor_judge_a",
     ),
 }
 
@@ -89,8 +97,8 @@ def evaluate(
     named: Annotated[
         str | None, typer.Option("--model", "-m", help="The same as the argument.")
     ] = None,
-    tasks: Annotated[
-        str, typer.Option("--tasks", "-t", help=f"Of {', '.join(TASKS)}; with commas.")
+    suites: Annotated[
+        str, typer.Option("--suites", "--tasks", "-t", help=f"Of {', '.join(SUITES)}; with commas.")
     ] = "",
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
@@ -98,9 +106,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="Only so many pictures, and paintings an emotion.")
     ] = None,
     paint: Annotated[
-        int, typer.Option(min=0, help="Paintings of each emotion (and the task painting): 1,000.")
+        int, typer.Option(min=0, help="Paintings of each emotion (and the suite painting): 1,000.")
     ] = 0,
-    control: Annotated[bool, typer.Option("--control", help="The task control.")] = False,
+    control: Annotated[bool, typer.Option("--control", help="The suite control.")] = False,
     predictions: Annotated[
         Path | None, typer.Option(help="Also every picture's probabilities (Parquet).")
     ] = None,
@@ -128,9 +136,9 @@ def evaluate(
     preset: Preset = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Measure a model: --tasks understanding (the default), painting and others.
+    """Measure a model: --suites understanding (the default), painting and others.
 
-    Readings go to --out, every other task to NAME-TASK.json beside it, as soon as it is there.
+    Readings go to --out, every other suite to NAME-SUITE.json beside it, as soon as it is there.
     Paintings are kept in NAME-paintings/ and found again. In brackets: zero-shot's defaults.
     """
     from emosym.data.sources.hub import HubOptions
@@ -149,16 +157,16 @@ def evaluate(
         workers=workers,
     )
     root = required(data, "what to read", "--data")
-    model, asked = one_model(model, named), asked_tasks(tasks, paint, control)
-    check_zero_shot(zero_shot, model, preset=preset, max_pixels=max_pixels)
+    model, asked = one_model(model, named), asked_suites(suites, paint, control)
+    wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
     dataset = open_dataset(source, root, split, hub=hub)
-    run_tasks(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
+    run_suites(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
 
 
-def run_tasks(
+def run_suites(
     asked: tuple[str, ...],
     options: Options,
     dataset: Dataset,
@@ -166,13 +174,13 @@ def run_tasks(
     same_as: Path | None,
     named: tuple[str | None, str | None, str, int | None],
 ) -> None:
-    """Open the model `named` (model, preset, device, max_pixels) and run the tasks asked for."""
+    """Open the model `named` (model, preset, device, max_pixels) and run the suites asked for."""
     from rich.console import Console
 
     from emosym.apps.cli import measured as measures
-    from emosym.apps.cli.outputs import make_parent
     from emosym.evaluation.measure import choose
     from emosym.evaluation.ratings import rated_only
+    from emosym.service.sinks import make_parent
 
     chosen = choose(dataset, limit, options.seed)
     if same_as is not None:
@@ -180,7 +188,7 @@ def run_tasks(
     measured = measures.open_measured(*named, dataset)
     if rated_only(dataset) and (asked != ("understanding",) or options.predictions):
         raise UsageError(
-            f"{dataset.root} has no emotions: for it there is the task understanding only, and no "
+            f"{dataset.root} has no emotions: for it there is the suite understanding only, and no "
             "--predictions."
         )
     if {"painting", "control"} & set(asked):
@@ -188,7 +196,7 @@ def run_tasks(
     make_parent(options.out)
     console = Console(highlight=False)
     for name in asked:
-        for path, result in TASKS[name](measured, chosen, dataset, options):
+        for path, result in SUITES[name](measured, chosen, dataset, options):
             found = {**result.get("hardware", {}), **measured.computed_on()}
             keep(console, path, {**result, "hardware": found})
     if options.predictions is not None:
@@ -218,12 +226,12 @@ def required(path: Path | None, what: str, option: str) -> Path:
 
 def check_options(options: Options, asked: tuple[str, ...]) -> None:
     """Refuse an unknown mode, or outputs that cannot be written."""
-    from emosym.apps.cli.outputs import check_outputs
     from emosym.metrics.checks import check_mode
+    from emosym.service.sinks import check_outputs
 
     check_mode(options.mode)
     if options.predictions is not None and "understanding" not in asked:
-        raise UsageError("--predictions are of the task understanding: name it in --tasks too.")
+        raise UsageError("--predictions are of the suite understanding: name it in --suites too.")
     more = {"parquet": options.predictions} if options.predictions else {}
     check_outputs({"json": options.out} | more)
 
@@ -242,7 +250,7 @@ def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -
     trained = sorted(set(asked) - {"understanding", "painting"})
     if zero_shot and trained:
         option = " (--control)" if trained[0] == "control" else ""
-        raise UsageError(f"The task {trained[0]}{option} is of a trained model: drop it.")
+        raise UsageError(f"The suite {trained[0]}{option} is of a trained model: drop it.")
 
 
 def keep(console: Console, path: Path, result: Mapping[str, Any]) -> None:

@@ -23,9 +23,9 @@ def evaluate_base(
     from rich.console import Console
 
     from emosym.apps.cli.evaluate import result_table
-    from emosym.apps.cli.outputs import check_output, make_parent
     from emosym.evaluation.results.result import write_result
     from emosym.evaluation.storybook.base_checks import evaluate_base as measure
+    from emosym.service.sinks import check_output, make_parent
 
     for path in (out, sheet):
         if path is not None:

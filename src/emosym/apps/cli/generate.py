@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emosym.apps.cli.zero_shot import (
-    SHIPPED_MODEL,
-    Labels,
-    PainterName,
-    Preset,
-    ZeroShot,
-    check_zero_shot,
-)
+from emosym.apps.cli.zero_shot import Labels, PainterName, Preset, ZeroShot, wanted_model
 from emosym.errors import UsageError
-from emosym.files import write_atomic, write_text
 
 if TYPE_CHECKING:
     from PIL import Image
     from rich.console import Console
-    from rich.table import Table
 
     from emosym.pipelines.requests import PaintRequest
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-    from emosym.types import GenerationOutput
+    from emosym.service.gallery import Gallery, Painting
+    from emosym.service.session import Session
+    from emosym.service.wanted import Wanted
 
-READINGS = "readings.jsonl"
-SHEET = "sheet.png"
+MOST_COMPARED = 64
 
 
 def generate(
@@ -49,7 +37,10 @@ def generate(
     prompt: Annotated[
         str, typer.Option(help='What to paint; the emotion goes to the braces: "a {} street".')
     ] = "{}",
-    count: Annotated[int, typer.Option("-n", "--num-images", help="How many.")] = 8,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--num-images", help="How many: 8, of several requests 1 each."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder; default: paintings/<request>.")
     ] = None,
@@ -57,8 +48,16 @@ def generate(
         str | None,
         typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed paints the same pictures.")] = 0,
-    intensity: Annotated[float, typer.Option(help="0 neutral, 1 as learned, more beyond.")] = 1.0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed paints the same pictures; default 0.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Several: 1,2,3, beside each other.")] = None,
+    index: Annotated[
+        int | None, typer.Option(min=0, help="Paint only this picture of the seed's.")
+    ] = None,
+    intensity: Annotated[
+        str, typer.Option(help="0 neutral, 1 as learned, more beyond; several: 1,1.5,2.")
+    ] = "1",
     guidance_scale: Annotated[
         float | None, typer.Option(help="1 or more: how strictly. 3, zero-shot 7.5.")
     ] = None,
@@ -77,127 +76,265 @@ def generate(
 ) -> None:
     """Paint pictures; writes PNGs, readings.jsonl and sheet.png, a sheet to look at.
 
-    Say what to paint by one of: EMOTION, --mix, --valence with --arousal, --like.
+    Say what to paint by one of: EMOTION, --mix, --valence with --arousal, --like. A stopped run
+    goes on where it was: give the same command again.
     """
-    from emosym.apps.cli.outputs import check_output
-    from emosym.apps.cli.terminal import open_pipeline
-    from emosym.apps.cli.zero_shot import open_zero_shot
+    from emosym.apps.cli.terminal import open_shown
+    from emosym.service.gallery import SHEET
+    from emosym.service.sinks import check_output
 
-    check_zero_shot(zero_shot, model, preset=preset, painter=painter, labels=labels)
+    wanted = wanted_model(model, device, zero_shot, preset, labels, painter=painter)
     if emotion is not None and mix is not None:
         raise UsageError("Give an emotion or --mix, not both.")
-    wanted = emotion if mix is None else parse_mix(mix)
-    stem = file_stem(wanted or like or {"valence": valence or 0, "arousal": arousal or 0}, seed)
-    folder = out or Path("paintings") / stem
-    check_output(folder / SHEET)
-    pipeline = (
-        open_zero_shot(preset, device, labels, painter=painter)
-        if zero_shot
-        else open_pipeline(model or SHIPPED_MODEL, device)
-    )
-    from emosym.pipelines.requests import paint_request
-
-    usual = usual_settings(pipeline)
-    request = paint_request(
-        pipeline.space,
-        wanted,
-        valence=valence,
-        arousal=arousal,
-        like=like,
-        prompt=prompt,
-        intensity=intensity,
-        num_images=count,
-        guidance_scale=usual.guidance_scale if guidance_scale is None else guidance_scale,
-        num_inference_steps=usual.steps if steps is None else steps,
-        seed=seed,
-        spread=spread,
-    )
-    painted = pipeline.paint(request, batch_size or usual.batch_size)
-    write_paintings(pipeline, painted, request, folder, stem)
+    if seed is not None and seeds is not None:
+        raise UsageError("Give --seed or --seeds, not both.")
+    if index is not None and count is not None:
+        raise UsageError("--index paints one picture: drop -n.")
+    asked = emotion if mix is None else parse_mix(mix)
+    strengths = parse_numbers("--intensity", intensity)
+    drawn = [seed or 0] if seeds is None else [int(x) for x in parse_numbers("--seeds", seeds, int)]
+    if len(strengths) * len(drawn) > MOST_COMPARED:
+        raise UsageError(f"At most {MOST_COMPARED} requests fit on a sheet to compare.")
+    if out is not None:
+        check_output(out / SHEET)
+    usual_count = 8 if len(strengths) * len(drawn) == 1 else 1
+    session = open_shown(wanted)
+    requests = [
+        session.request(
+            asked,
+            valence=valence,
+            arousal=arousal,
+            like=like,
+            prompt=prompt,
+            intensity=strength,
+            num_images=usual_count if count is None else count,
+            guidance_scale=guidance_scale,
+            num_inference_steps=steps,
+            seed=number,
+            spread=spread,
+        )
+        for strength in strengths
+        for number in drawn
+    ]
+    session.pipeline.require("painter")
+    paint_requests(session, requests, Plan(wanted, out, index, batch_size))
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What a request leaves open."""
+class Plan:
+    """How requests are painted: by which model, where to, and which picture alone, if any."""
 
-    guidance_scale: float
-    steps: int
-    batch_size: int
+    model: Wanted
+    out: Path | None
+    index: int | None
+    batch_size: int | None
+
+    def identity(self) -> str:
+        """Return what tells this model's paintings from another's."""
+        from emosym.apps.cli.measured import checksum_of
+        from emosym.service.session import SHIPPED_MODEL
+
+        if self.model.zero_shot:
+            return f"{self.model.preset} {self.model.painter} {self.model.labels}"
+        return checksum_of(self.model.model or SHIPPED_MODEL)
+
+    def arguments(self) -> list[str]:
+        """Return the options that name this model again."""
+        named = {"--model": self.model.model, "--preset": self.model.preset}
+        named |= {"--painter": self.model.painter}
+        labels = self.model.labels
+        if isinstance(labels, list):
+            named["--labels"] = ",".join(labels)
+        words = ["--zero-shot"] if self.model.zero_shot else []
+        return words + [word for k, v in named.items() if v is not None for word in (k, str(v))]
 
 
-def usual_settings(pipeline: EmoSymPipeline | ZeroShotPipeline) -> Usual:
-    """Return a painter's usual settings; errors as in `ZeroShotPipeline.require`."""
-    from emosym.pipelines.zero_shot import PAINT_BATCH_SIZE, ZeroShotPipeline
-
-    if isinstance(pipeline, ZeroShotPipeline):
-        return Usual(*pipeline.painting_defaults(), PAINT_BATCH_SIZE)
-    return Usual(3.0, 10, 16)
-
-
-def write_paintings(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
-    painted: Iterable[GenerationOutput],
-    request: PaintRequest,
-    folder: Path,
-    stem: str,
-) -> None:
-    """Write pictures as they are painted, then their readings and the sheet; say what there is."""
+def paint_requests(session: Session, requests: Sequence[PaintRequest], plan: Plan) -> None:
+    """Paint requests into one folder, each picture safe as soon as it is there; show them."""
     from rich.console import Console
 
-    from emosym.apps.cli.outputs import make_parent
-    from emosym.apps.cli.sheet import contact_sheet
     from emosym.apps.cli.terminal import counted, progress_bar
+    from emosym.service.gallery import READINGS, SHEET, Gallery, stem_of
+    from emosym.service.sinks import check_output, make_parent
 
+    identity = plan.identity()
+    stems = [stem_of(request, identity) for request in requests]
+    folder = plan.out or Path("paintings") / stems[0]
+    check_output(folder / SHEET)
     make_parent(folder / SHEET)
     console = Console(highlight=False)
-    if request.like is not None:
-        warn_if_outside(console, pipeline, str(request.asked["like"]), request.like)
-    outputs: list[GenerationOutput] = []
-    names: list[str] = []
-    count = request.num_images
-    with progress_bar() as bar:
-        for output in bar.track(painted, total=count, description="painting"):
-            outputs.append(output)
-            names.append(f"{stem}-{len(names):04d}.png")
-            write_atomic(folder / names[-1], output.image.save)
-    write_readings(folder / READINGS, names, outputs)
-    title = title_of(request.asked, request.prompt)
-    write_atomic(folder / SHEET, contact_sheet(outputs, title).save)
-    if any(output.reading is not None for output in outputs):
-        console.print(paintings_table(names, outputs))
-    withheld = sum(output.withheld for output in outputs)
+    first = requests[0]
+    if first.like is not None:
+        warn_if_outside(console, session, str(first.asked["like"]), first.like)
+    tell_prompt(console, first, session.about().trained)
+    gallery, there = Gallery(folder), 0
+    made: list[list[Painting]] = []
+    wanted = range(first.num_images) if plan.index is None else range(plan.index, plan.index + 1)
+    total, done = len(wanted) * len(requests), 0
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("painting", total=total)
+            for request, stem in zip(requests, stems, strict=True):
+                made.append([])
+                for painting, is_new in painted(session, request, gallery, stem, wanted, plan):
+                    made[-1].append(painting)
+                    there += not is_new
+                    done += 1
+                    bar.advance(task)
+    finally:
+        if 0 < done < total:
+            told = f"{done} of {total} are kept in {folder}: the same command goes on."
+            typer.echo(told, err=True)
+    sheet = write_sheet(folder, requests, stems, made)
+    paintings = [painting for many in made for painting in many]
+    show_paintings(console, paintings)
+    old = f" ({there} were there already)" if there else ""
+    wrote = f"Wrote {counted(total, 'picture')}{old}, {READINGS} and {sheet} to {folder}."
+    console.print(wrote, soft_wrap=True, markup=False)
+    tell_zero_shot(console, session)
+
+
+def painted(
+    session: Session,
+    request: PaintRequest,
+    gallery: Gallery,
+    stem: str,
+    wanted: range,
+    plan: Plan,
+) -> Iterator[tuple[Painting, bool]]:
+    """Yield the wanted pictures in order, and whether each is new: what is there stays."""
+    from emosym.service.gallery import repaint_arguments
+
+    names = {index: f"{stem}-{index:04d}.png" for index in wanted}
+    held = {index: gallery.find(name) for index, name in names.items()}
+    first = wanted.start
+    while first < wanted.stop:
+        painting = held[first]
+        if painting is not None:
+            yield painting, False
+            first += 1
+            continue
+        last = next((i for i in range(first, wanted.stop) if held[i] is not None), wanted.stop)
+        missing = range(first, last)
+        for index, output in zip(
+            missing, session.paint(request, plan.batch_size, missing), strict=True
+        ):
+            repaint = repaint_arguments(request, index, plan.arguments())
+            yield gallery.keep(names[index], output, repaint), True
+        first = last
+
+
+def write_sheet(
+    folder: Path,
+    requests: Sequence[PaintRequest],
+    stems: Sequence[str],
+    made: Sequence[Sequence[Painting]],
+) -> str:
+    """Write the sheet of what was painted; returns its name. Another request's sheet stays."""
+    from PIL.PngImagePlugin import PngInfo
+
+    from emosym.files import write_atomic
+    from emosym.service.gallery import SHEET
+    from emosym.service.sheet import Strip, comparison_sheet, contact_sheet
+
+    first = requests[0]
+    title = title_of(first.asked, first.prompt)
+    cells = [[(painting.image, painting.reading) for painting in many] for many in made]
+    if len(requests) == 1:
+        stronger = "" if first.intensity == 1.0 else f", intensity {first.intensity:g}"
+        image = contact_sheet(cells[0], f"{title}{stronger}, seed {first.seed}")
+    else:
+        strengths = list(dict.fromkeys(request.intensity for request in requests))
+        strips = []
+        for strength in strengths:
+            own = [k for k, request in enumerate(requests) if request.intensity == strength]
+            notes = [f"seed {requests[k].seed}" for k in own for _ in cells[k]]
+            paintings = [cell for k in own for cell in cells[k]]
+            strips.append(Strip(f"intensity {strength:g}", paintings, notes))
+        image = comparison_sheet(strips, title)
+    key = " ".join(stems)
+    name = SHEET if sheet_key(folder / SHEET) in (None, key) else f"sheet-{stems[0]}.png"
+    info = PngInfo()
+    info.add_text("emosym", key)
+    write_atomic(folder / name, lambda path: image.save(path, pnginfo=info))
+    return name
+
+
+def sheet_key(path: Path) -> str | None:
+    """Return which requests a sheet is of; None where there is no sheet of ours."""
+    from PIL import Image
+
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return str(image.info.get("emosym", ""))
+    except (OSError, SyntaxError, ValueError):
+        return ""
+
+
+def show_paintings(console: Console, paintings: Sequence[Painting]) -> None:
+    """Print what the model reads in its paintings, and which were withheld."""
+    from emosym.apps.cli.readings import SHOWN, readings_table
+    from emosym.apps.cli.terminal import counted
+
+    rows = [painting.reading for painting in paintings]
+    read = [row for row in rows if row is not None]
+    if read:
+        console.print(readings_table(read[:SHOWN]))
+    withheld = sum(painting.withheld for painting in paintings)
     if withheld:
         told = f"{counted(withheld, 'picture')} withheld by the safety checker: left black."
         console.print(told, style="yellow", soft_wrap=True, markup=False)
-    wrote = f"Wrote {counted(count, 'picture')}, {READINGS} and {SHEET} to {folder}."
-    console.print(wrote, soft_wrap=True, markup=False)
-    tell_zero_shot(console, pipeline)
 
 
-def tell_zero_shot(console: Console, pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
-    """Say of zero-shot paintings how they came, and why nobody read them where nobody did."""
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-
-    if not isinstance(pipeline, ZeroShotPipeline):
+def tell_prompt(console: Console, request: PaintRequest, trained: bool) -> None:
+    """Say where the emotion went in a prompt that has no place for it."""
+    if "{}" in request.prompt:
         return
-    reason = pipeline.why_not("reader")
-    read = "the readings are not calibrated." if reason is None else f"not read: {reason}"
-    told = f"Zero-shot by {pipeline.base.name}, from words alone; {read}"
+    shown = " ".join(request.prompt.split())[:60]
+    told = (
+        f'The prompt has no {{}}, so the emotion was put before it, as in "{{}} {shown}".'
+        if trained
+        else f'The prompt has no {{}}, so "{shown}" was put behind the emotion.'
+    )
     console.print(told, style="dim", soft_wrap=True, markup=False)
 
 
-def warn_if_outside(
-    console: Console,
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
-    name: str,
-    picture: Image.Image,
-) -> None:
-    """Say so when the picture to be like is from no world that the model knows."""
-    from emosym.apps.cli.understand import OUTSIDE
+def tell_zero_shot(console: Console, session: Session) -> None:
+    """Say of zero-shot paintings how they came, and why nobody read them where nobody did."""
+    about = session.about()
+    if about.trained:
+        return
+    reason = session.pipeline.why_not("reader")
+    read = "the readings are not calibrated." if reason is None else f"not read: {reason}"
+    told = f"Zero-shot by {about.name}, from words alone; {read}"
+    console.print(told, style="dim", soft_wrap=True, markup=False)
 
-    if pipeline.understand(picture).outside:
+
+def warn_if_outside(console: Console, session: Session, name: str, picture: Image.Image) -> None:
+    """Say so when the picture to be like is from no world that the model knows."""
+    from emosym.service.rows import OUTSIDE
+
+    if session.about().trained and session.understand(picture).outside:
         told = f"{name} is {OUTSIDE}: these paintings do not carry its mood."
         console.print(told, style="yellow", soft_wrap=True, markup=False)
+
+
+def parse_numbers(option: str, text: str, kind: type[int] | type[float] = float) -> list[float]:
+    """Turn '1,1.5,2' into its numbers, each once.
+
+    Raises:
+        UsageError: when a part is no such number.
+    """
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        example = "1,2,3" if kind is int else "1,1.5,2"
+        raise UsageError(
+            f"{option} is a number, or several such as {example}; got {text!r}."
+        ) from None
+    return list(dict.fromkeys(numbers))
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -219,18 +356,6 @@ def parse_mix(text: str) -> dict[str, float]:
     return weights
 
 
-def file_stem(wanted: str | Path | Mapping[str, float], seed: int) -> str:
-    """Return a file name for a request: letters, digits, dots and dashes."""
-    if isinstance(wanted, Path):
-        text = f"like-{wanted.stem}"
-    elif isinstance(wanted, str):
-        text = wanted
-    else:
-        text = "-".join(f"{name}-{number:g}" for name, number in wanted.items())
-    slug = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60] or "painting"
-    return f"{slug}-seed{seed}"
-
-
 def title_of(asked: Mapping[str, Any], prompt: str) -> str:
     """Return what was asked for, in a line."""
     parts = []
@@ -242,40 +367,3 @@ def title_of(asked: Mapping[str, Any], prompt: str) -> str:
         if key != "weights":
             parts.append(str(value) if key == "emotion" else f"{key} {value}")
     return ", ".join([*parts, *([f"prompt: {prompt}"] if prompt != "{}" else [])])
-
-
-def write_readings(path: Path, names: Sequence[str], outputs: Iterable[GenerationOutput]) -> None:
-    """Write one JSON line per painting; lines of other paintings in the folder stay."""
-    from emosym.pipelines.reading_rows import reading_row
-
-    rows = [
-        {"image": name, "seed": o.seed, "request": dict(o.request), "withheld": o.withheld}
-        | {"reading": None if o.reading is None else reading_row(name, o.reading)}
-        for name, o in zip(names, outputs, strict=True)
-    ]
-    kept = [line for line in _old_lines(path) if json.loads(line)["image"] not in names]
-    lines = [*kept, *(json.dumps(row, allow_nan=False) for row in rows)]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
-def _old_lines(path: Path) -> list[str]:
-    """Return the lines of an earlier run that are whole and name an image."""
-    if not path.is_file():
-        return []
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "image" in row:
-            kept.append(line)
-    return kept
-
-
-def paintings_table(names: Sequence[str], outputs: Sequence[GenerationOutput]) -> Table:
-    """Return what the model itself reads in its paintings; those not read are left out."""
-    from emosym.apps.cli.understand import readings_table
-
-    rows = [(n, o.reading) for n, o in zip(names, outputs, strict=True) if o.reading is not None]
-    return readings_table(rows)

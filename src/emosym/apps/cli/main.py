@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -105,21 +107,38 @@ def _which_process() -> str:
     return f" in process {rank}" if rank != "0" else ""
 
 
+class Terminated(BaseException):
+    """Somebody asked this process to end: what is half-written is cleared away on the way out."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise Terminated
+
+
 def main() -> None:
     """Run the command; a user's mistake ends in one sentence on stderr and its exit code.
 
-    Usage errors exit with 2, an interrupt with 130. EMOSYM_DEBUG=1 shows the traceback too.
+    Usage errors exit with 2, an interrupt with 130, SIGTERM with 143. EMOSYM_DEBUG=1 shows
+    the traceback too.
     """
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except Terminated:
+        told = "it was asked to end (SIGTERM); nothing half-written was left behind."
+        typer.echo(f"Stopped{_which_process()}: {told}", err=True)
+        sys.exit(143)
     except (EmoSymError, MemoryError, OSError) as error:
         found = sentence_of(error)
         if found is None or os.environ.get("EMOSYM_DEBUG"):
             raise
         typer.echo(f"Error{_which_process()}: {found[0]}", err=True)
         sys.exit(found[1])
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from emosym.errors import UsageError
+
 if TYPE_CHECKING:
-    from emosym.apps.cli.tasks import Options
+    from emosym.apps.cli.suite_options import Options
     from emosym.data.dataset import Dataset
     from emosym.evaluation.measure import Painted, ReadSplit
+    from emosym.pipelines.protocol import EmotionPipeline
     from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
-
+READ_AT_ONCE = 64  # of a trained model
 IN_DOMAIN = 500  # pictures of each kind
 
 
@@ -22,8 +24,20 @@ IN_DOMAIN = 500  # pictures of each kind
 class Measured:
     """What is measured: a trained model with its `checksum`, or a zero-shot one without."""
 
-    pipeline: EmoSymPipeline | ZeroShotPipeline
+    pipeline: EmotionPipeline
     checksum: str | None
+
+    def trained(self) -> EmoSymPipeline:
+        """Return a trained model, for suites that look into its parts.
+
+        Raises:
+            UsageError: for another kind of model.
+        """
+        from emosym.pipelines.trained import EmoSymPipeline
+
+        if not isinstance(self.pipeline, EmoSymPipeline):
+            raise UsageError("This suite measures a trained model: give a checkpoint.")
+        return self.pipeline
 
     def computed_on(self) -> dict[str, str]:
         """Return the device, the number type and, on a CPU, the threads of its computations."""
@@ -43,14 +57,23 @@ def open_measured(
     Raises:
         UsageError: when it is not there, or the preset has no reader.
     """
-    from emosym.apps.cli.terminal import load_reader, open_pipeline
-    from emosym.apps.cli.zero_shot import open_zero_shot
+    from emosym.apps.cli.terminal import open_shown
+    from emosym.service.wanted import Wanted
 
     if model is not None:
-        return Measured(open_pipeline(model, device), checksum_of(model))
-    stock = open_zero_shot(preset, device, dataset.space, max_pixels)
-    load_reader(stock)
-    return Measured(stock, None)
+        wanted, checksum = Wanted(model=model, device=device), checksum_of(model)
+    else:
+        wanted, checksum = (
+            Wanted(
+                zero_shot=True,
+                preset=preset,
+                labels=dataset.space,
+                max_pixels=max_pixels,
+                device=device,
+            ),
+            None,
+        )
+    return Measured(open_shown(wanted, read=True).pipeline, checksum)
 
 
 def measure_reading(
@@ -65,12 +88,9 @@ def measure_reading(
     from emosym.apps.cli.terminal import progress_bar
     from emosym.evaluation.measure import evaluate_reading
     from emosym.evaluation.ratings import evaluate_ratings, rated_only
-    from emosym.pipelines.zero_shot import BATCH_SIZE, ZeroShotPipeline
 
-    pipeline, about, checksum, usual = measured.pipeline, None, measured.checksum, 64
-    if isinstance(pipeline, ZeroShotPipeline):
-        about, usual = pipeline.about_reading(), BATCH_SIZE
-        checksum = pipeline.base.reader_fingerprint()
+    pipeline, about = measured.pipeline, measured.pipeline.about()
+    usual = READ_AT_ONCE if about.trained else pipeline.usual().read_at_once
     measure: Callable[..., ReadSplit | dict[str, Any]] = functools.partial(
         evaluate_reading, mode=mode
     )
@@ -85,8 +105,8 @@ def measure_reading(
             batch_size=batch_size or usual,
             workers=workers,
             progress=lambda n: bar.advance(task, n),
-            model_sha256=checksum,
-            zero_shot=about,
+            model_sha256=measured.checksum or pipeline.base.reader_fingerprint(),
+            zero_shot=about.reads_by,
         )
 
 
@@ -119,16 +139,12 @@ def checksum_of(model: str) -> str:
 
 def measure_painting(measured: Measured, dataset: Dataset, options: Options) -> Painted:
     """Paint and judge with a progress bar; errors as in `evaluate_painting`."""
-    from emosym.apps.cli.generate import usual_settings
-    from emosym.apps.cli.tasks import open_networks
+    from emosym.apps.cli.suite_options import open_networks
     from emosym.apps.cli.terminal import progress_bar
     from emosym.evaluation.measure import evaluate_painting
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
-    pipeline, about, checksum = measured.pipeline, None, measured.checksum
-    if isinstance(pipeline, ZeroShotPipeline):
-        about, checksum = pipeline.about_painting(), pipeline.base.painter_fingerprint()
-    usual, count = usual_settings(pipeline), options.per_emotion
+    pipeline = measured.pipeline
+    usual, count = pipeline.usual(), options.per_emotion
     guidance, steps = options.guidance_scale, options.steps
     with progress_bar() as bar:
         task = bar.add_task("painting", total=count * len(pipeline.space))
@@ -138,12 +154,12 @@ def measure_painting(measured: Measured, dataset: Dataset, options: Options) -> 
             count,
             seed=options.seed,
             guidance_scale=usual.guidance_scale if guidance is None else guidance,
-            num_inference_steps=usual.steps if steps is None else steps,
-            batch_size=usual.batch_size,
+            num_inference_steps=usual.num_inference_steps if steps is None else steps,
+            batch_size=usual.paint_at_once,
             workers=options.workers,
             progress=lambda n: bar.advance(task, n),
-            model_sha256=checksum,
-            zero_shot=about,
+            model_sha256=measured.checksum or pipeline.base.painter_fingerprint(),
+            zero_shot=pipeline.about().paints_by,
             folder=options.beside("paintings", ""),
             networks=open_networks(options.networks, pipeline.device),
             mode=options.mode,
@@ -170,7 +186,7 @@ def measure_by(
     with progress_bar() as bar:
         task = bar.add_task(evaluate.__name__.partition("_")[2], total=None)
         return evaluate(
-            measured.pipeline,
+            measured.trained(),
             chosen,
             seed=seed,
             progress=lambda n: bar.advance(task, n),
@@ -186,18 +202,15 @@ def measure_control(
     guidance_scale: float | None,
 ) -> dict[str, Any]:
     """Run the control measures with a progress bar; errors as in `evaluate_control`."""
-    from emosym.apps.cli.generate import usual_settings
     from emosym.apps.cli.terminal import progress_bar
     from emosym.evaluation.results.result import subject_of
     from emosym.evaluation.storybook.control import ControlSettings, evaluate_control
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
 
-    pipeline = measured.pipeline
-    assert not isinstance(pipeline, ZeroShotPipeline)  # refused before anything was opened
-    usual = usual_settings(pipeline)
+    pipeline = measured.trained()
+    usual = pipeline.usual()
     settings = ControlSettings(
         seed=seed,
-        num_inference_steps=usual.steps if steps is None else steps,
+        num_inference_steps=usual.num_inference_steps if steps is None else steps,
         guidance_scale=usual.guidance_scale if guidance_scale is None else guidance_scale,
     )
     with progress_bar() as bar:
@@ -209,9 +222,9 @@ def measure_control(
     return {**found, "subject": subject}
 
 
-def require_judged_paintings(pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
+def require_judged_paintings(pipeline: EmotionPipeline) -> None:
     """Fail before the long reading, not after it; errors as in `evaluate_painting`."""
     from emosym.evaluation.measure import load_judges
 
-    pipeline.require_painter()
+    pipeline.require("painter")
     load_judges(pipeline)

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
+    from emosym.service.session import Session
+    from emosym.service.wanted import Wanted
 
 
 def progress_bar() -> Progress:
@@ -28,8 +29,13 @@ def progress_bar() -> Progress:
     )
 
 
-def open_pipeline(model: str, device: str = "auto", quiet: bool = False) -> EmoSymPipeline:
-    """Open a model while a spinner turns on stderr, in a terminal and not `quiet`."""
+def open_shown(wanted: Wanted, read: bool = False, quiet: bool = False) -> Session:
+    """Open a model, and with `read` its reader, while a spinner turns on stderr if not `quiet`.
+
+    Raises:
+        UsageError: as `open_session`, or when a reader is needed that is not on this machine.
+        EmoSymError: as `open_session`.
+    """
     from contextlib import nullcontext
 
     from rich.console import Console
@@ -39,30 +45,24 @@ def open_pipeline(model: str, device: str = "auto", quiet: bool = False) -> EmoS
     with console.status("opening the model") if shown else nullcontext():
         from transformers.utils import logging
 
-        from emosym.pipelines.trained import EmoSymPipeline
+        from emosym.service.session import open_session
 
         logging.disable_progress_bar()
-        return EmoSymPipeline.from_pretrained(model, device)
+        session = open_session(wanted)
+        if read:
+            session.pipeline.require("reader")
+            session.pipeline.load("reader")
+    return session
 
 
-def load_reader(pipeline: EmoSymPipeline | ZeroShotPipeline) -> None:
-    """Open a zero-shot reader while a spinner turns on stderr; a trained one is open.
+def open_pipeline(model: str, device: str = "auto") -> EmoSymPipeline:
+    """Open a trained model while a spinner turns on stderr; errors as in `open_session`."""
+    from emosym.pipelines.trained import EmoSymPipeline
+    from emosym.service.wanted import Wanted
 
-    Raises:
-        UsageError: when there is no reader on this machine; says what to do.
-    """
-    from contextlib import nullcontext
-
-    from rich.console import Console
-
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-
-    if not isinstance(pipeline, ZeroShotPipeline):
-        return
-    pipeline.require("reader")
-    console = Console(stderr=True)
-    with console.status("opening the model") if console.is_terminal else nullcontext():
-        _ = pipeline.reader
+    pipeline = open_shown(Wanted(model=model, device=device)).pipeline
+    assert isinstance(pipeline, EmoSymPipeline)  # for the verbs that look into its parts
+    return pipeline
 
 
 def counted(number: int, thing: str) -> str:

@@ -3,65 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emosym.apps.cli.zero_shot import (
-    SHIPPED_MODEL,
-    Labels,
-    MaxPixels,
-    Preset,
-    ZeroShot,
-    check_zero_shot,
-)
+from emosym.apps.cli.zero_shot import Labels, MaxPixels, Preset, ZeroShot, wanted_model
 from emosym.errors import UsageError
 from emosym.types import BadInput, UnderstandingOutput
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-    from emosym.apps.cli.outputs import Sink
+    from emosym.apps.cli.readings import Tally
     from emosym.data.walk import Passed
     from emosym.emotions import LabelSpace
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
+    from emosym.service.session import Session
+    from emosym.service.sinks import Journal, Sink
 
 Reading = tuple[str, "UnderstandingOutput | BadInput"]
-SHOWN = 50
-OUTSIDE = "outside what this preset has seen"
-UNSURE = "unsure"
-UNSURE_NOTE = "where too few readings of held-out pictures were right; see docs/pipeline.md."
-
-
-@dataclass
-class Tally:
-    """What has been read so far; `first` are the rows for the terminal."""
-
-    total: int
-    read: int = 0
-    bad: int = 0
-    outside: int = 0
-    unsure: int = 0
-    emotions: Counter[str] = field(default_factory=Counter)
-    first: list[Reading] = field(default_factory=list)
-
-    def add(self, reading: Reading) -> None:
-        """Count one reading."""
-        found = reading[1]
-        if len(self.first) < SHOWN:
-            self.first.append(reading)
-        if isinstance(found, BadInput):
-            self.bad += 1
-            return
-        self.read += 1
-        self.outside += found.outside
-        self.unsure += bool(found.abstains) and not found.outside
-        self.emotions[found.emotion] += not found.outside
 
 
 def understand(
@@ -71,6 +34,9 @@ def understand(
         typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
     ] = None,
@@ -91,54 +57,52 @@ def understand(
     """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
 
     A file that cannot be read becomes an error row and the rest goes on. Exits with 0 when at
-    least one picture was read. `accelerate launch -m emosym understand` shares the pictures
-    between GPUs.
+    least one picture was read. Rows of a stopped run are kept: --resume goes on from them.
+    `accelerate launch -m emosym understand` shares the pictures between GPUs.
     """
     from rich.console import Console
 
-    from emosym.apps.cli.outputs import STDOUT, check_outputs, with_outputs
+    from emosym.apps.cli.readings import show
     from emosym.apps.cli.shared_reading import launched, read_together
-    from emosym.apps.cli.terminal import load_reader, open_pipeline
-    from emosym.apps.cli.zero_shot import open_zero_shot
+    from emosym.apps.cli.terminal import open_shown
+    from emosym.service.sinks import STDOUT, check_outputs, journal_place, left_to_read
 
-    check_zero_shot(zero_shot, model, preset=preset, labels=labels, max_pixels=max_pixels)
+    wanted = wanted_model(model, device, zero_shot, preset, labels, max_pixels)
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
-    outputs = {kind: path for kind, path in asked.items() if path is not None}
-    check_outputs(outputs)
+    named = {kind: path for kind, path in asked.items() if path is not None}
+    check_outputs(named, resumable=resume)
     processes = launched()
+    main = processes is None or processes.main
     found, passed = find_pictures(paths)
     found = found if processes is None else processes.agree(found)
-    place = str(processes.device) if processes is not None and device == "auto" else device
+    outputs = check_outputs(named, found, resume)
+    if processes is not None and device == "auto":
+        wanted = replace(wanted, device=str(processes.device))
+    about = {"model": model, "preset": preset, "labels": labels, "explain": explain}
+    place = journal_place(outputs)
+    journal = open_journal(place, about, resume) if place is not None and main else None
+    left = left_to_read(found, journal.kept if journal is not None else ())
+    left = left if processes is None else processes.agree(left)
     at_once = batch_size or (8 if zero_shot else 32)
-    loaded: list[EmoSymPipeline | ZeroShotPipeline] = []
-
-    def open_model(quiet: bool = False) -> None:
-        if zero_shot:
-            loaded.append(open_zero_shot(preset, place, labels, max_pixels))
-        else:
-            loaded.append(open_pipeline(model or SHIPPED_MODEL, place, quiet=quiet))
-        load_reader(loaded[0])
-
-    def space() -> LabelSpace:
-        return loaded[0].space
+    opened: list[Session] = []
 
     def read(some: Sequence[Path | BadInput]) -> Iterator[Reading]:
-        return loaded[0].understand_many(some, at_once, workers, explain)
+        return opened[0].understand_many(some, at_once, workers, explain)
 
-    def body(sink: Sink) -> Tally:
-        open_model()
-        together = processes and read_together(processes, found, at_once, read)
-        return read_all(together or read(found), len(found), sink)
+    def readings() -> Iterator[Reading]:
+        opened.append(open_shown(wanted, read=True, quiet=not main))
+        shared = processes and read_together(processes, left, at_once, read)
+        yield from shared or read(left)
 
-    if processes is not None and not processes.main:
-        open_model(quiet=True)
-        for _ in read_together(processes, found, at_once, read):
+    if not main:
+        for _ in readings():
             pass
         return
-    tally = with_outputs(outputs, space, body)
+    tally = read_to(outputs, journal, readings(), len(found), lambda: opened[0].space)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
-    show(console, tally, explain, loaded[0].base.name if zero_shot else None)
-    tell_notes(console, tally, loaded[0].abstain_below, passed)
+    session = opened[0]
+    tell_passed(console, passed)
+    show(console, tally, explain, session.about(), session.pipeline.abstain_below)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -146,16 +110,62 @@ def understand(
         raise typer.Exit(1)
 
 
-def tell_notes(console: Console, tally: Tally, threshold: float | None, passed: Passed) -> None:
-    """Say what 'unsure' means, where a reading was, and which files were passed over."""
+def open_journal(place: Path, about: dict[str, Any], resume: bool) -> Journal:
+    """Open the journal of rows on their way to files; errors as in `Journal`."""
+    from emosym.service.sinks import Journal
+
+    return Journal(place, about, resume)
+
+
+def read_to(
+    outputs: dict[str, Path],
+    journal: Journal | None,
+    readings: Iterator[Reading],
+    total: int,
+    space: Callable[[], LabelSpace],
+) -> Tally:
+    """Send every reading to the outputs; what a stopped run has read stays in the journal."""
+    from emosym.service.sinks import live_sinks, write_files
+
+    try:
+        with ExitStack() as stack:
+            live = live_sinks(outputs, space, stack)
+
+            def sink(row: dict[str, Any]) -> None:
+                if journal is not None:
+                    journal.add(row)
+                live(row)
+
+            tally = read_all(readings, total, sink, journal, live)
+        if journal is not None:
+            write_files(outputs, journal, space())
+            journal.remove()
+    finally:
+        if journal is not None:
+            leave(journal)
+    return tally
+
+
+def leave(journal: Journal) -> None:
+    """Close a journal: one without rows is removed, one with rows is named."""
+    if not journal.path.exists():
+        return
+    count = sum(1 for _ in journal.rows())
+    if count == 0:
+        journal.remove()
+        return
+    journal.close()
+    told = f"{count:,} rows are kept in {journal.path}: the same command with --resume goes on."
+    typer.echo(told, err=True)
+
+
+def tell_passed(console: Console, passed: Passed) -> None:
+    """Say which files in the folders were passed over, as they are no pictures."""
     from emosym.data.walk import passed_over
 
     if passed:
         told = "; ".join(passed_over(passed))
         console.print(f"Passed over: {told}.", style="dim", soft_wrap=True, markup=False)
-    if tally.unsure and threshold is not None:
-        note = f"{UNSURE}: a confidence below {threshold:.2f}, {UNSURE_NOTE}"
-        console.print(note, style="dim", soft_wrap=True)
 
 
 def find_pictures(paths: Sequence[str]) -> tuple[list[Path | BadInput], Passed]:
@@ -182,106 +192,39 @@ def find_pictures(paths: Sequence[str]) -> tuple[list[Path | BadInput], Passed]:
     return found, passed
 
 
-def read_all(readings: Iterable[Reading], total: int, sink: Sink) -> Tally:
-    """Send every reading to `sink` under a progress bar.
+def read_all(
+    readings: Iterable[Reading],
+    total: int,
+    sink: Sink,
+    journal: Journal | None = None,
+    live: Sink | None = None,
+) -> Tally:
+    """Send every reading to `sink` under a progress bar; rows of the journal go to `live` first.
 
     Raises:
         UsageError: when there is only one picture and it cannot be read.
     """
+    from emosym.apps.cli.readings import Tally
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.pipelines.reading_rows import reading_row
+    from emosym.service.rows import reading_row
 
     tally = Tally(total)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=total)
-        for source, reading in readings:
+        # the model is open when the first reading is there, and with it the columns
+        first = next(iter_readings := iter(readings), None)
+        for row in journal.rows() if journal is not None and journal.kept else ():
+            tally.add(row)
+            bar.advance(task)
+            if live is not None:
+                live(row)
+        while first is not None:
+            source, reading = first
             if total == 1 and isinstance(reading, BadInput):
                 raise UsageError(reading.error)
-            sink(reading_row(source, reading))
-            tally.add((source, reading))
+            row = reading_row(source, reading)
+            sink(row)
+            tally.add(row)
             bar.advance(task)
+            first = next(iter_readings, None)
     return tally
-
-
-def show(console: Console, tally: Tally, explain: bool, untrained: str | None = None) -> None:
-    """Print the first rows and what there is in all; `untrained` names a zero-shot reader."""
-    if explain:
-        print_explained(console, tally.first)
-    else:
-        console.print(readings_table(tally.first))
-    if tally.total > len(tally.first):
-        more = tally.total - len(tally.first)
-        console.print(f"[dim]... and {more} more; --csv, --json or --parquet keep them all[/dim]")
-    if tally.total > 1:
-        parts = [f"{tally.read} read"]
-        parts += [f"{tally.bad} could not be read"] if tally.bad else []
-        parts += [f"{tally.unsure} {UNSURE}"] if tally.unsure else []
-        parts += [f"{tally.outside} {OUTSIDE}"] if tally.outside else []
-        counts = [f"{name} {count}" for name, count in tally.emotions.most_common() if count]
-        console.print("; ".join([*parts, *([", ".join(counts)] if counts else [])]), style="bold")
-    if untrained is not None:
-        console.print(
-            f"Zero-shot by {untrained}, which was never trained on emotions: the confidence is "
-            "not calibrated.",
-            style="dim",
-            soft_wrap=True,
-        )
-
-
-def readings_table(readings: Sequence[Reading]) -> Table:
-    """Return readings as a table; outside its world a model's emotion is not claimed."""
-    from rich.table import Table
-
-    names = display_names([source for source, _ in readings])
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("picture", overflow="fold", min_width=min(24, max(map(len, names), default=0)))
-    table.add_column("emotion", overflow="fold")
-    for title in ("conf.", "polarity", "in domain"):
-        table.add_column(title, justify="left" if title == "polarity" else "right", no_wrap=True)
-    for name, (_, found) in zip(names, readings, strict=True):
-        table.add_row(_escaped(name), *_cells(found))
-    return table
-
-
-def print_explained(console: Console, readings: Sequence[Reading]) -> None:
-    """Print each reading on a line, and below it why; of an unknown world nothing is claimed."""
-    from rich.padding import Padding
-
-    names = display_names([source for source, _ in readings])
-    for name, (_, found) in zip(names, readings, strict=True):
-        emotion, confidence, polarity, _ = _cells(found)
-        rest = "" if isinstance(found, BadInput) or found.outside else f"{confidence}  {polarity}"
-        console.print(f"{_escaped(name)}  {emotion}  {rest}".rstrip())
-        if isinstance(found, UnderstandingOutput) and found.rationale and not found.outside:
-            console.print(Padding(f"[italic]{_escaped(found.rationale)}[/italic]", (0, 0, 0, 4)))
-
-
-def _cells(found: UnderstandingOutput | BadInput) -> tuple[str, str, str, str]:
-    """Return emotion, confidence, polarity and domain as rich markup."""
-    if isinstance(found, BadInput):
-        # the file's name stands beside it
-        sentence = found.error.removeprefix(f"{found.source!r} ").replace(" as a picture:", ":", 1)
-        return f"[red]{_escaped(sentence)}[/red]", "", "", ""
-    domain = "" if found.in_domain is None else f"{found.in_domain:.2f}"
-    if found.outside:
-        return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
-    polarity = found.polarity or ""
-    named = (
-        f"{found.emotion} [dim]({UNSURE})[/dim]"
-        if found.abstains
-        else f"[bold]{found.emotion}[/bold]"
-    )
-    return named, f"{found.confidence:.2f}", polarity, domain
-
-
-def display_names(sources: Sequence[str]) -> list[str]:
-    """Return file names, or the whole paths where two are the same."""
-    names = [Path(source).name or source for source in sources]
-    return names if len(set(names)) == len(names) else list(sources)
-
-
-def _escaped(text: str) -> str:
-    """Return text that rich prints as it is; bytes that are no UTF-8 become question marks."""
-    from rich.markup import escape
-
-    return escape(text.encode("utf-8", "replace").decode("utf-8"))

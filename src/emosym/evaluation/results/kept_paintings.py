@@ -17,8 +17,7 @@ from emosym.pipelines.requests import PaintRequest
 from emosym.types import GenerationOutput
 
 if TYPE_CHECKING:
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
+    from emosym.pipelines.protocol import EmotionPipeline
 
 log = logging.getLogger(__name__)
 ASKED = "asked.json"
@@ -45,7 +44,7 @@ def claim(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def paint_and_keep(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     request: PaintRequest,
     folder: Path,
     batch_size: int,
@@ -102,12 +101,10 @@ def _keep(output: GenerationOutput, path: Path) -> None:
 
 
 def _read_again(
-    pipeline: EmoSymPipeline | ZeroShotPipeline, kept: list[GenerationOutput], batch_size: int
+    pipeline: EmotionPipeline, kept: list[GenerationOutput], batch_size: int
 ) -> list[GenerationOutput]:
     """Return kept paintings with the model's readings, where it reads."""
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-
-    if isinstance(pipeline, ZeroShotPipeline) and not pipeline.can_read:
+    if pipeline.why_not("reader") is not None:
         return kept
     readings = pipeline.understand([output.image for output in kept], batch_size=batch_size)
     return [replace(o, reading=reading) for o, reading in zip(kept, readings, strict=True)]

@@ -101,7 +101,7 @@ def read_painting_predictions(path: Path) -> PaintingPredictions:
     if about.get("schema") != PAINTINGS_SCHEMA or not isinstance(judges, dict) or not judges:
         raise UsageError(
             f"{path} is no file of paintings ({PAINTINGS_SCHEMA}); write one with `emosym evaluate "
-            "--tasks painting`."
+            "--suites painting`."
         )
     emotions = emotions_of(about, path)
     found = (("asked", str), ("index", int), ("seed", int))

@@ -24,8 +24,7 @@ from emosym.types import UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.data.storybook.world import Story
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
+    from emosym.pipelines.protocol import EmotionPipeline
 
 KINDS = ("line", "noise", "gradient", "text")
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
@@ -35,7 +34,7 @@ Advance = Callable[[int], None]
 
 
 def evaluate_in_domain(
-    pipeline: EmoSymPipeline | ZeroShotPipeline,
+    pipeline: EmotionPipeline,
     dataset: Dataset,
     *,
     name: str = "in_domain",
@@ -203,20 +202,18 @@ def _pixels(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(values + 0.5, 0, 255), np.uint8)
 
 
-def _side(pipeline: EmoSymPipeline | ZeroShotPipeline) -> int:
+def _side(pipeline: EmotionPipeline) -> int:
     """Return the side of the pictures to make: what the model reads at, where that is fixed.
 
     Raises:
         UsageError: for a model that gives no in_domain score.
     """
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-
-    if isinstance(pipeline, ZeroShotPipeline) or pipeline.model.domain is None:
+    if not pipeline.about().tells_outside:
         raise UsageError(
             "This model gives no in_domain score, so there is nothing to measure: give a "
             "checkpoint of `align` or a later stage."
         )
-    return pipeline.model.reader.image_size or LARGEST
+    return pipeline.image_size or LARGEST
 
 
 def _stories(dataset: Dataset, seed: int) -> list[Story]:

@@ -47,6 +47,7 @@ from emosym.models.snapshots import (
     weight_files,
 )
 from emosym.models.speed import attention_kind, prepare_for_cpu
+from emosym.models.tokenizer import settle
 
 AUTOENCODERS = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
 TEXT_ENCODERS = {
@@ -293,6 +294,7 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         str(folder), local_files_only=True
     )
     text.add_placeholder_tokens(tokenizer)
+    settle(tokenizer)
     return tokenizer
 
 

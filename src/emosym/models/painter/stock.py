@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,16 @@ LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 @dataclass(frozen=True, slots=True)
 class StockPainter:
-    """Exactly one of a diffusers `pipeline` and our own `painter`, with its safety checker."""
+    """Exactly one of a diffusers `pipeline` and our own `painter`, with its safety checker.
+
+    A pipeline of diffusers keeps the state of a painting on itself (its sampler, its tokenizers'
+    padding, its guidance): `one_at_a_time` holds while it paints.
+    """
 
     pipeline: Any
     painter: Painter | None
     safety: Safety | None
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
 
 def is_own_painter(folder: Path) -> bool:
@@ -185,12 +191,13 @@ def paint_text(
         )
     asked = inspect.signature(type(stock.pipeline).__call__).parameters
     options = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
-    output = stock.pipeline(
-        prompt=[prompt] * len(generators),
-        generator=list(generators),
-        output_type="pil",
-        **{name: value for name, value in options.items() if name in asked},
-    )
+    with stock.one_at_a_time:
+        output = stock.pipeline(
+            prompt=[prompt] * len(generators),
+            generator=list(generators),
+            output_type="pil",
+            **{name: value for name, value in options.items() if name in asked},
+        )
     pictures = list(getattr(output, "images", ()))
     if len(pictures) != len(generators) or not isinstance(pictures[0], Image.Image):
         raise EmoSymError(f"{type(stock.pipeline).__name__} returned no pictures.")

@@ -6,8 +6,10 @@ is how Stable Diffusion was trained, and padded positions then mean the same thi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -19,6 +21,12 @@ from emosym.models.speed import attention_kind
 from emosym.models.tokenizer import CONTEXT_PLACEHOLDER, EMOTION_PLACEHOLDER
 
 PLACE = "{}"
+# Of the calling thread alone: the table that latents are put in behind, where, and the latents.
+_INSERTED: ContextVar[tuple[nn.Module, torch.Tensor, torch.Tensor] | None] = ContextVar(
+    "inserted", default=None
+)
+_PREPARING = threading.Lock()
+_PREPARED = "_emosym_inserts"  # on tables that have the hook
 
 
 def build_text_encoder(
@@ -128,7 +136,8 @@ def inserted_embeddings(
 ) -> Iterator[None]:
     """Within the block, input embeddings at `mask` (B, L) are the rows of `embeds` (B, P, D).
 
-    Gradients reach `embeds`. Any text encoder with `get_input_embeddings` will do.
+    Gradients reach `embeds`. Any text encoder with `get_input_embeddings` will do. Other threads
+    that use the encoder meanwhile see nothing of it.
 
     Raises:
         UsageError: when a row of `mask` does not hold exactly P places.
@@ -145,11 +154,22 @@ def inserted_embeddings(
             f"{mask.sum(1).tolist()} for {embeds.shape[0]} conditions."
         )
 
-    def replace(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        return output.masked_scatter(mask[..., None], embeds.to(output.dtype))  # (B, L, D)
-
-    handle = text_encoder.get_input_embeddings().register_forward_hook(replace)  # type: ignore[operator]
+    table: nn.Module = text_encoder.get_input_embeddings()  # type: ignore[operator]
+    with _PREPARING:
+        if not getattr(table, _PREPARED, False):
+            table.register_forward_hook(_put_in)
+            setattr(table, _PREPARED, True)
+    token = _INSERTED.set((table, mask, embeds))
     try:
         yield
     finally:
-        handle.remove()
+        _INSERTED.reset(token)
+
+
+def _put_in(table: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """Stay on a table for good: hooks that come and go would meet other threads' calls."""
+    inserted = _INSERTED.get()
+    if inserted is None or inserted[0] is not table:
+        return output
+    _, mask, embeds = inserted
+    return output.masked_scatter(mask[..., None], embeds.to(output.dtype))  # (B, L, D)

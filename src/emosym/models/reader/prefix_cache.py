@@ -9,13 +9,15 @@ up to rounding.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -150,15 +152,50 @@ def split_attention(
 ALL_ATTENTION_FUNCTIONS.register(SPLIT, split_attention)
 
 
+# Of the calling thread alone: the configurations that attend by another kind, innermost last.
+_ATTENDING: ContextVar[tuple[tuple[Any, str], ...]] = ContextVar("attending", default=())
+_PREPARING = threading.Lock()
+
+
+class AttendsByCall(PreTrainedConfig):
+    """Mixed into a configuration's class: within `attending` it answers its own thread's kind.
+
+    A model asks its configuration how to attend at every call. Were the answer written there, a
+    thread that continues a prefix would change how another one reads a picture.
+    """
+
+    @property
+    def _attn_implementation(self) -> str | None:
+        for config, kind in reversed(_ATTENDING.get()):
+            if config is self:
+                return kind
+        kept: str | None = self._attn_implementation_internal
+        return kept
+
+    @_attn_implementation.setter
+    def _attn_implementation(self, value: str | dict[str, str] | None) -> None:
+        PreTrainedConfig._attn_implementation.fset(self, value)
+
+
+def attend_by_call(config: Any) -> None:
+    """Mix `AttendsByCall` into a configuration's class, once; names and values stay the same."""
+    with _PREPARING:
+        kind = type(config)
+        if not issubclass(kind, AttendsByCall):
+            config.__class__ = type(
+                kind.__name__, (AttendsByCall, kind), {"__module__": kind.__module__}
+            )
+
+
 @contextmanager
 def attending(config: Any, kind: str) -> Iterator[None]:
-    """Within the block the model of a configuration attends by `kind`."""
-    before = config._attn_implementation
-    config._attn_implementation = kind
+    """Within the block, and in this thread, the model of a configuration attends by `kind`."""
+    attend_by_call(config)
+    token = _ATTENDING.set((*_ATTENDING.get(), (config, kind)))
     try:
         yield
     finally:
-        config._attn_implementation = before
+        _ATTENDING.reset(token)
 
 
 @contextmanager

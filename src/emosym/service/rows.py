@@ -9,30 +9,50 @@ from emosym.types import BadInput, UnderstandingOutput
 
 Row = dict[str, Any]
 NORMS = ("valence_norm", "arousal_norm", "dominance_norm")
+KEYS = (
+    "source",
+    "emotion",
+    "confidence",
+    "polarity",
+    *NORMS,
+    "in_domain",
+    "outside",
+    "abstains",
+    "probabilities",
+    "rationale",
+    "reason",
+    "error",
+)
+OUTSIDE = "outside what this preset has seen"
+UNSURE = "unsure"
 
 
 def reading_row(source: str, reading: UnderstandingOutput | BadInput) -> Row:
-    """Return one reading, or one file that could not be read, as a row for JSON.
+    """Return one reading, or one input that could not be read, as a row for JSON.
 
-    Every row has the same keys; those of a bad file are None, but for `source` and `error`.
+    Every row has the same keys; those of a bad input are None, but for `source` and `error`. Where
+    a reading is outside what the model has seen it claims nothing: `emotion`, `polarity` and
+    `rationale` are None, and `reason` says so; `probabilities` still tell what is nearest.
     """
-    row: Row = dict.fromkeys(
-        ("source", "emotion", "confidence", "polarity", *NORMS, "in_domain", "outside"), None
-    )
-    row |= dict.fromkeys(("abstains", "probabilities", "rationale", "error"), None)
-    row |= {"source": source}
+    row: Row = dict.fromkeys(KEYS)
+    row["source"] = source
     if isinstance(reading, BadInput):
         return row | {"error": reading.error}
-    return row | {
-        "emotion": reading.emotion,
+    row |= {
         "confidence": reading.confidence,
-        "polarity": reading.polarity,
         **{name: getattr(reading, name) for name in NORMS},
         "in_domain": reading.in_domain,
         "outside": reading.outside,
         "abstains": reading.abstains,
         "probabilities": dict(reading.probabilities),
+    }
+    if reading.outside:
+        return row | {"reason": OUTSIDE}
+    return row | {
+        "emotion": reading.emotion,
+        "polarity": reading.polarity,
         "rationale": reading.rationale,
+        "reason": UNSURE if reading.abstains else None,
     }
 
 
@@ -47,8 +67,10 @@ def flat_row(row: Row, space: LabelSpace) -> Row:
 def flat_columns(space: LabelSpace) -> dict[str, type]:
     """Return the columns of `flat_row` with their types, in order."""
     numbers: dict[str, type] = dict.fromkeys(("confidence", *NORMS, "in_domain"), float)
-    texts: dict[str, type] = dict.fromkeys(("source", "emotion", "polarity", "rationale"), str)
-    kinds = {**numbers, **texts, "outside": bool, "abstains": bool, "error": str}
+    texts: dict[str, type] = dict.fromkeys(
+        ("source", "emotion", "polarity", "rationale", "reason", "error"), str
+    )
+    kinds = {**numbers, **texts, "outside": bool, "abstains": bool}
     empty = flat_row(reading_row("", UNREAD), space)
     return {name: kinds.get(name, float) for name in empty}
 

@@ -1,47 +1,24 @@
-"""The tasks of `emosym evaluate`: name -> function, each with its results and their files."""
+"""The suites of `emosym evaluate`: name -> function, each with its results and their files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emosym.errors import UsageError, unknown_name
+from emosym.apps.cli.suite_options import Options
+from emosym.errors import unknown_name
 
 if TYPE_CHECKING:
     from emosym.apps.cli.measured import Measured
     from emosym.data.dataset import Dataset
-    from emosym.evaluation.generated import Networks
 
 PROTOCOL = 1000  # paintings of each emotion: the field's protocol
 EXPLAINED = 200  # pictures that are explained, covered, swapped: each is read many times
-NETWORKS = ("inception", "lpips", "clip", "places", "imagenet")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the tasks share. `per_emotion` counts paintings; None is the model's own default."""
-
-    out: Path
-    per_emotion: int
-    predictions: Path | None
-    mode: str
-    networks: dict[str, str]
-    seed: int
-    steps: int | None
-    guidance_scale: float | None
-    batch_size: int | None
-    workers: int
-
-    def beside(self, name: str, suffix: str | None = None) -> Path:
-        """Return the path NAME-`name` beside the result file NAME."""
-        suffix = self.out.suffix if suffix is None else suffix
-        return self.out.with_name(f"{self.out.stem}-{name}{suffix}")
 
 
 Results = Iterator[tuple[Path, dict[str, Any]]]
-Task = Callable[["Measured", "Dataset", "Dataset", Options], Results]
+Suite = Callable[["Measured", "Dataset", "Dataset", Options], Results]
 
 
 def understanding(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
@@ -49,7 +26,12 @@ def understanding(measured: Measured, chosen: Dataset, whole: Dataset, options: 
     from emosym.apps.cli.measured import measure_reading
 
     read = measure_reading(
-        *(measured, chosen, options.seed, options.batch_size, options.workers), options.mode
+        measured,
+        chosen,
+        options.seed,
+        options.batch_size,
+        options.workers,
+        options.mode,
     )
     if isinstance(read, dict):
         yield options.out, read
@@ -110,7 +92,7 @@ def in_domain(measured: Measured, chosen: Dataset, whole: Dataset, options: Opti
     yield options.beside("in-domain"), measure_in_domain(measured, chosen, options.seed)
 
 
-TASKS: dict[str, Task] = {
+SUITES: dict[str, Suite] = {
     "understanding": understanding,
     "painting": painting,
     "control": control,
@@ -120,51 +102,15 @@ TASKS: dict[str, Task] = {
 }
 
 
-def asked_tasks(text: str, paint: int, control: bool) -> tuple[str, ...]:
-    """Return the tasks named in `text`, in the order they run; without any, understanding.
+def asked_suites(text: str, paint: int, control: bool) -> tuple[str, ...]:
+    """Return the suites named in `text`, in the order they run; without any, understanding.
 
     Raises:
-        UsageError: for an unknown task; names the nearest.
+        UsageError: for an unknown suite; names the nearest.
     """
     named = [name.strip() for name in text.split(",") if name.strip()] or ["understanding"]
     for name in named:
-        if name not in TASKS:
-            raise unknown_name("task", name, TASKS)
+        if name not in SUITES:
+            raise unknown_name("suite", name, SUITES)
     wanted = {*named, *(["painting"] if paint else []), *(["control"] if control else [])}
-    return tuple(name for name in TASKS if name in wanted)
-
-
-def asked_networks(texts: Sequence[str]) -> dict[str, str]:
-    """Return {name: path or hub id} of NAME=PATH texts.
-
-    Raises:
-        UsageError: for an unknown name or a text of another form.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        name, sign, path = text.partition("=")
-        if not sign or not path:
-            raise UsageError(f"--network {text!r} must look like NAME=PATH.")
-        if name not in NETWORKS:
-            raise unknown_name("network", name, NETWORKS)
-        found[name] = path
-    return found
-
-
-def open_networks(named: dict[str, str], device: str) -> Networks:
-    """Open the networks of `asked_networks`; errors as of `emosym.models.judges.extractors`."""
-    from emosym.evaluation.generated import Networks
-    from emosym.models.judges import extractors
-
-    def classifier(name: str, kind: tuple[str, int]) -> Any:
-        return extractors.load_classifier(named[name], kind, device) if name in named else None
-
-    return Networks(
-        extractors.load_inception(Path(named["inception"]), device)
-        if "inception" in named
-        else None,
-        extractors.load_lpips(Path(named["lpips"]), device=device) if "lpips" in named else None,
-        extractors.load_clip(named["clip"], device) if "clip" in named else None,
-        classifier("places", extractors.PLACES),
-        classifier("imagenet", extractors.IMAGENET),
-    )
+    return tuple(name for name in SUITES if name in wanted)

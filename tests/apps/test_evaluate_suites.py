@@ -1,4 +1,4 @@
-"""`emosym evaluate --tasks`: names, frozen samples, paintings that a stopped run finds again."""
+"""`emosym evaluate --suites`: names, frozen samples, paintings that a stopped run finds again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emosym.apps.cli.tasks import TASKS, asked_networks, asked_tasks
+from emosym.apps.cli.suite_options import asked_networks
+from emosym.apps.cli.suites import SUITES, asked_suites
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import read_result
@@ -25,13 +26,13 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_tasks_are_named_and_run_in_their_order() -> None:
-    assert asked_tasks("", 0, False) == ("understanding",)
-    assert asked_tasks("causal, painting", 0, False) == ("painting", "causal")
-    assert asked_tasks("", 5, True) == ("understanding", "painting", "control")
-    assert asked_tasks("painting", 5, False) == ("painting",)
+def test_suites_are_named_and_run_in_their_order() -> None:
+    assert asked_suites("", 0, False) == ("understanding",)
+    assert asked_suites("causal, painting", 0, False) == ("painting", "causal")
+    assert asked_suites("", 5, True) == ("understanding", "painting", "control")
+    assert asked_suites("painting", 5, False) == ("painting",)
     with pytest.raises(UsageError, match="Did you mean 'painting'"):
-        asked_tasks("paintings", 0, False)
+        asked_suites("paintings", 0, False)
     assert asked_networks(["clip=/some/where=else"]) == {"clip": "/some/where=else"}
     with pytest.raises(UsageError, match="NAME=PATH"):
         asked_networks(["clip"])
@@ -77,13 +78,13 @@ def test_the_model_is_an_argument_and_the_samples_are_frozen(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--tasks", "causall"), "Did you mean 'causal'"),
+        (("--suites", "causall"), "Did you mean 'causal'"),
         (("--model", "storybook"), "Name the model once"),
         (("--mode", "exact"), "'corrected' or 'compat'"),
         (("--network", "clip"), "NAME=PATH"),
         (("--same-as", "nowhere.json"), "nowhere.json"),
         (("--same-as", "nowhere.parquet"), "no predictions file nowhere.parquet"),
-        (("--tasks", "in_domain", "--predictions", "p.parquet"), "of the task understanding"),
+        (("--suites", "in_domain", "--predictions", "p.parquet"), "of the suite understanding"),
     ],
 )
 def test_bad_requests_are_one_sentence(
@@ -111,7 +112,7 @@ def test_stopped_paintings_are_found_again(
 
     from emosym.pipelines.trained import EmoSymPipeline
 
-    ask = (judged, "--data", book, "--tasks", "painting", "--paint", 3, "--steps", 1)
+    ask = (judged, "--data", book, "--suites", "painting", "--paint", 3, "--steps", 1)
     assert command("evaluate", *ask, "--out", tmp_path / "whole.json")[0] == 0
     paint, left = EmoSymPipeline.paint, [10]
 
@@ -154,16 +155,16 @@ def test_stopped_paintings_are_found_again(
     }
 
 
-def test_every_task_of_a_trained_model_writes_its_result(
+def test_every_suite_of_a_trained_model_writes_its_result(
     command: Any, book: Path, judged: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "r.json"
-    tasks = "explanations,causal,in_domain"
-    ask = (judged, "--data", book, "--tasks", tasks, "--limit", 24, "--out", out)
+    suites = "explanations,causal,in_domain"
+    ask = (judged, "--data", book, "--suites", suites, "--limit", 24, "--out", out)
     code, _, err = command("evaluate", *ask)
     assert code == 0, err
     assert not out.exists()
-    for task in tasks.split(","):
-        assert task in TASKS
-        result = read_result(tmp_path / f"r-{task.replace('_', '-')}.json")
-        assert result["name"] == task and result["subject"]["n"] == 24
+    for suite in suites.split(","):
+        assert suite in SUITES
+        result = read_result(tmp_path / f"r-{suite.replace('_', '-')}.json")
+        assert result["name"] == suite and result["subject"]["n"] == 24

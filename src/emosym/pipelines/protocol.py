@@ -1,0 +1,263 @@
+"""What every model is to those who use it: it reads, it paints, and it says what it can.
+
+The command line, the page and the server hold an `EmotionPipeline` and ask it, never what kind it
+is. A new kind of model writes `read`, `paint` and what it says of itself; all else follows.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+from PIL import Image
+
+from emosym.data.images import decode_batches
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
+from emosym.models.presets import Base
+from emosym.pipelines.inputs import (
+    Picture,
+    Pictures,
+    decode_named,
+    is_picture,
+    named_pictures,
+    open_picture,
+)
+from emosym.pipelines.requests import PaintRequest, paint_request
+from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from emosym.pipelines.requests import PaintArguments
+
+Takes = Literal["image", "text", "conversation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a call leaves open: of painting, and how many are read and painted at once."""
+
+    guidance_scale: float
+    num_inference_steps: int
+    paint_at_once: int
+    read_at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a model is and can do.
+
+    `spaces` are its label spaces, the first one that of its readings; `tasks` what it was taught
+    to answer; `takes` what it can be shown; `tells_outside` says whether it knows which pictures
+    are unlike all it has seen. `reads_by` and `paints_by` tell how a model that was
+    not trained on emotions is asked, ready for JSON; of a trained one they are None.
+    """
+
+    name: str
+    spaces: tuple[str, ...]
+    tasks: tuple[str, ...]
+    takes: frozenset[Takes]
+    can_read: bool
+    can_paint: bool
+    device: str
+    tells_outside: bool = False
+    reads_by: Mapping[str, Any] | None = None
+    paints_by: Mapping[str, Any] | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether it was trained on emotions, so that its confidence can be calibrated."""
+        return self.reads_by is None
+
+
+class EmotionPipeline(Protocol):
+    """Inference with one model, from any thread: calls do not see one another."""
+
+    @property
+    @abstractmethod
+    def space(self) -> LabelSpace:
+        """The label space of the readings."""
+
+    @property
+    @abstractmethod
+    def base(self) -> Base:
+        """What the model stands on."""
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Where the model is."""
+
+    @property
+    @abstractmethod
+    def abstain_below(self) -> float | None:
+        """The confidence below which a reading abstains; None where nothing was fitted."""
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int | None:
+        """The side of the square that pictures are read at; None where they keep their shape."""
+
+    @abstractmethod
+    def check(self, picture: Image.Image, name: str) -> None:
+        """Refuse a picture that decodes but that the model cannot take; `name` stands for it.
+
+        Raises:
+            UsageError: one sentence that says what is wrong with it.
+        """
+
+    @abstractmethod
+    def usual(self) -> Usual:
+        """Return what a call leaves open."""
+
+    @abstractmethod
+    def about(self) -> About:
+        """Return what the model is and can do; nothing is opened for it."""
+
+    @abstractmethod
+    def why_not(self, part: Literal["reader", "painter"]) -> str | None:
+        """Return why there is no reader or painter here, in a sentence; None where there is."""
+
+    @abstractmethod
+    def require(self, part: Literal["reader", "painter"]) -> None:
+        """Raise UsageError or EmoSymError with the sentence of `why_not`, where there is one."""
+
+    @abstractmethod
+    def load(self, part: Literal["reader", "painter"]) -> None:
+        """Open a part now, not at the first call; errors as in `require`, or of its files."""
+
+    @abstractmethod
+    def read(
+        self, pictures: Sequence[Image.Image], explain: bool, batch_size: int
+    ) -> list[UnderstandingOutput]:
+        """Read RGB pictures in batches; a reading does not depend on its batch."""
+
+    @abstractmethod
+    def paint(
+        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+    ) -> Iterator[GenerationOutput]:
+        """Paint a checked request (`request`), or a stretch of it, one picture at a time.
+
+        Raises:
+            UsageError: at the call, for a request that this model cannot follow.
+            EmoSymError: at the call, when it cannot paint.
+        """
+
+    @overload
+    def understand(  # type: ignore[overload-overlap]  # a str is one picture, though a sequence
+        self, pictures: Picture, explain: bool = ..., batch_size: int | None = ...
+    ) -> UnderstandingOutput: ...
+    @overload
+    def understand(
+        self, pictures: Iterable[Picture], explain: bool = ..., batch_size: int | None = ...
+    ) -> list[UnderstandingOutput]: ...
+    def understand(
+        self,
+        pictures: Picture | Iterable[Picture],
+        explain: bool = False,
+        batch_size: int | None = None,
+    ) -> UnderstandingOutput | list[UnderstandingOutput]:
+        """Read one picture, or several: a list, or anything that gives one after the other.
+
+        A picture is a path, encoded bytes, a PIL image, a numpy array, a tensor or an open file
+        (see `inputs.open_picture`). A reading does not depend on what else is in its batch, beyond
+        floating-point rounding. With `explain` it comes with a rationale in words.
+
+        Raises:
+            UsageError: when a picture cannot be read; `understand_many` goes on instead.
+        """
+        size = self._read_at_once(batch_size)
+        self.require("reader")
+        if is_picture(pictures):
+            return self.read([self._opened(pictures)], explain, size)[0]  # type: ignore[arg-type]
+        if isinstance(pictures, Mapping):
+            raise UsageError("understand takes a list of pictures; understand_many keeps names.")
+        left, readings = iter(pictures), list[UnderstandingOutput]()  # type: ignore[arg-type]
+        while opened := [self._opened(picture) for picture in islice(left, size)]:
+            readings += self.read(opened, explain, size)
+        return readings
+
+    def understand_many(
+        self,
+        pictures: Pictures,
+        batch_size: int | None = None,
+        workers: int = 2,
+        explain: bool = False,
+    ) -> Iterator[tuple[str, UnderstandingOutput | BadInput]]:
+        """Yield (name, reading) for any number of pictures, in order; a bad one is a `BadInput`.
+
+        Pictures are as in `understand`; their names are given as pairs (name, picture) or by a
+        mapping, else a path is its own name. Memory does not grow with their number: the next
+        batch is decoded by `workers` threads while this one is read.
+        """
+        size = self._read_at_once(batch_size)
+        self.require("reader")
+        named = named_pictures(pictures)
+        for batch in decode_batches(
+            named, size, self.image_size, workers, self.check, decode_named
+        ):
+            good = [found for _, found in batch if isinstance(found, Image.Image)]
+            readings = iter(self.read(good, explain, size))
+            for name, found in batch:
+                yield name, found if isinstance(found, BadInput) else next(readings)
+
+    def request(
+        self,
+        emotion: str | Mapping[str, float] | None = None,
+        **asked: Unpack[PaintArguments],
+    ) -> PaintRequest:
+        """Return a checked request; its open settings are this model's usual ones.
+
+        Raises:
+            UsageError: as `generate`.
+        """
+        usual = self.usual()
+        if asked.get("guidance_scale") is None:
+            asked["guidance_scale"] = usual.guidance_scale
+        if asked.get("num_inference_steps") is None:
+            asked["num_inference_steps"] = usual.num_inference_steps
+        return paint_request(self.space, emotion, **asked)
+
+    def generate(
+        self,
+        emotion: str | Mapping[str, float] | None = None,
+        *,
+        batch_size: int | None = None,
+        **asked: Unpack[PaintArguments],
+    ) -> list[GenerationOutput]:
+        """Paint pictures that evoke what is asked for; each comes with the model's own reading.
+
+        `emotion` is a label, or a mix such as {"awe": .7, "fear": .3}; what else may be asked for,
+        or instead of it, says `requests.PaintArguments`. `batch_size` are painted at once.
+
+        Raises:
+            UsageError: unless exactly one of emotion, valence with arousal, and like is given;
+                for an unknown emotion, a value out of its range, or what this model cannot do.
+            EmoSymError: when the model cannot paint.
+        """
+        return list(self.paint(self.request(emotion, **asked), batch_size))
+
+    def _opened(self, source: Picture) -> Image.Image:
+        picture = open_picture(source)
+        self.check(picture, repr(str(source)) if isinstance(source, str | Path) else "The picture")
+        return picture
+
+    def _read_at_once(self, batch_size: int | None) -> int:
+        return check_batch_size(batch_size, self.usual().read_at_once)
+
+
+def check_batch_size(batch_size: int | None, usual: int) -> int:
+    """Return a batch size, the usual one where none is given.
+
+    Raises:
+        UsageError: when it is below 1.
+    """
+    size = usual if batch_size is None else batch_size
+    if size < 1:
+        raise UsageError(f"batch_size must be 1 or more, got {size}.")
+    return size

@@ -1,0 +1,46 @@
+"""What a session is to open; light to import, so that a verb refuses before it loads anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emosym.errors import UsageError
+
+if TYPE_CHECKING:
+    from emosym.emotions import LabelSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to open: a trained `model`, or with `zero_shot` stock models that are asked in words.
+
+    `model` is a shipped name, a checkpoint folder or a hub id; unset, the shipped storybook. Of
+    zero-shot: `preset` is a preset's name, a base's or model's folder or a hub id, `labels` 2 to 64
+    words or a label space, `max_pixels` bounds what a picture is read at, `painter` takes the place
+    of the preset's own.
+    """
+
+    model: str | None = None
+    zero_shot: bool = False
+    preset: str | None = None
+    labels: Sequence[str] | LabelSpace | None = None
+    max_pixels: int | None = None
+    painter: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: for a trained model with zero_shot, or an option of zero-shot without it.
+        """
+        if self.zero_shot and self.model is not None:
+            raise UsageError(
+                f"--model {self.model} is a trained model and --zero-shot asks one that is not: "
+                "give one of them; a stock model is named by --preset."
+            )
+        for name in ("preset", "painter", "labels", "max_pixels"):
+            if getattr(self, name) is not None and not self.zero_shot:
+                raise UsageError(f"--{name.replace('_', '-')} goes with --zero-shot.")
