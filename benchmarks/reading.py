@@ -50,7 +50,11 @@ def speaker(prefix: Prefix) -> Thought:
         cache.update(keys, values, layer)
     nothing = torch.empty(0)
     return Thought(
-        *(nothing, nothing, nothing, cache, prefix.mask),
+        nothing,
+        nothing,
+        nothing,
+        cache,
+        prefix.mask,
         next_position=prefix.next_position,
         prefix_length=prefix.mask.shape[1],
     )

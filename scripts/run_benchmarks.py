@@ -19,8 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 # benchmarks/gpu.py is not among them: it wants a CUDA machine.
 NAMES = (
-    *("start", "reading", "caching", "stages", "painting", "bank"),
-    *("indexing", "drawing", "training"),
+    "start",
+    "reading",
+    "caching",
+    "stages",
+    "painting",
+    "bank",
+    "indexing",
+    "drawing",
+    "training",
 )
 # Fewer repetitions where a repetition takes long: all of it in half an hour.
 ARGUMENTS: dict[str, tuple[str, ...]] = {

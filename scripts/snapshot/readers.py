@@ -290,7 +290,13 @@ READERS: dict[str, Maker] = {
     "Qwen/Qwen3-VL-2B-Instruct": write_qwen(
         "qwen3_vl",
         _text(
-            *(2048, 6144, 28, 16, 8, 151_936, True),
+            2048,
+            6144,
+            28,
+            16,
+            8,
+            151_936,
+            True,
             head_dim=128,
             rope_parameters={
                 "rope_type": "default",

@@ -67,6 +67,8 @@ def test_a_painted_image_that_ties_with_a_real_one_counts() -> None:
     rng = np.random.default_rng(0)
     real = np.repeat(rng.normal(100.0, 1, (20, 16)), 6, axis=0)  # each real image six times
     assert g.coverage(real, real[::6]) == 1.0  # all five twins are as near as the painted one
+    assert g.coverage(1e4 * real, 1e4 * real[::6]) == 1.0
+    assert g.coverage(1e-4 * real, 1e-4 * real[::6]) == 1.0
 
 
 def test_coverage_per_emotion() -> None:

@@ -68,7 +68,7 @@ class BaseRecipe(Section):
 
 
 class AlignRecipe(Recipe):
-    """Stage 1: compress emotional reasoning into the tokens (DESIGN section 1).
+    """Stage 1: compress emotional reasoning into [EMO] and the context tokens.
 
     `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
     `max_pixels` bounds what a picture may cost. With `w_cls: 0` it learns from rationales alone and

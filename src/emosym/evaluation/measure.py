@@ -202,7 +202,8 @@ def evaluate_painting(
     outputs: dict[str, list[GenerationOutput]] = {}
     for label in pipeline.space.labels:
         request = paint_request(
-            *(pipeline.space, label),
+            pipeline.space,
+            label,
             num_images=per_emotion,
             guidance_scale=guidance_scale,
             num_inference_steps=num_inference_steps,
@@ -212,24 +213,23 @@ def evaluate_painting(
         outputs[label] = paint_label(pipeline, request, place, batch_size, progress)
     painted = {k: np.stack([np.asarray(o.image) for o in v]) for k, v in outputs.items()}
     size = next(iter(painted.values())).shape[1]
-    real = images_array(dataset, size, workers)  # (R, S, S, 3)
-    oracle = oracle_of(dataset)
+    real, oracle = images_array(dataset, size, workers), oracle_of(dataset)  # (R, S, S, 3)
+    labels = dataset.labels()
     values = evaluate_paintings(
-        *(painted, real, dataset.labels(), *judges),
+        painted,
+        real,
+        labels,
+        *judges,
         belongs=None if oracle is None else oracle.belongs(judges[2].names),
         seed=seed,
         space=pipeline.space,
     )
-    agreed = [o.reading.emotion == k for k, v in outputs.items() for o in v if o.reading]
-    values["self_agreement"] = float(np.mean(agreed)) if agreed else None
+    values["self_agreement"] = self_agreement(outputs)
     extractors = {judge.name: judge.checksum for judge in judges}
-    counts = np.bincount(dataset.labels(), minlength=len(pipeline.space))
+    counts = np.bincount(labels, minlength=len(pipeline.space))
     if per_emotion > 1 and counts.min() > 1:
         more, used = evaluate_generated(
-            *(painted, real, dataset.labels(), judges[1], networks),
-            seed=seed,
-            mode=mode,
-            space=pipeline.space,
+            painted, real, labels, judges[1], networks, seed=seed, mode=mode, space=pipeline.space
         )
         values.update(more)
         known = set(extractors.values())  # a judge is there already, by its own name
@@ -238,11 +238,18 @@ def evaluate_painting(
         judge.name: {label: judge.probabilities(many) for label, many in painted.items()}
         for judge in judges[:2]
     }
-    pictures = pictures_sha256(dataset)
-    subject = subject_of(model_sha256, dataset.split, dataset.ids(), zero_shot, pictures)
+    subject = subject_of(
+        model_sha256, dataset.split, dataset.ids(), zero_shot, pictures_sha256(dataset)
+    )
     count = per_emotion * len(pipeline.space)
     result = make_result(name, values, count, seed, mode, extractors, subject)
     return Painted(result, outputs, labels_of(shares, judges[0].labels), shares)
+
+
+def self_agreement(outputs: Mapping[str, Sequence[GenerationOutput]]) -> float | None:
+    """Return the share of paintings that the model reads as asked; None where it reads none."""
+    agreed = [o.reading.emotion == asked for asked, v in outputs.items() for o in v if o.reading]
+    return float(np.mean(agreed)) if agreed else None
 
 
 def paint_label(

@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: tasks."""
+"""One file a task: a conversation from a sample, an answer parsed, measured, rewarded."""

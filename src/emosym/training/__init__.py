@@ -1,1 +1,1 @@
-"""See DESIGN in the README's layout: training."""
+"""Training: one file a stage, on one loop."""

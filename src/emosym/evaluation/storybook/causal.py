@@ -1,4 +1,4 @@
-"""Do the context latents cause what the model answers, says and paints (DESIGN section 1)?
+"""Do the context latents cause what the model answers, says and paints?
 
 The picture's prefix stays, and c comes from another picture of the same or of another emotion. Two
 ways: `swap` hands [EMO] and the words all of the donor's [CTX] tokens, latents, keys and values;

@@ -1,7 +1,7 @@
 """Does the painter do as it is told, and does the reader name what is there?
 
 Intensity, mixes, words beside the emotion and like-this-picture are scored by judges that never
-trained the model (METRICS section 3); explanations by what is really in the picture, beside a
+trained the model; explanations by what is really in the picture, beside a
 control that speaks with the picture blanked.
 """
 

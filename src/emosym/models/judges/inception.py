@@ -3,6 +3,9 @@
 Szegedy et al. 2016, as the weights of 2015-12-05 need it: 1008 outputs, averages that leave the
 padding out, and a maximum in the last block's pool. Parameters are named as in the published
 PyTorch weights (pt_inception-2015-12-05-6726825d).
+
+Our own because torchmetrics takes this network from torch-fidelity, which needs torchvision built
+for the same torch; local weights it would take.
 """
 
 from __future__ import annotations

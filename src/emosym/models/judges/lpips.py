@@ -2,6 +2,9 @@
 
 The distance of two pictures: unit-normalised activations after each of AlexNet's five ReLUs, their
 squared difference weighted by channel, averaged over places, summed over layers.
+
+Our own because torchmetrics' LPIPS needs torchvision built for the same torch, and fetches AlexNet
+where no local copy is in torch's cache; its learned heads come along and are used here.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ CONDITIONS = (*PICTURED, "inversion", "class_word")
 
 
 class ConditionMappers(nn.Module):
-    """emotion_mapper and context_mapper per text encoder (DESIGN section 1, stage 3).
+    """emotion_mapper and context_mapper per text encoder, learned in stage 3.
 
     `output_rms` is the size of the text encoders' own embedding rows, which the outputs start at.
     """

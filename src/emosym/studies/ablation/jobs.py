@@ -34,8 +34,13 @@ MEASURED = "measured.json"
 LOGITS = "logits.safetensors"
 LEFT_BEHIND = ("state", "prefixes", "bank", "round-*/state", "round-*/prefixes")
 PAINTED = (
-    *("emo_a_judge_a", "emo_a_judge_b", "coverage", "coverage_of_real", "distance_relative"),
-    *("fidelity_relative", "edge_energy_ratio"),
+    "emo_a_judge_a",
+    "emo_a_judge_b",
+    "coverage",
+    "coverage_of_real",
+    "distance_relative",
+    "fidelity_relative",
+    "edge_energy_ratio",
 )
 
 

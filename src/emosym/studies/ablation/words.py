@@ -22,19 +22,32 @@ from emosym.evaluation.report.words import latex
 
 SCHEMA = "emosym.ablation/1"
 SHARE_METRICS = (
-    *("accuracy", "ece", "ood_accuracy", "macro_f1", "ood_macro_f1", "coverage"),
-    *("emo_a_judge_a", "emo_a_judge_b", "coverage_of_real", "fidelity_relative"),
+    "accuracy",
+    "ece",
+    "ood_accuracy",
+    "macro_f1",
+    "ood_macro_f1",
+    "coverage",
+    "emo_a_judge_a",
+    "emo_a_judge_b",
+    "coverage_of_real",
+    "fidelity_relative",
 )
 NAMES = {
-    **{"accuracy": "accuracy", "brier": "Brier score", "nll": "log loss", "ece": "ECE"},
-    **{"ood_accuracy": "accuracy out of domain", "ood_brier": "Brier score out of domain"},
-    **{"brier_raw": "Brier score (raw)", "ood_brier_raw": "Brier score (raw) out of domain"},
-    **{"emo_a_judge_a": "Emo-A, judge A", "emo_a_judge_b": "Emo-A, judge B"},
-    **{
-        "fidelity_relative": "attribute fidelity over real",
-        "distance_relative": "variety over real",
-    },
-    **{"coverage": "coverage", "edge_energy_ratio": "edge energy over real"},
+    "accuracy": "accuracy",
+    "brier": "Brier score",
+    "nll": "log loss",
+    "ece": "ECE",
+    "ood_accuracy": "accuracy out of domain",
+    "ood_brier": "Brier score out of domain",
+    "brier_raw": "Brier score (raw)",
+    "ood_brier_raw": "Brier score (raw) out of domain",
+    "emo_a_judge_a": "Emo-A, judge A",
+    "emo_a_judge_b": "Emo-A, judge B",
+    "fidelity_relative": "attribute fidelity over real",
+    "distance_relative": "variety over real",
+    "coverage": "coverage",
+    "edge_energy_ratio": "edge energy over real",
 }
 _NEEDED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("table", ("name", "n_test", "seeds", "parts")),

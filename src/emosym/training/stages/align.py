@@ -1,4 +1,4 @@
-"""Stage 1, `align`: compress emotional reasoning into the tokens (DESIGN section 1)."""
+"""Stage 1, `align`: compress emotional reasoning into [EMO] and the context tokens."""
 
 from __future__ import annotations
 

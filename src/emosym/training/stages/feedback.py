@@ -1,4 +1,4 @@
-"""Stage 4, `feedback`: the Online Emotional Memory Bank (DESIGN section 1).
+"""Stage 4, `feedback`: the model learns from its own paintings, kept in the memory bank.
 
 A round refreshes the emotion space, paints every emotion, reads the paintings with the current
 model, lets the bank's policies choose, trains on real and remembered pictures together, and is

@@ -1,4 +1,4 @@
-"""Stage 3, `joint`: reasoning-augmented generation (DESIGN section 1).
+"""Stage 3, `joint`: the painter learns to paint from the reasoning's latents.
 
 The picture's own latents, through the mappers and the painter's text encoder, must help to denoise
 that picture. Then the emotion space is fitted, from which generation samples.
