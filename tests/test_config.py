@@ -35,8 +35,14 @@ def test_overrides_are_typed(recipe: Path) -> None:
     found = load_recipe(
         str(recipe),
         [
-            *("optim.lr=1e-3", "optim.bf16=off", "latents.recurrent=false", "rationale=none"),
-            *("optim.muon_lr=null", "data.root=some/where", "seed=12", "lora.dropout=0"),
+            "optim.lr=1e-3",
+            "optim.bf16=off",
+            "latents.recurrent=false",
+            "rationale=none",
+            "optim.muon_lr=null",
+            "data.root=some/where",
+            "seed=12",
+            "lora.dropout=0",
             "latents.num_context_tokens=2",
         ],
     )

@@ -31,7 +31,11 @@ def build() -> nn.Module:
 
 def settings_of(out: Path) -> LoopSettings:
     return LoopSettings(
-        *("tiny", out, STEPS, 6, 5),
+        name="tiny",
+        out=out,
+        steps=STEPS,
+        batch_size=6,
+        seed=5,
         checkpoint_every=4,
         log_every=2,
         ema_decay=0.8,

@@ -21,47 +21,18 @@ from emosym.training.storybook.corpus import prepare_data
 from emosym.training.storybook.pretrain import run_base
 
 
-def recipe_at(out: Path, seed: int = 0) -> BaseRecipe:
-    optim = {"steps": 2, "batch_size": 4, "bf16": False, "muon_lr": 1e-3}
-    reader = {"hidden_size": 96, "layers": 1, "optim": optim}
-    raw = {"stage": "base", "out": str(out), "seed": seed, "count": 64, "workers": 1}
-    found = resolve_recipe({**raw, "parts": ["reader"], "reader": reader}, "test")
-    assert isinstance(found, BaseRecipe)
-    return found
-
-
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Parts take all cores there are, and the tests beside them would wait."""
+def small() -> Iterator[None]:
+    """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs.
+
+    And one core: parts take all there are, and the tests beside them would wait.
+    """
+    train = judges.train_judges
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 1)
+        patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
+        patch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
         yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[BaseRecipe, Path]:
-    recipe = recipe_at(tmp_path_factory.mktemp("base") / "run")
-    return recipe, run_base(recipe, progress=False)
-
-
-def test_the_folder_is_a_base_with_a_reader(base: tuple[BaseRecipe, Path]) -> None:
-    recipe, folder = base
-    found = resolve_base(str(folder))  # checks every checksum
-    assert found.image_size == 64
-    described = json.loads((folder / "base.json").read_text())
-    assert described["pictures"] == 64 and described["parts"] == ["reader"]
-    wanted = ("config.json", "tokenizer_config.json", "model.safetensors")
-    assert {f"reader/{name}" for name in wanted} <= set(described["files"])
-    assert (recipe.out / "recipe.yaml").is_file()
-
-
-def test_the_reader_opens_in_fp32_with_what_was_stored_in_bf16(
-    base: tuple[BaseRecipe, Path],
-) -> None:
-    model = load_backbone(resolve_base(str(base[1])))
-    for parameter in model.parameters():
-        assert parameter.dtype == torch.float32
-        assert torch.equal(parameter, parameter.bfloat16().float())
 
 
 def judges_too(out: Path, workers: int) -> BaseRecipe:
@@ -78,6 +49,33 @@ def judges_too(out: Path, workers: int) -> BaseRecipe:
     return found
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[BaseRecipe, Path]:
+    """A base that was trained without a stop."""
+    recipe = judges_too(tmp_path_factory.mktemp("base") / "run", workers=1)
+    return recipe, run_base(recipe, progress=False)
+
+
+def test_the_folder_is_a_base_with_a_reader(base: tuple[BaseRecipe, Path]) -> None:
+    recipe, folder = base
+    found = resolve_base(str(folder))  # checks every checksum
+    assert found.image_size == 64
+    described = json.loads((folder / "base.json").read_text())
+    assert described["pictures"] == 64 and described["parts"] == ["reader", "judges"]
+    wanted = ("config.json", "tokenizer_config.json", "model.safetensors")
+    assert {f"reader/{name}" for name in wanted} <= set(described["files"])
+    assert (recipe.out / "recipe.yaml").is_file()
+
+
+def test_the_reader_opens_in_fp32_with_what_was_stored_in_bf16(
+    base: tuple[BaseRecipe, Path],
+) -> None:
+    model = load_backbone(resolve_base(str(base[1])))
+    for parameter in model.parameters():
+        assert parameter.dtype == torch.float32
+        assert torch.equal(parameter, parameter.bfloat16().float())
+
+
 def calls_until_done(recipe: BaseRecipe, most: int) -> list[str]:
     """Call run_base with a deadline that is past until it ends; returns where it stopped."""
     told: list[str] = []
@@ -91,16 +89,9 @@ def calls_until_done(recipe: BaseRecipe, most: int) -> list[str]:
     raise AssertionError(told)
 
 
-@pytest.fixture
-def small_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs."""
-    monkeypatch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
-    train = judges.train_judges
-    monkeypatch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
-
-
-@pytest.mark.usefixtures("small_judges")
-def test_called_with_no_time_at_all_it_still_comes_to_its_end(tmp_path: Path) -> None:
+def test_called_with_no_time_at_all_it_still_comes_to_its_end(
+    base: tuple[BaseRecipe, Path], tmp_path: Path
+) -> None:
     recipe = judges_too(tmp_path / "run", workers=1)
     told = calls_until_done(recipe, 9)
     assert told == [
@@ -109,10 +100,8 @@ def test_called_with_no_time_at_all_it_still_comes_to_its_end(tmp_path: Path) ->
     ]
     assert {p.name for p in (recipe.out / "base").iterdir()} == {"base.json", "judges", "reader"}
     resolve_base(str(recipe.out / "base"))
-    whole = judges_too(tmp_path / "whole", workers=1)
-    run_base(whole, progress=False)
     for name in ("reader/model.safetensors", "judges/judge-a.safetensors"):
-        one, other = (load_file(out / "base" / name) for out in (recipe.out, whole.out))
+        one, other = (load_file(out / "base" / name) for out in (recipe.out, base[0].out))
         assert one.keys() == other.keys()
         for key, wanted in other.items():  # bit for bit: test_loop, in processes of their own
             torch.testing.assert_close(one[key], wanted, atol=1e-2, rtol=1e-2)

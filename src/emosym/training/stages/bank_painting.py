@@ -57,7 +57,7 @@ def fill_bank(
             write_json(marker, asdict(offer(bank, entries, recipe, number)))
         processes.wait()
     found = read_json(marker, "round")
-    return Round(number, *(found[k] for k in ("painted", "admitted", "refused", "bank")))
+    return Round(number, found["painted"], found["admitted"], found["refused"], found["bank"])
 
 
 def gather_entries(

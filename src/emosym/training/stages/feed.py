@@ -171,7 +171,13 @@ def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
             open_feed(
                 reader,
                 open_dataset(
-                    *(data.source, data.root, split, reader.space, fraction, recipe.seed, part),
+                    data.source,
+                    data.root,
+                    split,
+                    reader.space,
+                    fraction,
+                    recipe.seed,
+                    part,
                     hub=hub,
                 ),
                 cache,
