@@ -67,7 +67,7 @@ def text_bomb() -> bytes:
         (png_header(0, 5), "zero width"),
         (encoded(noise(), "JPEG")[:-300], "truncated"),
         (encoded(noise(), "PNG")[:-500], "truncated"),
-        (png_header(7072, 7072), "7072 x 7072 pixels and the limit is 50000000"),
+        (png_header(8193, 8192), "8193 x 8192 pixels and the limit is 67108864"),
         (png_header(30000, 30000), "far too many pixels"),
         (text_bomb(), "too large"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "holds text"),
@@ -106,6 +106,11 @@ def test_limits_are_checked_before_decoding_and_leave_pillow_as_it_was(tmp_path:
         load_image(Image.new("RGB", (0, 4)))
     after = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
     assert before == after
+
+
+def test_fifty_megapixels_are_read() -> None:
+    found = load_image(encoded(Image.new("L", (8192, 6144), 7), "PNG"))
+    assert found.size == (8192, 6144) and found.getpixel((8191, 6143)) == (7, 7, 7)
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emosym.data import walk
+from emosym.data import file_kinds, walk
 from emosym.data.walk import Passed, find_images, passed_over
 from emosym.errors import UsageError
 from emosym.types import BadInput
@@ -77,7 +77,7 @@ def test_links_to_nothing_are_rows(tmp_path: Path) -> None:
 def test_junk_is_no_content_and_other_files_are_counted_by_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walk, "is_available", lambda _: False)
+    monkeypatch.setattr(file_kinds, "is_available", lambda _: False)
     fill(tmp_path, "__MACOSX/awe/._1.jpg", "__MACOSX/2.jpg", "awe/._1.jpg", "awe/Thumbs.db")
     fill(tmp_path, "awe/.DS_Store", "awe/desktop.ini", "@eaDir/3.jpg", ".git/4.jpg", "awe/1.JPG")
     fill(tmp_path, "a.HEIC", "b.heic", "c.mp4", "d.xyz", "README", "ratings.csv", "info.json")
@@ -89,7 +89,7 @@ def test_junk_is_no_content_and_other_files_are_counted_by_kind(
         "1 video: take pictures out of them first",
         "1 .xyz file",
     ]
-    monkeypatch.setattr(walk, "is_available", lambda _: True)
+    monkeypatch.setattr(file_kinds, "is_available", lambda _: True)
     assert found(tmp_path) == ["a.HEIC", "awe/1.JPG", "b.heic"]
     with pytest.raises(UsageError, match=r"matches no picture\. It holds 1 video"):
         find_images([fill(tmp_path / "films", "a.mp4")])

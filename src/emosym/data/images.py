@@ -27,13 +27,25 @@ Accept: TypeAlias = Callable[[Image.Image, str], None]  # refuses by a UsageErro
 Item = TypeVar("Item")
 Given: TypeAlias = Named | BadInput  # a path that could not be looked at is an error row already
 
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 8192 * 8192  # cameras of 50 megapixels give 8192 x 6144
 MAX_BYTES = 64 * 1024 * 1024
 # No format that runs another program (EPS) or reads other files is on this list, nor one whose
 # pictures are larger than their header says (ICO). TGA, which begins like anything, is tried last.
 FORMATS = (
-    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PSD", "AVIF", "JPEG2000", "QOI"),
-    *("SGI", "PCX", "TGA"),
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "PPM",
+    "PSD",
+    "AVIF",
+    "JPEG2000",
+    "QOI",
+    "SGI",
+    "PCX",
+    "TGA",
 )
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What Pillow's decoders raise on malformed bytes, found by fuzzing them.

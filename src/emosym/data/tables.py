@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from emosym.data.walk import SUFFIXES, find_images, only_paths
+from emosym.data.file_kinds import SUFFIXES
+from emosym.data.walk import find_images, only_paths
 from emosym.errors import UsageError
 from emosym.files import decoded, read_file
 

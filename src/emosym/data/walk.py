@@ -11,79 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from emosym.data.file_kinds import BESIDE, JUNK, OTHER_KINDS, is_junk, kind_of, picture_suffixes
 from emosym.errors import UsageError
-from emosym.extras import install_command, is_available
 from emosym.files import FOLDER, NOTHING, look, told
 from emosym.types import BadInput
 
-SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".webp", ".gif"),
-        *(".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".psd", ".avif"),
-        *(".avifs", ".jp2", ".j2k", ".jpf", ".jpx", ".qoi", ".sgi", ".pcx", ".tga"),
-    )
-)
-HEIC_SUFFIXES = frozenset((".heic", ".heics", ".heif", ".heifs", ".hif"))
 URL = re.compile(r"^([a-z][a-z0-9+.-]+://|data:)", re.IGNORECASE)
 GLOB = re.compile(r"[*?\[]")
-# What systems leave in folders and archives; hidden entries (a dot first) are passed over as well.
-JUNK = frozenset(
-    (
-        *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "#recycle"),
-        *("$recycle.bin", "system volume information", "lost+found", ".ds_store"),
-    )
-)
-# Files that lie beside pictures and are none: not worth a word.
-BESIDE = frozenset(
-    (
-        *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst"),
-        *(".parquet", ".arrow", ".xlsx", ".xls", ".mat", ".npy", ".npz", ".html", ".htm", ".log"),
-        *(".py", ".ipynb", ".sh", ".safetensors", ".journal", ".lock", ".ini", ".url", ".cff"),
-    )
-)
-# What might have been meant to be read: (one, several), what to do, suffixes.
-OTHER_KINDS: tuple[tuple[tuple[str, str], str, frozenset[str]], ...] = (
-    (("HEIC file", "HEIC files"), install_command("heic"), HEIC_SUFFIXES),
-    (
-        ("raw camera file", "raw camera files"),
-        "save them as JPEG or TIFF",
-        frozenset((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw")),
-    ),
-    (
-        ("video", "videos"),
-        "take pictures out of them first",
-        frozenset(
-            (*(".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"), *(".mpg", ".mpeg", ".wmv", ".3gp"))
-        ),
-    ),
-    (
-        ("drawing or page", "drawings or pages"),
-        "save them as PNG",
-        frozenset((".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf")),
-    ),
-    (("JPEG XL file", "JPEG XL files"), "save them as PNG or JPEG", frozenset((".jxl",))),
-    (
-        ("archive", "archives"),
-        "unpack them",
-        frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".rar", ".7z", ".zst")),
-    ),
-)
 BACK = ("link back to a folder that it lies in", "links back to a folder that they lie in")
 TWICE = ("link that was followed already", "links that were followed already")
 
 Found = Path | BadInput
 PathLike = TypeVar("PathLike", str, Path, str | Path)
 Passed = Counter[tuple[str, str]]  # (one, several) of a kind, to how many were passed over
-
-
-def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes, in lower case, of files that count as pictures in a folder."""
-    return SUFFIXES | HEIC_SUFFIXES if is_available("pillow_heif") else SUFFIXES
-
-
-def is_junk(name: str) -> bool:
-    """Tell whether a file or folder is a system's leaving or hidden, never content."""
-    return name.startswith(".") or name.lower() in JUNK
 
 
 def entries(folder: Path) -> list[Path]:
@@ -285,7 +225,7 @@ def _counted(path: Path, passed: Passed) -> Iterator[Found]:
     elif path.is_symlink() and not path.exists():
         yield BadInput(str(path), _link_to_nothing(path))
     elif suffix not in BESIDE and not is_junk(path.name):
-        passed[_kind(suffix)] += 1
+        passed[kind_of(suffix)] += 1
 
 
 def _link_to_nothing(path: Path) -> str:
@@ -294,15 +234,6 @@ def _link_to_nothing(path: Path) -> str:
     except UsageError as error:
         return str(error)
     return f"{str(path)!r} is a link to nothing."
-
-
-def _kind(suffix: str) -> tuple[str, str]:
-    for names, _, suffixes in OTHER_KINDS:
-        if suffix in suffixes:
-            return names
-    if not suffix:
-        return "file without a suffix", "files without a suffix"
-    return f"{suffix} file", f"{suffix} files"
 
 
 def only_paths(found: Iterable[Found]) -> Iterator[Path]:

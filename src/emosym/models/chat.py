@@ -49,6 +49,13 @@ class ChatModel:
         return int(self.tokenizer.eos_token_id)
 
     @property
+    def shaping(self) -> Any:
+        """The image processor that decides what shapes are taken; None where all are cut square."""
+        if self.image_size is not None:
+            return None
+        return self.image_processor or getattr(self.processor, "image_processor", None)
+
+    @property
     def device(self) -> torch.device:
         """Where the token embeddings are."""
         table = self.backbone.get_input_embeddings()  # type: ignore[operator]
@@ -70,7 +77,7 @@ def chat_inputs(
     if chat.image_size is not None:
         pictures = [square(picture, chat.image_size) for picture in pictures]
     for picture in pictures:
-        check_shape(chat, picture)
+        check_shape(chat.shaping, picture)
     asked = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
     if chat.processor is not None:
         return _own_processor(chat, pictures, asked)

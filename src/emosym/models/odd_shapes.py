@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from PIL import Image
 
 from emosym.errors import UsageError
-
-if TYPE_CHECKING:
-    from emosym.models.chat import ChatModel
 
 # A picture of a usual shape is not tried: no processor is known to refuse one.
 USUAL_SIDE = 32
@@ -24,18 +21,16 @@ def is_odd(size: tuple[int, int]) -> bool:
     return low < USUAL_SIDE or high > USUAL_RATIO * low
 
 
-def check_shape(chat: ChatModel, picture: Image.Image, name: str = "The picture") -> None:
-    """Refuse a decoded picture that the model's own image processor takes none like.
+def check_shape(processor: Any, picture: Image.Image, name: str = "The picture") -> None:
+    """Refuse a decoded picture of a shape that a model's own image processor does not take.
 
-    Only pictures of an odd shape are tried. Where pictures are cut square, none is refused.
+    Only pictures of an odd shape are tried. Without a `processor` (`ChatModel.shaping`) none is
+    refused.
 
     Raises:
         UsageError: with the size and what the processor says.
     """
-    if chat.image_size is not None or not is_odd(picture.size):
-        return
-    processor = chat.image_processor or getattr(chat.processor, "image_processor", None)
-    if processor is None:
+    if processor is None or not is_odd(picture.size):
         return
     try:
         processor(images=[picture], return_tensors="pt")

@@ -115,7 +115,7 @@ class EmoSymPipeline(EmotionPipeline):
 
     def check(self, picture: Image.Image, name: str) -> None:
         """Refuse a picture whose shape the model's processor cannot take; see `check_shape`."""
-        check_shape(self.model.reader.chat, picture, name)
+        check_shape(self.model.reader.chat.shaping, picture, name)
 
     def usual(self) -> Usual:
         """Return what a call leaves open."""

@@ -164,7 +164,7 @@ class ZeroShotPipeline(EmotionPipeline):
 
     def check(self, picture: Image.Image, name: str) -> None:
         """Refuse a picture whose shape the model's processor cannot take; see `check_shape`."""
-        check_shape(self.reader.chat, picture, name)
+        check_shape(self.reader.chat.shaping, picture, name)
 
     def _painter_folder(self) -> Path:
         return locate(self.base.painter, f"painter of {self.base.name}")

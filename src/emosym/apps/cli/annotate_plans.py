@@ -115,7 +115,7 @@ def open_speaker(
     name, sums = Path(base_name).name, Path(base.reader).parent / BASE_FILE
     name += f"@{sha256_of(sums)[:8]}" if sums.is_file() else ""
     asked = STANDS_OUT if base.image_size is not None else None
-    return speak, name, asked, partial(check_shape, chat)
+    return speak, name, asked, partial(check_shape, chat.shaping)
 
 
 def plan_server(

@@ -109,7 +109,7 @@ def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[
         size = size_of(only_picture(sample))
         if size is not None and is_odd(size):
             try:
-                check_shape(reader.chat, load_image(only_picture(sample)), repr(sample.id))
+                check_shape(reader.chat.shaping, load_image(only_picture(sample)), repr(sample.id))
             except UsageError as error:
                 return str(error)
         return None
