@@ -113,7 +113,7 @@ def tiny_checkpoint(
         model,
         emotion_space=fit_emotion_space(MIKELS8.labels, latents[:, 0], latents[:, 1:], truth),
         domain=fit_domain(features[:32], features[32:], threshold=0.1),
-        calibration=Calibration(1.7),
+        calibrations={"mikels8": Calibration(1.7)},
         stages=("align", "joint"),
         recipes=("stage: align\n", "stage: joint\n"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -14,6 +15,10 @@ from emosym.emotions import (
     POLARITY,
     WORD_NORMS,
     label_space,
+    normal,
+    own_space,
+    space_of_row,
+    space_row,
     weights_for_affect,
 )
 from emosym.errors import UsageError
@@ -104,3 +109,78 @@ def test_affect_outside_the_scale(valence: float, arousal: float) -> None:
         weights_for_affect(MIKELS8, valence, arousal)
     with pytest.raises(UsageError, match="no valence/arousal norms"):
         weights_for_affect(label_space("mosei7"), 5, 5)
+
+
+def test_weights_survive_any_number_and_refuse_what_is_none_in_one_sentence() -> None:
+    assert MIKELS8.weights({"awe": 1e308, "fear": 1e308}) == MIKELS8.weights({"awe": 1, "fear": 1})
+    assert MIKELS8.weights({"awe": 1e308, "AWE": 1e308}) == MIKELS8.weights("awe")
+    assert MIKELS8.weights({"awe": 5e-324, "fear": 5e-324})[1] == 0.5
+    for odd in (math.nan, math.inf, -1, "much", None, 10**400):
+        with pytest.raises(UsageError, match=r"^The weight of 'awe' must be 0 or more, got"):
+            MIKELS8.weights({"awe": odd})  # type: ignore[dict-item]
+
+
+def test_labels_are_compared_alike_everywhere() -> None:
+    assert normal("  Very_\tHappy ") == "very happy"
+    assert normal("re\u0301veur") == "r\u00e9veur"  # composed, as file systems differ in it
+    assert MIKELS8.index(" Awe\n") == 1 and MIKELS8.find("joy") is None
+    assert MIKELS8.weights({" FEAR": 1})[6] == 1
+
+
+def test_a_space_of_any_labels_knows_what_its_words_tell() -> None:
+    space = own_space([" Joy", "calm", "FEAR", "sad"])
+    assert space.labels == ("joy", "calm", "fear", "sad") and space.name == "joy-calm-fear-sad"
+    assert [space.polarity(label) for label in space.labels] == ["positive", None, "negative", None]
+    assert space.norm("fear") == WORD_NORMS["fear"] and space.norm("calm") is None
+    assert space.norms() is None and space.neutral is None
+    assert space.indices("negative") == (2,)
+    assert own_space(MIKELS8.labels) is MIKELS8  # a published space's own words are that space
+    assert own_space(["neutral", "joy"]).neutral == "neutral"
+    long = own_space([f"feeling number {i}" for i in range(9)])
+    assert long.name.startswith("9-labels-") and long.name != own_space(long.labels[1:]).name
+
+
+def test_given_polarity_and_norms_are_kept_and_wrong_ones_refused() -> None:
+    space = own_space(
+        ["joy", "calm"], polarity={"Calm": "positive"}, norms={"calm": (7, 2, 6), "joy": (8, 5, 6)}
+    )
+    assert space.polarity("calm") == "positive" and space.polarity("joy") == "positive"
+    assert space.norms() == ((8, 5, 6), (7, 2, 6))
+    assert weights_for_affect(space, 7, 2)[1] > 0.5
+    with pytest.raises(UsageError, match="Unknown emotion 'clam'"):
+        own_space(["joy", "calm"], polarity={"clam": "positive"})
+    with pytest.raises(UsageError, match="Unknown polarity of 'calm' 'positiv'"):
+        own_space(["joy", "calm"], polarity={"calm": "positiv"})
+    for row in ((7, 2), (7, 2, math.nan), (0, 2, 6)):
+        with pytest.raises(UsageError, match=r"norms of 'calm' must be .* in 1\.\.9"):
+            own_space(["joy", "calm"], norms={"calm": row})
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["joy"], "2 to 64"),
+        ([f"a{i}" for i in range(65)], "2 to 64"),
+        (["joy", " "], "empty"),
+        (["joy", "JOY "], "twice"),
+        (["joy", "../x"], "letters and digits"),
+        (["joy", "x" * 41], "40 characters"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(labels: list[str], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        own_space(labels)
+
+
+def test_a_space_comes_back_from_its_row() -> None:
+    given = own_space(["joy", "calm"], norms={"calm": (7, 2, 6)})
+    for space in (*LABEL_SPACES.values(), own_space(["joy", "calm"]), given):
+        back = space_of_row(json.loads(json.dumps(space_row(space))))
+        assert (back.name, back.labels, back.neutral) == (space.name, space.labels, space.neutral)
+        assert [back.polarity(x) for x in back.labels] == [space.polarity(x) for x in space.labels]
+        assert [back.norm(x) for x in back.labels] == [space.norm(x) for x in space.labels]
+    assert space_of_row(space_row(MIKELS8)) is MIKELS8
+    with pytest.raises(UsageError, match="'mikels8' has other labels"):
+        space_of_row({**space_row(MIKELS8), "labels": ["joy", "calm"]})
+    with pytest.raises(UsageError, match="published label space"):
+        own_space(["joy", "calm"], "mikels8")

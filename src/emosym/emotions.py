@@ -6,8 +6,13 @@ Norms are the means of Warriner, Kuperman and Brysbaert (2013), scale 1..9. Labe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import math
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emosym.errors import UsageError, unknown_name
 
@@ -41,58 +46,102 @@ POLARITY: dict[str, str] = {
 }
 
 
+POLARITIES = ("positive", "negative", "neutral")
+FEWEST_LABELS, MOST_LABELS = 2, 64
+LONGEST_LABEL = 40
+SIGNS = " -'\u2019"
+Norm = tuple[float, float, float]
+
+
+def normal(label: str) -> str:
+    """Return a label as it is compared and stored everywhere.
+
+    Lower case, composed letters, single blanks and none around; an underscore counts as a blank.
+    """
+    return " ".join(unicodedata.normalize("NFC", str(label)).lower().replace("_", " ").split())
+
+
 @dataclass(frozen=True, slots=True)
 class LabelSpace:
-    """An ordered set of emotion labels; the position of a label is its class index."""
+    """An ordered set of emotion labels; the position of a label is its class index.
+
+    `neutral` names the class of no emotion, if there is one. `polarities` and `word_norms` hold a
+    value or None for each label; unset, they are those of the tables above, where they are known.
+    """
 
     name: str
     labels: tuple[str, ...]
+    neutral: str | None = None
+    polarities: tuple[str | None, ...] | None = None
+    word_norms: tuple[Norm | None, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of classes C."""
         return len(self.labels)
 
+    def find(self, label: str) -> int | None:
+        """Return the class index of a label in any case, with blanks around it; None: not in it."""
+        word = normal(label)
+        return self.labels.index(word) if word in self.labels else None
+
     def index(self, label: str) -> int:
-        """Return the class index of a label (case-insensitive).
+        """Return the class index of a label, compared as `normal` says.
 
         Raises:
             UsageError: when the label is not in this space; names the nearest one.
         """
-        try:
-            return self.labels.index(label.lower())
-        except ValueError:
-            raise unknown_name("emotion", label, self.labels, f"({self.name})") from None
+        found = self.find(label)
+        if found is None:
+            raise unknown_name("emotion", label, self.labels, f"({self.name})")
+        return found
 
-    def polarity(self, label: str) -> str:
-        """Return 'positive', 'negative' or 'neutral'."""
-        return POLARITY[self.labels[self.index(label)]]
+    def polarity(self, label: str) -> str | None:
+        """Return 'positive', 'negative' or 'neutral'; None where the label has no known one."""
+        place = self.index(label)
+        if self.polarities is not None:
+            return self.polarities[place]
+        return POLARITY.get(self.labels[place])
 
     def indices(self, polarity: str) -> tuple[int, ...]:
         """Return the class indices of one polarity."""
-        return tuple(i for i, label in enumerate(self.labels) if POLARITY.get(label) == polarity)
+        return tuple(i for i, label in enumerate(self.labels) if self.polarity(label) == polarity)
 
-    def norms(self) -> tuple[tuple[float, float, float], ...] | None:
+    def norm(self, label: str) -> Norm | None:
+        """Return (valence, arousal, dominance) of one label on 1..9; None where unknown."""
+        place = self.index(label)
+        if self.word_norms is not None:
+            return self.word_norms[place]
+        return WORD_NORMS.get(self.labels[place])
+
+    def norms(self) -> tuple[Norm, ...] | None:
         """Return (valence, arousal, dominance) per class on 1..9, or None if a word has none."""
-        if any(label not in WORD_NORMS for label in self.labels):
-            return None
-        return tuple(WORD_NORMS[label] for label in self.labels)
+        found = [self.norm(label) for label in self.labels]
+        known = tuple(norm for norm in found if norm is not None)
+        return known if len(known) == len(found) else None
 
     def weights(self, wanted: str | Mapping[str, float]) -> tuple[float, ...]:
         """Turn 'awe' or {'awe': .7, 'fear': .3} into weights over the classes that sum to 1.
 
         Raises:
-            UsageError: for an unknown emotion, a negative weight, or weights that sum to 0.
+            UsageError: for an unknown emotion, a weight that is no number of 0 or more, or weights
+                that sum to 0.
         """
         asked = {wanted: 1.0} if isinstance(wanted, str) else dict(wanted)
         values = [0.0] * len(self.labels)
         for label, weight in asked.items():
-            number = float(weight)
-            if not 0.0 <= number < float("inf"):
+            try:
+                number = float(weight)
+            except (TypeError, ValueError, OverflowError):
+                number = math.nan
+            if not 0.0 <= number < math.inf:
                 raise UsageError(f"The weight of {label!r} must be 0 or more, got {weight}.")
             values[self.index(label)] += number
-        total = sum(values)
-        if total <= 0.0:
+        largest = max(values)
+        if largest <= 0.0:
             raise UsageError("The emotion weights sum to 0; give at least one a positive weight.")
+        if sum(values) == math.inf:  # of numbers near the largest that there is
+            values = [min(value, sys.float_info.max) / len(values) for value in values]
+        total = sum(values)
         return tuple(value / total for value in values)
 
 
@@ -112,9 +161,15 @@ LABEL_SPACES: dict[str, LabelSpace] = {
                 "sadness",
             ),
         ),
-        LabelSpace("meld7", ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")),
         LabelSpace(
-            "mosei7", ("happy", "sadness", "surprise", "disgust", "anger", "fear", "neutral")
+            "meld7",
+            ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+            neutral="neutral",
+        ),
+        LabelSpace(
+            "mosei7",
+            ("happy", "sadness", "surprise", "disgust", "anger", "fear", "neutral"),
+            neutral="neutral",
         ),
         LabelSpace("ecf6", ("anger", "disgust", "fear", "joy", "sadness", "surprise")),
     )
@@ -122,15 +177,141 @@ LABEL_SPACES: dict[str, LabelSpace] = {
 MIKELS8 = LABEL_SPACES["mikels8"]
 
 
-def label_space(name: str) -> LabelSpace:
-    """Return a label space by name.
+def label_space(name: str | LabelSpace) -> LabelSpace:
+    """Return a published label space by name; a space that is given is returned as it is.
 
     Raises:
         UsageError: for an unknown name; names the nearest one.
     """
+    if isinstance(name, LabelSpace):
+        return name
     if name not in LABEL_SPACES:
         raise unknown_name("label space", name, LABEL_SPACES)
     return LABEL_SPACES[name]
+
+
+def space_of_text(text: str) -> LabelSpace:
+    """Return what a command line names: a published space, or labels between commas."""
+    return own_space(text.split(",")) if "," in text else label_space(text.strip())
+
+
+def own_space(
+    labels: Sequence[str],
+    name: str | None = None,
+    polarity: Mapping[str, str] | None = None,
+    norms: Mapping[str, Sequence[float]] | None = None,
+) -> LabelSpace:
+    """Return the label space of any words; a published space's own words are that space.
+
+    `polarity` and `norms` (valence, arousal, dominance on 1..9) are given for some labels or all;
+    the others keep those of their word, where it is a known one. Without a `name` the space is
+    called after its labels.
+
+    Raises:
+        UsageError: for fewer than 2 or more than 64 labels, one twice, an empty one, one with
+            other signs than letters, digits, blanks, hyphens and apostrophes, or a polarity or a
+            norm of a label that is not there, or that cannot be.
+    """
+    words = checked_labels(labels)
+    if not polarity and not norms:
+        for space in LABEL_SPACES.values():
+            if space.labels == words:
+                return space
+    if name in LABEL_SPACES:
+        raise UsageError(f"{name!r} is a published label space with other labels; choose a name.")
+    plain = LabelSpace(name or name_of(words), words, "neutral" if "neutral" in words else None)
+    told = {plain.labels[plain.index(label)]: kind for label, kind in (polarity or {}).items()}
+    for label, kind in told.items():
+        if kind not in POLARITIES:
+            raise unknown_name(f"polarity of {label!r}", str(kind), POLARITIES)
+    rated = {plain.labels[plain.index(label)]: tuple(row) for label, row in (norms or {}).items()}
+    for label, row in rated.items():
+        if len(row) != 3 or not all(VAD_MIN <= value <= VAD_MAX for value in row):
+            raise UsageError(
+                f"The norms of {label!r} must be valence, arousal and dominance, each in "
+                f"{VAD_MIN:g}..{VAD_MAX:g}; got {list(row)}."
+            )
+    return LabelSpace(
+        plain.name,
+        words,
+        plain.neutral,
+        tuple(told.get(word, POLARITY.get(word)) for word in words) if told else None,
+        tuple(_norm(rated.get(word, WORD_NORMS.get(word))) for word in words) if rated else None,
+    )
+
+
+def nearest_space(labels: Sequence[str]) -> LabelSpace:
+    """Return the published space that has most of these words, the first of several."""
+    return max(
+        LABEL_SPACES.values(),
+        key=lambda space: sum(space.find(word) is not None for word in labels),
+    )
+
+
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return labels as they are stored; errors as in `own_space`."""
+    words = tuple(normal(label) for label in labels)
+    for position, word in enumerate(words):
+        if not word:
+            raise UsageError(f"Label {position + 1} of {', '.join(map(repr, words))} is empty.")
+        if len(word) > LONGEST_LABEL or not all(c.isalnum() or c in SIGNS for c in word):
+            raise UsageError(
+                f"The label {word!r} must be words of letters and digits, {LONGEST_LABEL} "
+                "characters at most."
+            )
+        if word in words[:position]:
+            raise UsageError(f"The label {word!r} is there twice.")
+    if not FEWEST_LABELS <= len(words) <= MOST_LABELS:
+        raise UsageError(f"Give {FEWEST_LABELS} to {MOST_LABELS} labels, got {len(words)}.")
+    return words
+
+
+def name_of(labels: Sequence[str]) -> str:
+    """Return what a label space without a name is called: its labels, or some and a checksum."""
+    whole = "-".join(label.replace(" ", "_") for label in labels)
+    if len(whole) <= LONGEST_LABEL:
+        return whole
+    digest = hashlib.sha256("\n".join(labels).encode()).hexdigest()[:8]
+    return f"{len(labels)}-labels-{digest}"
+
+
+def space_row(space: LabelSpace) -> dict[str, Any]:
+    """Return a label space as a JSON object, with what is known of each label."""
+    norms = [space.norm(label) for label in space.labels]
+    return {
+        "name": space.name,
+        "labels": list(space.labels),
+        "neutral": space.neutral,
+        "polarity": [space.polarity(label) for label in space.labels],
+        "norms": [None if norm is None else list(norm) for norm in norms],
+    }
+
+
+def space_of_row(row: Mapping[str, Any]) -> LabelSpace:
+    """Return the label space that `space_row` described: the published one, where it is that.
+
+    Raises:
+        UsageError: for labels that cannot be, as `own_space`.
+    """
+    known = LABEL_SPACES.get(str(row["name"]))
+    if known is not None and space_row(known) == dict(row):
+        return known
+    labels = tuple(str(label) for label in row["labels"])
+    if known is not None and known.labels != labels:
+        raise UsageError(f"The label space {known.name!r} has other labels than {list(labels)}.")
+    if checked_labels(labels) != labels:
+        raise UsageError(f"The labels of {row['name']!r} are not as they are stored: {labels}.")
+    return LabelSpace(
+        str(row["name"]),
+        labels,
+        row["neutral"],
+        tuple(row["polarity"]),
+        tuple(_norm(norm) for norm in row["norms"]),
+    )
+
+
+def _norm(values: Sequence[float] | None) -> Norm | None:
+    return None if values is None else (float(values[0]), float(values[1]), float(values[2]))
 
 
 def weights_for_affect(
@@ -141,8 +322,6 @@ def weights_for_affect(
     A softmax over negative squared distance in the valence/arousal plane; `temperature` is in
     squared scale points. Raises UsageError outside 1..9 or where the space has no norms.
     """
-    import math
-
     for name, value in (("valence", valence), ("arousal", arousal)):
         if not VAD_MIN <= value <= VAD_MAX:
             raise UsageError(f"{name} must lie in {VAD_MIN:g}..{VAD_MAX:g}, got {value:g}.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_SHOWN = 120  # characters of what was got, for it may be a whole file
+
 
 class EmoSymError(Exception):
     """A run that could not go on (exit code 1). The message is one clear sentence."""
@@ -38,6 +40,7 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 def unknown_name(kind: str, got: str, valid: Iterable[str], hint: str = "") -> UsageError:
     """Build the error for a name that is not one of `valid`, with the nearest one named."""
     choices = list(valid)
+    got = got if len(got) <= LONGEST_SHOWN else f"{got[: LONGEST_SHOWN - 3]}..."
     close = nearest(got, choices)
     did_you_mean = f" Did you mean {close!r}?" if close else ""
     tail = f" {hint}" if hint else ""

@@ -185,7 +185,8 @@ class UnderstandingOutput:
     (H,), `context_latents` (K, H), both of no elements where zero-shot; `in_domain` is 0..1, the
     share of held-out pictures at least as far from the training pictures as this one (None where
     unknown), and `outside` says that it fell below the checkpoint's threshold: then the emotion is
-    only the nearest one of a world that the picture is not from. `abstains` says that the
+    only the nearest one of a world that the picture is not from (None where nobody knows: too few
+    pictures were held out, or none). `abstains` says that the
     confidence fell below what the checkpoint takes for an answer (None without a threshold).
     """
 
@@ -197,7 +198,7 @@ class UnderstandingOutput:
     arousal_norm: float | None
     dominance_norm: float | None
     in_domain: float | None
-    outside: bool
+    outside: bool | None
     emotion_latent: np.ndarray = field(repr=False)
     context_latents: np.ndarray = field(repr=False)
     rationale: str | None = None

@@ -74,10 +74,12 @@ def test_what_is_below_the_threshold_is_marked(command, folder, tiny_checkpoint,
     from dataclasses import replace
 
     from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+    from emosym.models.emosym_model import with_calibration
 
     model = load_checkpoint(tiny_checkpoint)
     kept = replace(model.calibration, abstain_below=0.99, target=0.95)
-    save_checkpoint(replace(model, calibration=kept, domain=None), tmp_path / "unsure")
+    unsure = with_calibration(replace(model, domain=None), kept)
+    save_checkpoint(unsure, tmp_path / "unsure")
     out = tmp_path / "r.json"
     ask = ("understand", folder, "--json", out, "--csv", tmp_path / "r.csv", "--model")
     code, said, _ = command(*ask, tmp_path / "unsure")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.checkpoints import as_format_1, described_in
 
 from emosym.errors import UsageError
 from emosym.metrics.calibration import apply_temperature, nll_of_logits
@@ -24,6 +24,7 @@ from emosym.models.calibration import (
     with_abstention,
 )
 from emosym.models.checkpoint import load_checkpoint, save_checkpoint
+from emosym.models.emosym_model import with_calibration
 from emosym.models.reader.reasoner import think
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.trained_reading import open_pictures, read_pictures
@@ -90,10 +91,10 @@ def test_a_checkpoint_keeps_it_whole_and_reads_by_it(tiny_checkpoint, tiny_pictu
         tuple(np.linspace(-1.0, 1.0, 8).tolist()),
         *(0.7, 0.6, 500, 0.8123, 0.95, 0.61, 0.955),
     )
-    save_checkpoint(replace(model, calibration=kept), tmp_path / "kept")
+    save_checkpoint(with_calibration(model, kept), tmp_path / "kept")
     again = load_checkpoint(tmp_path / "kept")
     assert again.calibration == kept and again.temperature == 1.3
-    assert json.loads((tmp_path / "kept" / "emosym.json").read_text())["temperature"] == 1.3
+    assert described_in(tmp_path / "kept")["calibrations"]["mikels8"]["temperature"] == 1.3
     pictures = [Image.fromarray(p) for p in tiny_pictures.pictures[:3]]
     with torch.no_grad():
         thought = think(again.reader.reasoner, open_pictures(again.reader, pictures)[0])
@@ -110,8 +111,8 @@ def test_a_checkpoint_keeps_it_whole_and_reads_by_it(tiny_checkpoint, tiny_pictu
 
 
 def test_an_older_checkpoint_has_its_temperature_alone(tiny_checkpoint, tmp_path) -> None:
-    old = Path(shutil.copytree(tiny_checkpoint, tmp_path / "old"))
-    described = json.loads((old / "emosym.json").read_text())
+    old = as_format_1(Path(shutil.copytree(tiny_checkpoint, tmp_path / "old")))
+    described = described_in(old)
     del described["calibration"]
     (old / "emosym.json").write_text(json.dumps(described))
     model = load_checkpoint(old)

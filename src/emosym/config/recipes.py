@@ -72,13 +72,15 @@ class AlignRecipe(Recipe):
 
     `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
     `max_pixels` bounds what a picture may cost. With `w_cls: 0` it learns from rationales alone and
-    uses no label; `rl` with `objective: supervised` can then learn from few.
+    uses no label; `rl` with `objective: supervised` can then learn from few. `init` may also be a
+    checkpoint, whose adapter and tokens learn more; `fresh_head` starts its head anew.
     """
 
     stage: Literal["align"]
     reader: Place | None = None
     painter: Place | None = None
     max_pixels: int | None = Field(None, ge=28 * 28)
+    fresh_head: bool = False
     latents: LatentSection = LatentSection()
     lora: LoraSection = LoraSection()
     rationale: Literal["label_blind", "label_aware", "shuffled", "shuffled_within", "none"] = (

@@ -43,6 +43,8 @@ class DataSection(Section):
     `label_fraction` keeps a share of that. Both are seeded and stratified. `knowledge` is a file of
     `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is. The
     columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
+    `labels` are those of a label space of your own (unset: the folders' names, else the model's);
+    `polarity` and `norms` (valence, arousal, dominance on 1..9) tell what is known of them.
     """
 
     source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
@@ -51,6 +53,9 @@ class DataSection(Section):
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    labels: tuple[str, ...] | None = None
+    polarity: dict[str, str] = {}
+    norms: dict[str, tuple[float, float, float]] = {}
     image_column: str | None = None
     label_column: str | None = None
     config: str | None = None

@@ -179,15 +179,15 @@ def weights_of(sample: Sample, space: LabelSpace, task: str = IMAGE_EMOTION) -> 
 
 
 def code_of(emotion: str, space: LabelSpace, where: str) -> int:
-    """Return the class index of a label as data sets write it: any case, spaces around it.
+    """Return the class index of a label as data sets write it; see `emotions.normal`.
 
     Raises:
         UsageError: for a label outside the space; names `where` and the nearest label.
     """
-    word = emotion.strip().lower()
-    if word in space.labels:
-        return space.labels.index(word)
-    raise unknown_name(f"emotion ({where})", emotion, space.labels)
+    code = space.find(emotion)
+    if code is None:
+        raise unknown_name(f"emotion ({where})", emotion, space.labels)
+    return code
 
 
 def with_annotation(sample: Sample, path: Path, space: LabelSpace, task: str) -> Sample:

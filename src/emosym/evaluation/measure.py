@@ -118,7 +118,7 @@ def evaluate_reading(
         values["of_best"] = values["accuracy"] / best if best > 0 else None
     values |= raw_values(raw, labels) if raw.size else {}
     values |= abstention_values(shares, labels, pipeline.abstain_below)
-    values["outside_share"] = float(np.mean([reading.outside for reading in readings]))
+    values["outside_share"] = outside_share(readings)
     values.update(reading_intervals(shares, labels, pipeline.space, seed))
     subject = subject_of(
         model_sha256, chosen.split, chosen.ids(), zero_shot, pictures_sha256(chosen)
@@ -126,6 +126,12 @@ def evaluate_reading(
     labelled = pipeline.space.labels
     result = make_result(name, values, len(readings), seed, mode, subject=subject, labels=labelled)
     return ReadSplit(result, chosen.ids(), paths, tuple(readings), labels, shares, raw, votes)
+
+
+def outside_share(readings: Sequence[UnderstandingOutput]) -> float | None:
+    """Return the share of readings marked `outside`; None where that is unknown."""
+    known = [reading.outside for reading in readings if reading.outside is not None]
+    return float(np.mean(known)) if known else None
 
 
 def choose(dataset: Dataset, limit: int | None, seed: int) -> Dataset:

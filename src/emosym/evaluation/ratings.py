@@ -68,7 +68,7 @@ def evaluate_ratings(
                 f"The label space {pipeline.space.name!r} has no valence/arousal norms to compare."
             )
         norms.append((found.valence_norm, found.arousal_norm))
-        outside += found.outside
+        outside += bool(found.outside)
         if progress is not None:
             progress(1)
     guess = to_rating_scale(np.array(norms, dtype=np.float64))  # (N, 2)

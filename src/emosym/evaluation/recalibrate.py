@@ -12,6 +12,7 @@ from emosym.errors import UsageError
 from emosym.evaluation.measure import evaluate_reading
 from emosym.metrics.scaling import FOLDS, TARGET
 from emosym.models.calibration import fit_calibration, with_abstention
+from emosym.models.emosym_model import with_calibration
 from emosym.pipelines.trained import EmoSymPipeline
 
 SMALLEST = np.finfo(np.float64).tiny
@@ -53,4 +54,4 @@ def recalibrated(
         found = with_abstention(kept, logits, read.labels, target)
     else:
         found = fit_calibration(logits, read.labels, target)
-    return EmoSymPipeline(replace(pipeline.model, calibration=found), pipeline.card)
+    return EmoSymPipeline(with_calibration(pipeline.model, found), pipeline.card)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emosym.emotions import MIKELS8, LabelSpace, label_space
+from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import disk_errors, read_json, write_json
 from emosym.locks import one_writer
@@ -29,9 +29,11 @@ from emosym.memory.schema import (
     FORMAT,
     BankEntry,
     arrow_schema,
+    card_space,
     check_entry,
     column,
     entries_of,
+    stored_space,
     to_row,
 )
 
@@ -70,13 +72,13 @@ class Bank:
             with disk_errors(path):
                 if path.is_file() or (path.is_dir() and _foreign(path)):
                     raise UsageError(f"{path} is not a memory bank, and not an empty folder.")
-            write_json(card, {"format": FORMAT, "label_space": (space or MIKELS8).name})
+            write_json(card, {"format": FORMAT, "label_space": card_space(space or MIKELS8)})
         if not card.is_file():
             raise UsageError(f"There is no memory bank at {path}: bank.json is missing.")
         about = read_json(card, "memory bank card")
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise UsageError(f"{card} is not of format {FORMAT}; this version cannot read it.")
-        stored = label_space(str(about.get("label_space")))
+        stored = stored_space(about.get("label_space"), card)
         if space is not None and space != stored:
             raise UsageError(f"The bank {path} is in {stored.name}, not in {space.name}.")
         bank = cls(path, stored)

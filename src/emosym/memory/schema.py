@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emosym.emotions import LabelSpace
+from emosym.emotions import LABEL_SPACES, LabelSpace, label_space, space_of_row, space_row
 from emosym.errors import UsageError
 from emosym.files import printable
 
@@ -276,3 +277,22 @@ def entries_of(table: pa.Table) -> list[BankEntry]:
         row.update(context_latents=latents, policies=tuple(row["policies"]))
         entries.append(BankEntry(**row, provenance=made))
     return entries
+
+
+def card_space(space: LabelSpace) -> str | dict[str, Any]:
+    """Return what a bank's card says of its label space: a published name, else all of it."""
+    return space.name if LABEL_SPACES.get(space.name) == space else space_row(space)
+
+
+def stored_space(named: Any, card: Path) -> LabelSpace:
+    """Return the label space that a bank's card names, or describes where it is no published one.
+
+    Raises:
+        UsageError: when it does neither.
+    """
+    if not isinstance(named, dict):
+        return label_space(str(named))
+    try:
+        return space_of_row(named)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UsageError(f"{card} does not describe its label space: {error!r}.") from error

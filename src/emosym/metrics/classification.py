@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from emosym.emotions import LabelSpace
+from emosym.emotions import POLARITIES, LabelSpace
 from emosym.metrics.checks import Ints, as_labels, as_probabilities, as_vector, same_length
 
 UNREADABLE = -1
-POLARITIES = ("positive", "negative", "neutral")
 
 
 def _pair(predicted: ArrayLike, truth: ArrayLike, classes: int) -> tuple[Ints, Ints]:
@@ -72,22 +71,27 @@ def polarity_probabilities(probabilities: ArrayLike, space: LabelSpace) -> np.nd
     return np.stack(columns, axis=1)  # (N, 3)
 
 
-def polarity_accuracy(probabilities: ArrayLike, truth: ArrayLike, space: LabelSpace) -> float:
+def polarity_accuracy(
+    probabilities: ArrayLike, truth: ArrayLike, space: LabelSpace
+) -> float | None:
     """Return the share of samples whose likeliest polarity is that of their true label, 0..1.
 
     The probabilities (N, C) of each polarity's labels are summed first. An exact tie goes to
-    positive, then negative.
+    positive, then negative. None where the polarity of a label of the space is unknown.
     """
     answers = as_labels("truth", truth, len(space))
     sums = polarity_probabilities(probabilities, space)
     same_length(probabilities=sums, truth=answers)
-    wanted = np.asarray([POLARITIES.index(space.polarity(label)) for label in space.labels])
+    kinds = [space.polarity(label) for label in space.labels]
+    if None in kinds:
+        return None
+    wanted = np.asarray([POLARITIES.index(str(kind)) for kind in kinds])
     return float((sums.argmax(axis=1) == wanted[answers]).mean())
 
 
 def classification_values(
     probabilities: ArrayLike, truth: ArrayLike, space: LabelSpace
-) -> dict[str, float | list[float | None] | list[list[int]]]:
+) -> dict[str, float | list[float | None] | list[list[int]] | None]:
     """Return every measure of this module for (N, C) probabilities, ready for a result file."""
     shares = as_probabilities("probabilities", probabilities, len(space))
     guesses, classes = shares.argmax(axis=1), len(space)

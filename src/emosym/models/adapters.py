@@ -100,6 +100,22 @@ def _can_merge(layer: LoraLayer, name: str) -> bool:
     )
 
 
+@contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """Within the block the model computes as its base does, without any adapter."""
+    layers = [layer for layer in _adapted(model) if not layer.disable_adapters]
+    trained = {key: p.requires_grad for key, p in model.named_parameters()}
+    try:
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+        for key, parameter in model.named_parameters():  # peft switches them, too
+            parameter.requires_grad_(trained[key])
+
+
 def save_adapter(model: nn.Module, name: str, folder: Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors, as PEFT reads them."""
     config = _configs(model)[name]

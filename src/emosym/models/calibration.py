@@ -24,10 +24,9 @@ from emosym.metrics.scaling import (
     fit_vector_scaling,
 )
 
-NUMBERS = (
-    *("temperature_nll", "vector_nll"),
-    *("abstain_below", "target", "coverage", "accuracy"),
-)
+LOSSES = ("temperature_nll", "vector_nll")
+SHARES = ("abstain_below", "target", "coverage", "accuracy")
+MOST = 1e30  # of a number that a fit could give
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,15 @@ def fit_calibration(logits: ArrayLike, labels: ArrayLike, target: float = TARGET
     return with_abstention(found, scores, answers, target)
 
 
+def enough_to_calibrate(count: int, classes: int) -> bool:
+    """Return whether so many held-out pictures of `classes` labels can tell how sure to be.
+
+    Five folds are cross-validated, and each should hold a picture of each label: with fewer, the
+    fit follows single pictures, and a confidence made of it would only look like one.
+    """
+    return count >= FOLDS * classes
+
+
 def with_abstention(
     calibration: Calibration, logits: ArrayLike, labels: ArrayLike, target: float = TARGET
 ) -> Calibration:
@@ -110,36 +118,54 @@ def calibration_row(calibration: Calibration) -> dict[str, Any]:
 
 
 def stored_calibration(described: Mapping[str, Any], where: str) -> Calibration:
-    """Return the calibration in a checkpoint's description; an older one has a temperature alone.
+    """Return the calibration in a description of format 1; an older one has a temperature alone.
+
+    Raises:
+        UsageError: naming `where`, as `checked_calibration`.
+    """
+    row = described.get("calibration", calibration_row(Calibration(described["temperature"])))
+    return checked_calibration(row, len(label_space(described["label_space"])), where)
+
+
+def checked_calibration(row: Any, classes: int, where: str) -> Calibration:
+    """Return the calibration that `calibration_row` described, of `classes` labels.
 
     Raises:
         UsageError: naming `where`, for a missing or unknown field, an unknown method, or numbers
             that cannot be.
     """
-    row = described.get("calibration", calibration_row(Calibration(described["temperature"])))
-    classes = len(label_space(str(described["label_space"])))
     fields = calibration_row(Calibration())
     odd = sorted(set(row) ^ set(fields)) if isinstance(row, Mapping) else ["calibration"]
     if odd:
-        raise UsageError(f"The calibration in {where} is damaged: {odd[0]!r} is missing or odd.")
+        raise UsageError(
+            f"The calibration in {where} is damaged: {odd[0]!r:.60} is missing or odd."
+        )
     if row["method"] not in METHODS:
-        raise unknown_name(f"calibration method in {where}", str(row["method"]), METHODS)
+        raise unknown_name(f"calibration method in {where}", str(row["method"])[:60], METHODS)
     lists = {name: row[name] for name in ("scale", "bias") if row[name] is not None}
     if row["method"] == "vector" and len(lists) < 2:
         raise UsageError(f"The calibration in {where} is damaged: it lacks scale or bias.")
-    numbers = [row[name] for name in NUMBERS if row[name] is not None]
     for name, values in lists.items():
         if not isinstance(values, list | tuple) or len(values) != classes:
             raise UsageError(
                 f"The calibration in {where} is damaged: {name} needs {classes} numbers."
             )
-        numbers += values
-    wrong = [value for value in (row["temperature"], *numbers) if not _finite(value)]
+    wrong = [value for value in (row["temperature"], row["n"]) if not _finite(value)]
+    wrong += [x for values in lists.values() for x in values if not _finite(x)]
+    wrong += [row[name] for name in LOSSES if not _in_range(row[name], math.inf)]
+    wrong += [row[name] for name in SHARES if not _in_range(row[name], 1.0)]
+    if not wrong and (not isinstance(row["n"], int) or row["n"] < 0):
+        wrong = [row["n"]]
     if wrong or row["temperature"] <= 0:
         odd_one = (wrong or [row["temperature"]])[0]
-        raise UsageError(f"The calibration in {where} is damaged: it cannot hold {odd_one!r}.")
-    return Calibration(**{**row, **{name: tuple(values) for name, values in lists.items()}})
+        raise UsageError(f"The calibration in {where} is damaged: it cannot hold {odd_one!r:.60}.")
+    whole = {name: tuple(float(x) for x in values) for name, values in lists.items()}
+    return Calibration(**{**row, **whole})
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
+
+
+def _in_range(value: Any, most: float) -> bool:
+    return value is None or (_finite(value) and 0.0 <= value <= most)

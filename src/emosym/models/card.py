@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace, label_space, space_of_row
 from emosym.models.presets import PRESETS
 
 TAGS = ("emosym", "affective-computing", "emotion-recognition", "image-generation")
@@ -50,15 +50,15 @@ def model_card(
 ) -> str:
     """Return the model card as Markdown with the hub's YAML header.
 
-    `description` is the content of emosym.json (`checkpoint.description_of`), of which base,
-    label_space and stages are needed. `values` are held-out or test numbers by metric name; what
-    is not finite is shown as undefined. `recipes` holds each stage's resolved YAML, in the order
+    `description` is the content of emosym.json (`checkpoint.description_of`), of which base, label
+    spaces and stages are needed. `values` are held-out or test numbers by metric name; what is not
+    finite is shown as undefined. `recipes` holds each stage's resolved YAML, in the order
     of the stages, or nothing.
     """
     base = str(description["base"])
     shown = base if base in PRESETS else Path(base).name  # no path of this machine on the card
     storybook = base == STORYBOOK
-    labels = label_space(str(description["label_space"])).labels
+    labels = answered_space(description).labels
     stages = [str(stage) for stage in description["stages"]]
     sections = [
         _header(base),
@@ -73,14 +73,29 @@ def model_card(
         _storybook_limits() if storybook else _photograph_limits(),
         "## Numbers",
         _numbers(values),
+        _held_out(description),
         "## Training",
         _training(stages, recipes),
         "## How to load",
-        _loading("joint" in stages),
+        _loading(_paints(description)),
         "## Versions",
         _versions(description),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def answered_space(description: Mapping[str, Any]) -> LabelSpace:
+    """Return the label space that a checkpoint of either format answers in."""
+    if "spaces" not in description:  # format 1 named published spaces only
+        return label_space(str(description["label_space"]))
+    rows = {row["name"]: row for row in description["spaces"]}
+    return space_of_row(rows[description["space"]])
+
+
+def _paints(description: Mapping[str, Any]) -> bool:
+    if "emotion_space" in description:
+        return description["emotion_space"] is not None
+    return "joint" in description["stages"]
 
 
 def _header(base: str) -> str:
@@ -102,7 +117,7 @@ def _what(
     painting = (
         "It also paints pictures that evoke an emotion, a mix of emotions, a place in valence and "
         "arousal, or the mood of another picture. "
-        if "joint" in stages
+        if _paints(description)
         else "It does not paint: it has not been through the joint stage. "
     )
     count = description.get("num_context_tokens")
@@ -140,6 +155,31 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "\n".join(rows)
 
 
+def _held_out(description: Mapping[str, Any]) -> str:
+    """Return on how many pictures the numbers rest, and what nobody knows; format 1 tells not."""
+    if "spaces" not in description:
+        return ""
+    lines = []
+    calibrated, held_out = description["calibrations"], description["validation"]
+    for row in description["spaces"]:
+        count, name = held_out.get(row["name"]), row["name"]
+        told = "not measured" if count is None else f"{count} validation pictures"
+        sure = "calibrated" if name in calibrated else "**not calibrated: how sure is unknown**"
+        lines.append(f"- `{name}` ({', '.join(row['labels'])}): {told}; {sure}.")
+    unknown = [
+        label
+        for row in description["spaces"]
+        for label, kind in zip(row["labels"], row["polarity"], strict=True)
+        if kind is None
+    ]
+    if unknown:
+        lines.append(f"- Polarity unknown: {', '.join(unknown)}.")
+    most = max(held_out.values(), default=0)
+    if description["domain"] is None or (most + 1) * description["domain"]["threshold"] <= 1:
+        lines.append("- Whether a picture is outside of what it knows: **unknown**.")
+    return "\n".join(["Label spaces, and what its confidence rests on:", "", *lines])
+
+
 def _training(stages: Sequence[str], recipes: Sequence[str]) -> str:
     if not stages:
         return "Not trained: new tokens on the base."
@@ -167,7 +207,7 @@ def _loading(paints: bool) -> str:
         'reading = model.understand("picture.jpg", explain=True)\n'
         "print(reading.emotion, reading.confidence, reading.rationale)\n"
         "print(reading.probabilities)\n"
-        'print("unlike what the model knows" if reading.outside else "of a known kind")\n'
+        'print("outside of what the model knows:", reading.outside)  # None: unknown\n'
         f"{painted}```"
     )
 

@@ -12,48 +12,62 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from emosym import __version__
-from emosym.emotions import label_space
-from emosym.errors import EmoSymError, UsageError, unknown_name
+from emosym.emotions import LabelSpace, space_row
+from emosym.errors import EmoSymError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.adapters import has_adapter, load_adapter, save_adapter
-from emosym.models.calibration import calibration_row, stored_calibration
+from emosym.models.calibration import calibration_row
+from emosym.models.description import (
+    ADAPTER_FILES,
+    CARD,
+    DESCRIPTION,
+    DOMAIN,
+    FORMAT,
+    MAPPERS,
+    READER,
+    SPACE,
+    Description,
+    check_folder,
+    read_description,
+    recipe_names,
+    sealed,
+)
 from emosym.models.emosym_model import EmoSymModel, PainterSource, make_reader
 from emosym.models.gaussians import (
     Domain,
     EmotionSpace,
+    Gaussian,
     load_gaussians,
     save_gaussians,
     truncate,
 )
 from emosym.models.painter.mappers import CONDITIONS, ConditionMappers, has_context
-from emosym.models.presets import Base, resolve_base, verify_files
+from emosym.models.presets import NO_PAINTER, Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.latent_tokens import with_gate
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.provenance import git_hash, package_versions
 
-FORMAT = 1
+__all__ = (
+    "CONDITIONS",
+    "DESCRIPTION",
+    "base_of",
+    "describe_checkpoint",
+    "description_of",
+    "is_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+    "trained_parts",
+)
 COMPACT_RANK = 24
-DESCRIPTION = "emosym.json"
-MAPPERS = "mappers.safetensors"
+EMOTION_EMBED = "latent_tokens.emotion_embed"
 TEXT_PROJECTION = "context_projector.net.weight"
 LAST_LAYER = "4.weight"  # of a mapper: its LayerNorm, as wide as the text encoder's embeddings
-FIELDS = (
-    "base",
-    "label_spaces",
-    "label_space",
-    "template",
-    "num_context_tokens",
-    "recurrent",
-    "temperature",
-    "domain_threshold",
-    "stages",
-    "files",
-)
 
 
 def save_checkpoint(
@@ -78,27 +92,33 @@ def save_checkpoint(
 
 def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bool) -> None:
     reasoner = model.reader.reasoner
-    _save(trained_parts(reasoner), folder / "reader.safetensors")
-    _save(model.mappers.state_dict(), folder / MAPPERS)
+    _save(trained_parts(reasoner), folder / READER)
+    if model.mappers is not None:
+        _save(model.mappers.state_dict(), folder / MAPPERS)
     if has_adapter(reasoner.backbone, ADAPTER):
         save_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
     painter = model.open_painter
-    if painter.opened is not None and has_adapter(painter.opened.unet, ADAPTER):
-        save_adapter(painter.opened.unet, ADAPTER, folder / "unet_adapter")
-    elif painter.opened is None and painter.adapter is not None:
-        shutil.copytree(painter.adapter, folder / "unet_adapter")
+    if painter is not None and painter.opened is not None:
+        if has_adapter(painter.opened.unet, ADAPTER):
+            save_adapter(painter.opened.unet, ADAPTER, folder / "unet_adapter")
+    elif painter is not None and painter.adapter is not None:
+        for name in ADAPTER_FILES:
+            (folder / "unet_adapter").mkdir(exist_ok=True)
+            shutil.copyfile(painter.adapter / name, folder / "unet_adapter" / name)
     if model.emotion_space is not None:
         rank = COMPACT_RANK if compact else model.emotion_space.gaussians[0].mean.numel()
         kept = [truncate(gaussian, rank) for gaussian in model.emotion_space.gaussians]
         named = dict(zip(model.emotion_space.labels, kept, strict=True))
-        save_gaussians(folder / "emotion_space.safetensors", named, {})
+        save_gaussians(folder / SPACE, named, {})
     if model.domain is not None:
         extra = {"distances": model.domain.distances}
-        save_gaussians(folder / "domain.safetensors", {"domain": model.domain.gaussian}, extra)
-    for i, recipe in enumerate(model.recipes):
-        write_text(folder / f"recipe-{i}-{model.stages[i]}.yaml", recipe)
+        save_gaussians(folder / DOMAIN, {"domain": model.domain.gaussian}, extra)
+    for name, recipe in zip(
+        recipe_names(model.stages, len(model.recipes)), model.recipes, strict=True
+    ):
+        write_text(folder / name, recipe)
     if card is not None:
-        write_text(folder / "README.md", card)
+        write_text(folder / CARD, card)
     if compact:
         for path in folder.rglob("*.safetensors"):
             save_file({k: _half(v) for k, v in load_file(path).items()}, path)
@@ -107,12 +127,20 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    write_json(folder / DESCRIPTION, {**description_of(model), "files": files})
+    described = {
+        **description_of(model),
+        "adapter": "adapter/adapter_config.json" in files,
+        "unet_adapter": "unet_adapter/adapter_config.json" in files,
+        "card": card is not None,
+        "files": files,
+    }
+    write_json(folder / DESCRIPTION, sealed(described))
 
 
 def description_of(model: EmoSymModel) -> dict[str, Any]:
-    """Return what emosym.json says of a model, but for the checksums of its files."""
-    tokens, base = model.reader.tokens, model.base
+    """Return what emosym.json says of a model, but for adapters, card, and checksums of files."""
+    reasoner, tokens, base = model.reader.reasoner, model.reader.tokens, model.base
+    painted = model.emotion_space
     return {
         "format": FORMAT,
         "emosym": __version__,
@@ -122,18 +150,30 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "reader_fingerprint": base.reader_fingerprint(),
         "four_bit": model.four_bit,
         "condition": model.condition,
-        "label_spaces": list(model.reader.reasoner.heads),
-        "label_space": model.reader.space,
+        "spaces": [space_row(space) for space in model.spaces],
+        "space": model.space.name,
         "template": model.reader.template,
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
-        "temperature": model.temperature,
-        "calibration": calibration_row(model.calibration),
-        "domain_threshold": model.domain.threshold if model.domain else None,
+        "text_size": reasoner.context_projector.net.out_features,
+        "calibrations": {
+            name: calibration_row(calibration) for name, calibration in model.calibrations.items()
+        },
+        "validation": dict(model.validation),
+        "mappers": model.mappers is not None,
+        "emotion_space": None if painted is None else painted_in(model).name,
+        "domain": {"threshold": model.domain.threshold} if model.domain else None,
+        "recipes": len(model.recipes),
         "stages": list(model.stages),
         "versions": package_versions(),
         "git": git_hash(),
     }
+
+
+def painted_in(model: EmoSymModel) -> LabelSpace:
+    """Return the label space that the emotion space is of."""
+    labels = () if model.emotion_space is None else model.emotion_space.labels
+    return next(space for space in model.spaces if space.labels == labels)
 
 
 def _sources(base: Base) -> dict[str, str | None]:
@@ -141,7 +181,7 @@ def _sources(base: Base) -> dict[str, str | None]:
     own = resolve_base(base.name)
     return {
         "reader": base.reader if base.reader != own.reader else None,
-        "painter": base.painter if base.painter != own.painter else None,
+        "painter": (base.painter or NO_PAINTER) if base.painter != own.painter else None,
     }
 
 
@@ -150,69 +190,67 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
-    """Open a checkpoint folder and the base it stands on.
+    """Open a checkpoint folder and the base it stands on; formats 1 and 2.
+
+    The description is checked whole, then the files it names, before any of them is opened.
 
     Raises:
-        UsageError: when the folder is not a checkpoint or of another format.
+        UsageError: when the folder is not a checkpoint, of another format, or its description
+            cannot be.
         EmoSymError: when a file is missing, damaged, or does not fit.
     """
-    described = describe_checkpoint(folder)
-    files = described["files"]
-    verify_files(folder, files)
+    described = read_description(folder)
+    check_folder(folder, described)
+    verify_files(folder, described.files)
     base = base_of(described, folder)
-    four_bit = bool(described.get("four_bit", False))
-    saved = with_gate(load_file(folder / "reader.safetensors"))
-    mapped = load_file(folder / MAPPERS)
-    chat = open_chat(base, device, four_bit)
+    saved = _open_weights(folder / READER)
+    for name, dimensions in ((TEXT_PROJECTION, 2), (EMOTION_EMBED, 1)):
+        if name not in saved or saved[name].ndim < dimensions:
+            raise EmoSymError(f"The weights in {folder} do not fit this model: {name!r}.")
+    saved = with_gate(saved)
+    hidden = saved[EMOTION_EMBED].shape[-1]
+    mappers = _load_mappers(folder, hidden) if described.mappers else None
+    space, domain = _load_space(folder, described, hidden), _load_domain(folder, described)
+    chat = open_chat(base, device, described.four_bit)
     reasoner = EmotionReasoner(
         chat.backbone,
-        int(described["num_context_tokens"]),
-        bool(described["recurrent"]),
-        tuple(described["label_spaces"]),
-        saved[TEXT_PROJECTION].shape[0],
+        described.num_context_tokens,
+        described.recurrent,
+        described.spaces,
+        described.text_size or saved[TEXT_PROJECTION].shape[0],
         seed=0,
     )
-    if "adapter/adapter_config.json" in files:
+    if described.adapter:
         load_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
     _fill(trained_parts(reasoner), saved, folder)
-    # The widths of the painter's text encoders are read off the mappers: it need not be loaded.
-    biases = [
-        mapped[f"emotion_mapper.{i}.{LAST_LAYER}"] for i in range(len(mapped["output_scale"]))
-    ]
-    hidden = reasoner.latent_tokens.emotion_embed.shape[1]
-    mappers = ConditionMappers(hidden, [len(b) for b in biases], [1.0] * len(biases), seed=0)
-    _fill(mappers.state_dict(), mapped, folder)
     reasoner.requires_grad_(False)
-    has_unet_adapter = "unet_adapter/adapter_config.json" in files
+    adapter = folder / "unet_adapter" if described.unet_adapter else None
     return EmoSymModel(
         base,
-        make_reader(chat, reasoner, described["template"], described["label_space"], device),
-        PainterSource(base, folder / "unet_adapter" if has_unet_adapter else None, device),
-        mappers.to(device),
-        _load_space(folder, described),
-        _load_domain(folder, described),
-        calibration=stored_calibration(described, str(folder / DESCRIPTION)),
-        stages=tuple(described["stages"]),
-        recipes=tuple(
-            (folder / f"recipe-{i}-{stage}.yaml").read_text()
-            for i, stage in enumerate(described["stages"])
-            if f"recipe-{i}-{stage}.yaml" in files
-        ),
-        four_bit=four_bit,
-        condition=_condition(described),
+        make_reader(chat, reasoner, described.template, described.space, device),
+        PainterSource(base, adapter, device) if base.painter else None,
+        mappers if mappers is None else mappers.to(device),
+        space,
+        domain,
+        described.calibrations,
+        stages=described.stages,
+        recipes=tuple(_text_of(folder / name) for name in described.recipes),
+        four_bit=described.four_bit,
+        condition=described.condition,
+        validation=described.validation,
     )
 
 
-def base_of(described: Mapping[str, Any], folder: Path) -> Base:
+def base_of(described: Description, folder: Path) -> Base:
     """Return the base that a checkpoint's description names.
 
     Raises:
         EmoSymError: when the base on this machine is not the one it was trained on: its adapter
             and tokens would read nonsense on other weights.
     """
-    base = resolve_base(described["base"], described.get("reader"), described.get("painter"))
-    base = replace(base, max_pixels=described.get("max_pixels", base.max_pixels))
-    wanted = described.get("reader_fingerprint")
+    base = resolve_base(described.base, described.reader, described.painter)
+    base = replace(base, max_pixels=described.max_pixels or base.max_pixels)
+    wanted = described.reader_fingerprint
     if wanted is not None and wanted != base.reader_fingerprint():
         raise EmoSymError(
             f"The checkpoint {folder} was trained on other weights than the {base.name} on this "
@@ -222,19 +260,9 @@ def base_of(described: Mapping[str, Any], folder: Path) -> Base:
 
 
 def describe_checkpoint(folder: Path) -> dict[str, Any]:
-    """Return emosym.json of a checkpoint; errors as in `load_checkpoint`."""
-    if not (folder / DESCRIPTION).is_file():
-        raise UsageError(f"{folder} is not an emosym checkpoint: it has no {DESCRIPTION}.")
+    """Return emosym.json of a checkpoint, checked; errors as in `load_checkpoint`."""
+    read_description(folder)
     described: dict[str, Any] = read_json(folder / DESCRIPTION, "checkpoint description")
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
-        found = described.get("format") if isinstance(described, dict) else None
-        raise UsageError(
-            f"The checkpoint {folder} has format {found!r}; this version of emosym reads {FORMAT}. "
-            "Install the version that wrote it."
-        )
-    lacking = [field for field in FIELDS if field not in described]
-    if lacking:
-        raise UsageError(f"{folder / DESCRIPTION} is damaged: it lacks {lacking[0]!r}.")
     return described
 
 
@@ -248,30 +276,68 @@ def trained_parts(reasoner: EmotionReasoner) -> dict[str, torch.Tensor]:
     return {k: v for k, v in reasoner.state_dict().items() if not k.startswith("backbone.")}
 
 
-def _condition(described: Mapping[str, Any]) -> str:
-    """Return what the painter gets; a checkpoint from before it was a choice has the default."""
-    found = str(described.get("condition", CONDITIONS[0]))
-    if found not in CONDITIONS:
-        raise unknown_name("condition of a checkpoint", found, CONDITIONS)
-    return found
+def _open_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file; an EmoSymError when it is not one or was cut short."""
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise EmoSymError(f"{path} cannot be read: {error}. Copy it again.") from error
 
 
-def _load_space(folder: Path, described: Mapping[str, Any]) -> EmotionSpace | None:
-    if "emotion_space.safetensors" not in described["files"]:
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise EmoSymError(f"{path} is not UTF-8 text. Copy it again.") from error
+
+
+def _load_mappers(folder: Path, hidden: int) -> ConditionMappers:
+    """Open the mappers; the painter, whose widths are read off them, need not be loaded."""
+    mapped = _open_weights(folder / MAPPERS)
+    scale = mapped.get("output_scale", torch.zeros(0))
+    names = [f"emotion_mapper.{i}.{LAST_LAYER}" for i in range(scale.numel())]
+    if scale.ndim != 1 or not names or any(name not in mapped for name in names):
+        raise EmoSymError(f"The mappers in {folder} do not fit this model. Copy them again.")
+    widths = [mapped[name].numel() for name in names]
+    mappers = ConditionMappers(hidden, widths, [1.0] * len(widths), seed=0)
+    _fill(mappers.state_dict(), mapped, folder)
+    return mappers
+
+
+def _load_space(folder: Path, described: Description, hidden: int) -> EmotionSpace | None:
+    if described.emotion_space is None:
         return None
-    gaussians, _ = load_gaussians(folder / "emotion_space.safetensors")
-    labels = label_space(described["label_space"]).labels
-    count = int(described["num_context_tokens"]) if has_context(_condition(described)) else 0
+    gaussians, _ = _open_gaussians(folder / SPACE)
+    labels = described.emotion_space.labels
+    count = described.num_context_tokens if has_context(described.condition) else 0
+    wanted = (1 + count) * hidden
+    if set(gaussians) != set(labels) or any(g.mean.numel() != wanted for g in gaussians.values()):
+        raise EmoSymError(
+            f"The emotion space in {folder} does not fit this model: it is of another."
+        )
     return EmotionSpace(labels, tuple(gaussians[name] for name in labels), count)
 
 
-def _load_domain(folder: Path, described: Mapping[str, Any]) -> Domain | None:
-    if "domain.safetensors" not in described["files"]:
+def _load_domain(folder: Path, described: Description) -> Domain | None:
+    if described.domain_threshold is None:
         return None
-    gaussians, extra = load_gaussians(folder / "domain.safetensors")
-    return Domain(
-        gaussians["domain"], extra["distances"].float(), float(described["domain_threshold"])
-    )
+    gaussians, extra = _open_gaussians(folder / DOMAIN)
+    if set(gaussians) != {"domain"} or set(extra) != {"distances"} or extra["distances"].ndim != 1:
+        raise EmoSymError(f"{folder / DOMAIN} holds something else. Copy it again.")
+    return Domain(gaussians["domain"], extra["distances"].float(), described.domain_threshold)
+
+
+def _open_gaussians(path: Path) -> tuple[dict[str, Gaussian], dict[str, torch.Tensor]]:
+    try:
+        gaussians, extra = load_gaussians(path)
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise EmoSymError(f"{path} cannot be read: {error}. Copy it again.") from error
+    for gaussian in gaussians.values():
+        rank = gaussian.variances.shape
+        fits = gaussian.directions.shape == (*rank, *gaussian.mean.shape)
+        if gaussian.mean.ndim != 1 or not fits or gaussian.rest.ndim != 0:
+            raise EmoSymError(f"{path} holds shapes that do not fit each other. Copy it again.")
+    return gaussians, extra
 
 
 def _save(tensors: Mapping[str, torch.Tensor], path: Path) -> None:

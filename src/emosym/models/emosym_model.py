@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emosym.emotions import LabelSpace
+from emosym.errors import EmoSymError, unknown_name
+from emosym.metrics.scaling import FOLDS
 from emosym.models.adapters import load_adapter
 from emosym.models.calibration import Calibration
 from emosym.models.chat import ChatModel
@@ -14,6 +19,7 @@ from emosym.models.once import Once
 from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base
 from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.prefix import text_config
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.snapshots import locate
@@ -57,20 +63,44 @@ class PainterSource:
 class EmoSymModel:
     """A reader, a painter and what joins them; parts that a stage has not made yet are None.
 
-    `condition` is what the painter gets (see `training.conditions`).
+    The reader answers in one label space, and its reasoner may have heads of others. `calibrations`
+    are by the name of their label space: a space without one is not calibrated, so how sure its
+    readings are is unknown. `validation` tells on how many held-out pictures of each space the
+    model was measured. `condition` is what the painter gets (see `training.conditions`).
     """
 
     base: Base
     reader: Reader
-    open_painter: PainterSource
-    mappers: ConditionMappers
+    open_painter: PainterSource | None
+    mappers: ConditionMappers | None
     emotion_space: EmotionSpace | None
     domain: Domain | None
-    calibration: Calibration
+    calibrations: Mapping[str, Calibration]
     stages: tuple[str, ...]
     recipes: tuple[str, ...] = ()
     four_bit: bool = False
     condition: str = "emotion_context"
+    validation: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space that the model answers in."""
+        return self.reader.space
+
+    @property
+    def spaces(self) -> tuple[LabelSpace, ...]:
+        """The label spaces that it has heads for."""
+        return self.reader.reasoner.spaces
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the space that it answers in has a calibration."""
+        return self.space.name in self.calibrations
+
+    @property
+    def calibration(self) -> Calibration:
+        """The calibration of the space that it answers in; one that changes nothing without."""
+        return self.calibrations.get(self.space.name, Calibration())
 
     @property
     def temperature(self) -> float:
@@ -79,8 +109,24 @@ class EmoSymModel:
 
     @property
     def painter(self) -> Painter:
-        """The painter, loaded when first asked for."""
+        """The painter, loaded when first asked for.
+
+        Raises:
+            EmoSymError: when the model has none.
+        """
+        if self.open_painter is None:
+            raise EmoSymError(f"The base {self.base.name} has no painter: this model only reads.")
         return self.open_painter()
+
+    def require_mappers(self) -> ConditionMappers:
+        """Return the mappers.
+
+        Raises:
+            EmoSymError: when the model has none, because its base has no painter.
+        """
+        if self.mappers is None:
+            raise EmoSymError(f"The base {self.base.name} has no painter: this model only reads.")
+        return self.mappers
 
 
 def new_model(
@@ -89,27 +135,68 @@ def new_model(
     recurrent: bool,
     template: str,
     seed: int,
-    space: str = "mikels8",
+    space: str | LabelSpace = "mikels8",
     device: str = "cpu",
     four_bit: bool = False,
 ) -> EmoSymModel:
-    """Open a base and put fresh latent tokens, heads and mappers on it."""
+    """Open a base and put fresh latent tokens, heads and, where it paints, mappers on it."""
     base = resolve_base(base) if isinstance(base, str) else base
-    open_painter = PainterSource(base, None, device)
     chat = open_chat(base, device, four_bit)
-    painter = open_painter()
-    reasoner = EmotionReasoner(
-        chat.backbone, num_context_tokens, recurrent, (space,), text_width(painter), seed
-    )
-    reader = make_reader(chat, reasoner, template, space, device)
+    open_painter = PainterSource(base, None, device) if base.painter else None
+    painter = open_painter() if open_painter is not None else None
+    # without a painter the frozen language model embeds the rationales
+    width = text_config(chat.backbone).hidden_size if painter is None else text_width(painter)
+    reasoner = EmotionReasoner(chat.backbone, num_context_tokens, recurrent, (space,), width, seed)
+    reader = make_reader(chat, reasoner, template, reasoner.spaces[0], device)
     hidden = reasoner.latent_tokens.emotion_embed.shape[1]
-    mappers = ConditionMappers(hidden, painter.embed_dims, embedding_rms(painter), seed).to(device)
-    fresh = (None, None, Calibration(), ())
-    return EmoSymModel(base, reader, open_painter, mappers, *fresh, four_bit=four_bit)
+    mappers = None
+    if painter is not None:
+        rms = embedding_rms(painter)
+        mappers = ConditionMappers(hidden, painter.embed_dims, rms, seed).to(device)
+    return EmoSymModel(base, reader, open_painter, mappers, None, None, {}, (), four_bit=four_bit)
+
+
+def answering_in(model: EmoSymModel, space: str | LabelSpace) -> EmoSymModel:
+    """Return the same model, which answers in another of its label spaces.
+
+    Raises:
+        UsageError: when it has no head of that space; names the nearest one that it has.
+    """
+    name = space if isinstance(space, str) else space.name
+    known = {found.name: found for found in model.spaces}
+    if name not in known:
+        raise unknown_name("label space of this model", name, known)
+    return replace(model, reader=replace(model.reader, space=known[name]))
+
+
+def with_calibration(model: EmoSymModel, calibration: Calibration) -> EmoSymModel:
+    """Return the model with a calibration of the space that it answers in."""
+    found = {**model.calibrations, model.space.name: calibration}
+    return replace(model, calibrations=found)
+
+
+def unknowns(model: EmoSymModel) -> list[str]:
+    """Return, in sentences, what nobody knows of a model for want of held-out pictures."""
+    space, count = model.space, model.validation.get(model.space.name)
+    seen = "" if count is None else f" ({count} held out)"
+    told = []
+    if not model.is_calibrated:
+        told.append(
+            f"How sure its readings in {space.name} are is unknown: calibration and abstention "
+            f"need {FOLDS * len(space)} validation pictures, five of each label{seen}."
+        )
+    domain = model.domain
+    if domain is not None and not domain.tells_outside:
+        told.append(
+            "Whether a picture is outside of what it knows is unknown: a threshold of "
+            f"{domain.threshold:g} needs {math.ceil(1 / domain.threshold)} validation pictures "
+            f"({len(domain.distances)} held out)."
+        )
+    return told
 
 
 def make_reader(
-    chat: ChatModel, reasoner: EmotionReasoner, template: str, space: str, device: str
+    chat: ChatModel, reasoner: EmotionReasoner, template: str, space: LabelSpace, device: str
 ) -> Reader:
     """Put a reasoner's own parts on a device, and join it with what feeds its backbone."""
     for name, module in reasoner.named_children():

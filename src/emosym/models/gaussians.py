@@ -194,6 +194,14 @@ class Domain:
     distances: torch.Tensor  # sorted, of held-out pictures of the same kind
     threshold: float
 
+    @property
+    def tells_outside(self) -> bool:
+        """Whether a score can fall below the threshold at all.
+
+        The lowest score is 1 / (M + 1) for M held-out pictures: a threshold of .01 needs 100.
+        """
+        return (len(self.distances) + 1) * self.threshold > 1.0
+
     def score(self, values: torch.Tensor) -> torch.Tensor:
         """Return in (0, 1] the share of held-out pictures at least as far as each (N, D) value."""
         distance = squared_distance(self.gaussian, values)

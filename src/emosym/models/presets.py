@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent.parent / "weights"
 BASE_FILE = "base.json"
 BASE_FORMAT = 1
+NO_PAINTER = "none"  # in place of a painter: the model only reads
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 # 256 tokens of 28 x 28 pixels: what a training step can afford; the full size reads, too.
@@ -98,12 +99,14 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
 
     A local base folder has `reader/` and `painter/` in the layouts of transformers and diffusers;
     where it has a base.json, that file's checksums are verified. `reader` and `painter` (folders or
-    hub ids) take the place of a preset's own.
+    hub ids) take the place of a preset's own; the painter "none" leaves it out.
 
     Raises:
         UsageError: for an unknown name or a folder that is not a base.
         EmoSymError: when a file of a base is missing or has another checksum.
     """
+    if painter == NO_PAINTER:
+        return replace(resolve_base(name, reader), painter="")
     preset = PRESETS.get(name)
     if preset is not None and preset.shipped is None:
         return Base(

@@ -99,6 +99,11 @@ class EmotionPipeline(Protocol):
         """The confidence below which a reading abstains; None where nothing was fitted."""
 
     @property
+    def unknowns(self) -> list[str]:
+        """What nobody knows of the readings for want of validation pictures, in sentences."""
+        return []
+
+    @property
     @abstractmethod
     def image_size(self) -> int | None:
         """The side of the square that pictures are read at; None where they keep their shape."""

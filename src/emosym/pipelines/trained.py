@@ -10,10 +10,11 @@ from typing import Literal
 from PIL import Image
 
 from emosym.device import best_device
-from emosym.emotions import LabelSpace, label_space
+from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.description import read_description
+from emosym.models.emosym_model import EmoSymModel, unknowns
 from emosym.models.odd_shapes import check_shape
 from emosym.models.presets import WEIGHTS, Base
 from emosym.models.snapshots import HUB_ID, cached_snapshot
@@ -57,7 +58,7 @@ class EmoSymPipeline(EmotionPipeline):
     @property
     def space(self) -> LabelSpace:
         """The label space of the readings."""
-        return label_space(self.model.reader.space)
+        return self.model.reader.space
 
     @property
     def abstain_below(self) -> float | None:
@@ -68,6 +69,11 @@ class EmoSymPipeline(EmotionPipeline):
     def can_paint(self) -> bool:
         """Whether the model went through the joint stage."""
         return self.model.emotion_space is not None
+
+    @property
+    def unknowns(self) -> list[str]:
+        """What nobody knows of its readings for want of validation pictures, in sentences."""
+        return unknowns(self.model)
 
     @property
     def base(self) -> Base:
@@ -215,3 +221,8 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     if folder.exists() or len(folder.parts) > 1:
         raise UsageError(f"There is no checkpoint folder {name!r}.")
     raise unknown_name("model", name, SHIPPED, "Or give the folder of a checkpoint.")
+
+
+def space_named(name_or_folder: str | Path) -> LabelSpace:
+    """Return what a checkpoint answers in without opening it; errors as in `find_checkpoint`."""
+    return read_description(find_checkpoint(name_or_folder)).space

@@ -32,6 +32,13 @@ def require_space(model: EmoSymModel) -> EmotionSpace:
     Raises:
         EmoSymError: when the checkpoint comes from before stage 3, which makes it.
     """
+    if model.open_painter is None:
+        raise EmoSymError(f"This model only reads: its base {model.base.name} has no painter.")
+    if model.emotion_space is not None and model.emotion_space.labels != model.space.labels:
+        raise EmoSymError(
+            f"This checkpoint paints the emotions {', '.join(model.emotion_space.labels)}, and "
+            f"answers in {model.space.name}: train joint on it for those."
+        )
     if model.emotion_space is None:
         raise EmoSymError(cannot_paint(model))
     return model.emotion_space
@@ -170,7 +177,7 @@ def paint_latents(
     else:
         count = model.reader.tokens.num_context_tokens
         context = context_at_places(model.condition, emotion, context, count)
-        conditions = model.mappers(emotion.to(device), context.to(device))
+        conditions = model.require_mappers()(emotion.to(device), context.to(device))
     embeds = encode_prompts(painter, [prompt] * len(indices), conditions)
     guided = request.guidance_scale != 1.0
     return paint(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from emosym.data.images import square
-from emosym.emotions import POLARITY, LabelSpace, label_space
+from emosym.emotions import LabelSpace
 from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.prefix import Prefix, features_of_pictures, keeps_features, prefill, see
@@ -55,14 +55,14 @@ def _read_batch(
     said = speak(reader, thought) if explain else [None] * len(pictures)
     emotion = thought.emotion_latent.float().cpu().numpy()  # (B, H)
     context = thought.context_latents.float().cpu().numpy()  # (B, K, H)
-    space = label_space(reader.space)
-    threshold = model.domain.threshold if model.domain is not None else 0.0
+    space = reader.space
+    domain = model.domain if model.domain is not None and model.domain.tells_outside else None
     below = model.calibration.abstain_below
     return [
         UnderstandingOutput(
             **described(space, shares[i]),
             in_domain=None if known is None else known[i],
-            outside=known is not None and known[i] < threshold,
+            outside=None if known is None or domain is None else known[i] < domain.threshold,
             abstains=None if below is None else bool(shares[i].max() < below),
             emotion_latent=emotion[i],
             context_latents=context[i],
@@ -100,7 +100,7 @@ def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
         "emotion": top,
         "probabilities": probabilities,
         "confidence": probabilities[top],
-        "polarity": POLARITY.get(top),
+        "polarity": space.polarity(top),
         "valence_norm": expected[0],
         "arousal_norm": expected[1],
         "dominance_norm": expected[2],

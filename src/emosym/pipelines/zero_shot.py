@@ -90,6 +90,11 @@ class ZeroShotPipeline(EmotionPipeline):
         return pipeline
 
     @property
+    def unknowns(self) -> list[str]:
+        """Nothing: a zero-shot reader never knows how sure it is, and its card says so."""
+        return []
+
+    @property
     def abstain_below(self) -> None:
         """No confidence: nothing was fitted that could say which."""
         return None

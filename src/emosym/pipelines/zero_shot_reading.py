@@ -92,7 +92,7 @@ def read_words(
         UnderstandingOutput(
             **described(reader.space, shares[i]),
             in_domain=None,
-            outside=False,
+            outside=None,
             emotion_latent=np.empty(0, np.float32),
             context_latents=np.empty((0, 0), np.float32),
             rationale=said[i] or None,

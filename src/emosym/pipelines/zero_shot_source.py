@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emosym.emotions import LABEL_SPACES, MIKELS8, LabelSpace
+from emosym.emotions import MIKELS8, LabelSpace, own_space
 from emosym.errors import UsageError, unknown_name
 from emosym.models.checkpoint import is_checkpoint
 from emosym.models.presets import BASE_FILE, MAX_PIXELS, PRESETS, Base, resolve_base
 from emosym.models.snapshots import locate
 
 OWN = "your labels"
-FEWEST_LABELS, MOST_LABELS = 2, 64
-LONGEST_LABEL = 40
 LEAST_PIXELS = 4 * 28 * 28
 READER_FILE, PAINTER_FILE = "config.json", "model_index.json"
 
@@ -91,18 +89,4 @@ def own_labels(labels: Sequence[str] | LabelSpace | None) -> LabelSpace:
         return MIKELS8
     if isinstance(labels, LabelSpace):
         return labels
-    words = tuple(" ".join(str(label).lower().split()) for label in labels)
-    for position, word in enumerate(words):
-        if not word:
-            raise UsageError(f"Label {position + 1} of {', '.join(map(repr, words))} is empty.")
-        if len(word) > LONGEST_LABEL or not all(c.isalnum() or c in " -'’" for c in word):
-            raise UsageError(
-                f"The label {word!r} must be words of letters and digits, {LONGEST_LABEL} "
-                "characters at most."
-            )
-        if word in words[:position]:
-            raise UsageError(f"The label {word!r} is there twice.")
-    if not FEWEST_LABELS <= len(words) <= MOST_LABELS:
-        raise UsageError(f"Give {FEWEST_LABELS} to {MOST_LABELS} labels, got {len(words)}.")
-    known = (space for space in LABEL_SPACES.values() if space.labels == words)
-    return next(known, LabelSpace(OWN, words))
+    return own_space(labels, OWN)

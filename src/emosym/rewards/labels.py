@@ -30,9 +30,16 @@ def accuracy_table(space: LabelSpace) -> Tensor:
 def polarity_table(space: LabelSpace) -> Tensor:
     """Return (C, C): 1 where *only* the polarity is right, else 0 (0 for the truth itself).
 
-    It adds to `accuracy` and must weigh less; alone it would pay for wrong labels.
+    It adds to `accuracy` and must weigh less; alone it would pay for wrong labels. Raises
+    UsageError where the polarity of a label is unknown.
     """
     kinds = [space.polarity(label) for label in space.labels]
+    if None in kinds:
+        unknown = space.labels[kinds.index(None)]
+        raise UsageError(
+            f"The reward 'polarity' needs the polarity of each label; that of {unknown!r} "
+            f"({space.name}) is unknown. Give it (data.polarity), or leave the reward out."
+        )
     same = torch.tensor([[float(one == other) for other in kinds] for one in kinds])  # (C, C)
     return same - torch.eye(len(space))
 

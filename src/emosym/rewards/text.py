@@ -18,6 +18,7 @@ from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 
 Completion = str | Sequence[Mapping[str, Any]]
+Names = str | LabelSpace | Sequence[str | LabelSpace]
 TextReward = Callable[..., "list[float | None]"]
 MALFORMED_CONFIDENCE = -5.0
 
@@ -64,8 +65,8 @@ def answer_label(text: str, space: LabelSpace) -> str | None:
     answer = tagged(text, "answer") if _TAG.search(text) else text
     if answer is None:
         return None
-    word = answer.strip(" \t\r\n.,;:!?\"'*`()[]").lower()
-    return word if word in space.labels else None
+    code = space.find(answer.strip(" \t\r\n.,;:!?\"'*`()[]"))
+    return None if code is None else space.labels[code]
 
 
 def stated_confidence(text: str) -> float | None:
@@ -91,8 +92,8 @@ def has_format(text: str) -> bool:
     )
 
 
-def _spaces(names: str | Sequence[str], count: int) -> list[LabelSpace]:
-    if isinstance(names, str):
+def _spaces(names: Names, count: int) -> list[LabelSpace]:
+    if isinstance(names, str | LabelSpace):
         return [label_space(names)] * count
     if len(names) != count:
         raise UsageError(f"{count} completions but {len(names)} label spaces.")
@@ -103,7 +104,7 @@ def _scored(
     score: Callable[[str, str, LabelSpace], float],
     completions: Sequence[Completion],
     label: Sequence[str | None] | None,
-    names: str | Sequence[str],
+    names: Names,
 ) -> list[float | None]:
     if label is None:
         raise UsageError("This reward needs the column 'label' with the true labels.")
@@ -123,7 +124,7 @@ def _scored(
 def accuracy(
     completions: Sequence[Completion],
     label: Sequence[str | None] | None = None,
-    label_space: str | Sequence[str] = "mikels8",
+    label_space: Names = "mikels8",
     **columns: Any,
 ) -> list[float | None]:
     """Return 1 where the answered label is the truth, else 0.
@@ -142,7 +143,7 @@ def accuracy(
 def polarity(
     completions: Sequence[Completion],
     label: Sequence[str | None] | None = None,
-    label_space: str | Sequence[str] = "mikels8",
+    label_space: Names = "mikels8",
     **columns: Any,
 ) -> list[float | None]:
     """Return 1 where only the polarity is right (a wrong label of the true polarity), else 0.
@@ -154,7 +155,8 @@ def polarity(
         answer = answer_label(text, space)
         if answer is None or answer == truth:
             return 0.0
-        return float(space.polarity(answer) == space.polarity(truth))
+        right = space.polarity(truth)
+        return float(right is not None and space.polarity(answer) == right)
 
     return _scored(score, completions, label, label_space)
 
@@ -162,7 +164,7 @@ def polarity(
 def vad(
     completions: Sequence[Completion],
     label: Sequence[str | None] | None = None,
-    label_space: str | Sequence[str] = "mikels8",
+    label_space: Names = "mikels8",
     **columns: Any,
 ) -> list[float | None]:
     """Return the nearness of answer and truth in valence/arousal/dominance, 0..1.
@@ -191,7 +193,7 @@ def answer_format(completions: Sequence[Completion], **columns: Any) -> list[flo
 def confidence(
     completions: Sequence[Completion],
     label: Sequence[str | None] | None = None,
-    label_space: str | Sequence[str] = "mikels8",
+    label_space: Names = "mikels8",
     **columns: Any,
 ) -> list[float | None]:
     """Return the log score 2 (i ln c + (1 - i) ln(1 - c)), i = 1 where the answer is right.

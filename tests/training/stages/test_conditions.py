@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.checkpoints import as_format_1, described_in
 from tests.training.makers import HEAD, MAPPERS, TOKENS, moved, recipe_of, snapshot, tiny_feed
 
 from emosym.config.recipes import JointRecipe
@@ -173,8 +174,8 @@ def test_a_word_has_no_shades_and_is_never_lost(
 def test_old_checkpoints_paint_as_ever_and_odd_ones_are_refused(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
-    described = json.loads((copy / DESCRIPTION).read_text())
+    copy = as_format_1(Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy")))
+    described = described_in(copy)
     del described["condition"]
     (copy / DESCRIPTION).write_text(json.dumps(described))
     assert load_checkpoint(copy).condition == "emotion_context"

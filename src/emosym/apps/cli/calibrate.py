@@ -47,10 +47,10 @@ def calibrate(
     from emosym.data.sources.hub import HubOptions
     from emosym.data.sources.open import open_dataset
     from emosym.evaluation.recalibrate import recalibrated
-    from emosym.pipelines.trained import checkpoint_place
+    from emosym.pipelines.trained import checkpoint_place, space_named
 
     options = HubOptions(image_column, label_column, config, download)
-    dataset = open_dataset(source, data, split, hub=options)
+    dataset = open_dataset(source, data, split, space_named(model), hub=options)
     checkpoint_place(out)
     pipeline = open_pipeline(model, device)
     with progress_bar() as bar:

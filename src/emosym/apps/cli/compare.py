@@ -100,8 +100,9 @@ def read_both(
     """Open both models, and return the result of their comparison on a split."""
     from emosym.apps.cli.terminal import open_pipeline, progress_bar
     from emosym.data.sources.open import open_dataset
+    from emosym.pipelines.trained import space_named
 
-    dataset = open_dataset(source, data, split)
+    dataset = open_dataset(source, data, split, space_named(names[0]))
     models = [open_pipeline(name, device) for name in names]
 
     from emosym.evaluation.compare import compare_models

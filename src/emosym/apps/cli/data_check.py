@@ -49,7 +49,9 @@ def check(
         Path | None,
         typer.Option("--json", metavar="PATH", help="Everything, as JSON; - prints it."),
     ] = None,
-    labels: Annotated[str, typer.Option(help="Label space.")] = "mikels8",
+    labels: Annotated[
+        str, typer.Option(help="Label space, or labels of your own: joy,calm,fear,sad.")
+    ] = "mikels8",
     distance: Annotated[
         int, typer.Option(min=0, max=11, help="Bits of 64 in which near duplicates may differ.")
     ] = 6,
@@ -73,12 +75,14 @@ def check(
     from emosym.data.sources.detect import detect_source
     from emosym.data.sources.hub import HubOptions
     from emosym.device import usable_cores
+    from emosym.emotions import space_of_text
     from emosym.files import write_json
     from emosym.service.sinks import STDOUT, check_outputs, make_parent
 
     if json_out is not None:
         json_out = check_outputs({"json": json_out})["json"]
-    chosen = source or detect_source(root, labels)
+    space = space_of_text(labels)
+    chosen = source or detect_source(root, space)
     began = time.perf_counter()
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)
@@ -86,7 +90,7 @@ def check(
             report = check_dataset(
                 root,
                 chosen,
-                labels,
+                space,
                 distance=distance,
                 workers=workers or usable_cores(),
                 hub=HubOptions(image_column, label_column, config, download),

@@ -143,6 +143,7 @@ def evaluate(
     """
     from emosym.data.sources.hub import HubOptions
     from emosym.data.sources.open import open_dataset
+    from emosym.pipelines.trained import space_named
 
     options = Options(
         out=required(out, "where the result goes", "--out"),
@@ -162,7 +163,8 @@ def evaluate(
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
-    dataset = open_dataset(source, root, split, hub=hub)
+    space = "mikels8" if model is None else space_named(model)
+    dataset = open_dataset(source, root, split, space, hub=hub)
     run_suites(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
 
 

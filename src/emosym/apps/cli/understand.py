@@ -103,11 +103,18 @@ def understand(
     session = opened[0]
     tell_passed(console, passed)
     show(console, tally, explain, session.about(), session.pipeline.abstain_below)
+    tell_unknowns(console, session.pipeline.unknowns)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
     if not tally.read:
         raise typer.Exit(1)
+
+
+def tell_unknowns(console: Console, sentences: Sequence[str]) -> None:
+    """Say what nobody knows of the readings for want of validation pictures."""
+    for sentence in sentences:
+        console.print(sentence, style="dim", soft_wrap=True, markup=False)
 
 
 def open_journal(place: Path, about: dict[str, Any], resume: bool) -> Journal:

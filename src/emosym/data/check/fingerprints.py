@@ -14,7 +14,7 @@ from PIL import Image
 
 from emosym.data.dataset import with_annotation
 from emosym.data.images import decode, read_encoded
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.files import NOTHING, inside, look
 from emosym.types import IMAGE_EMOTION, Sample
@@ -46,7 +46,7 @@ COSINES = np.rint(
 # A picture's path inside a root, or its bytes and name, or None and why there are none; the root;
 # the annotation's path inside it; the label space.
 Picture: TypeAlias = str | tuple[bytes, str] | tuple[None, str]
-Task: TypeAlias = tuple[Picture, str, str | None, str]
+Task: TypeAlias = tuple[Picture, str, str | None, LabelSpace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,9 @@ def fingerprints(tasks: Sequence[Task]) -> list[Fingerprint]:
         return pool.submit(lambda: [_fingerprint(*task) for task in tasks]).result()
 
 
-def _fingerprint(picture: Picture, root: str, annotation: str | None, space: str) -> Fingerprint:
+def _fingerprint(
+    picture: Picture, root: str, annotation: str | None, space: LabelSpace
+) -> Fingerprint:
     try:
         path = inside(Path(root), picture, "picture") if isinstance(picture, str) else None
         note = inside(Path(root), annotation, "annotation") if annotation is not None else None
@@ -109,12 +111,12 @@ def _fingerprint(picture: Picture, root: str, annotation: str | None, space: str
     return Fingerprint(sha256, phash, tiny, image.size, other, **told)  # type: ignore[arg-type]
 
 
-def _annotation(path: Path | None, space: str) -> tuple[bool, str | None]:
+def _annotation(path: Path | None, space: LabelSpace) -> tuple[bool, str | None]:
     """Return (missing, complaint) of an annotation file."""
     if path is None:
         return False, None
     try:
-        with_annotation(Sample(""), path, label_space(space), IMAGE_EMOTION)
+        with_annotation(Sample(""), path, space, IMAGE_EMOTION)
     except UsageError as error:
         return _is_gone(path), str(error)
     return False, None

@@ -36,7 +36,7 @@ Advance = Callable[[int], None]
 def check_dataset(
     root: str | Path,
     source: str,
-    space: str = "mikels8",
+    space: str | LabelSpace = "mikels8",
     *,
     distance: int = DISTANCE,
     workers: int = 1,
@@ -91,7 +91,7 @@ def check_dataset(
         "schema": SCHEMA,
         "root": str(root),
         "source": source,
-        "label_space": space,
+        "label_space": labels.name,
         "distance": distance,
         "clean": problems == 0,
         "problems": problems,
@@ -152,7 +152,7 @@ def _rows(opened: list[Dataset]) -> list[Row]:
 def _tasks(opened: list[Dataset]) -> Iterator[Task]:
     """Yield what is to be read of every row, in order; stored pictures are read as they come."""
     for data in opened:
-        root, space = str(data.root), data.space.name
+        root, space = str(data.root), data.space
         for image, annotation in zip(data.images, data.annotations, strict=True):
             if data.stored is None:
                 yield image, root, annotation, space

@@ -17,7 +17,7 @@ from emosym.errors import UsageError
 from emosym.files import FILE, FOLDER, look, read_json
 
 
-def detect_source(root: Path, space: str = "mikels8") -> str:
+def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
     """Return the name of the source that a folder (or Parquet file) looks like.
 
     Raises:

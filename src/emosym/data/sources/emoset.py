@@ -22,7 +22,7 @@ HEAD_BYTES = 64 * 1024
 
 
 def load_emoset(
-    root: str | Path, split: str, space: str = "mikels8", notes: Notes | None = None
+    root: str | Path, split: str, space: str | LabelSpace = "mikels8", notes: Notes | None = None
 ) -> Dataset:
     """Open one split of a data set in EmoSet's layout; only `{split}.json` is read.
 

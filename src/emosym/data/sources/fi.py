@@ -14,7 +14,10 @@ from emosym.errors import UsageError
 
 
 def load_fi(
-    root: str | Path, split: str = ALL, space: str = "mikels8", notes: Notes | None = None
+    root: str | Path,
+    split: str = ALL,
+    space: str | LabelSpace = "mikels8",
+    notes: Notes | None = None,
 ) -> Dataset:
     """Open FI as folders named after the emotions, in `root` or in its only subfolder.
 
@@ -43,5 +46,5 @@ def fi_root(root: str | Path, space: LabelSpace) -> Path:
     base = data_folder(root)
     folders = [path for path in entries(base) if path.is_dir()]
     inner = folders[0] if len(folders) == 1 else base
-    mine = any(path.name.lower() in space.labels for path in folders)
+    mine = any(space.find(path.name) is not None for path in folders)
     return base if mine or split_folders(base) else inner

@@ -13,7 +13,7 @@ from emosym.data.notes import Notes, complain
 from emosym.data.sources.emoset import INFO, MAX_INFO_BYTES, from_rows, load_emoset
 from emosym.data.stored_splits import ALL, DEFAULT_FRACTIONS, check_drawn, draw_parts
 from emosym.data.walk import Passed, data_folder, find_images, passed_over
-from emosym.emotions import LabelSpace, label_space
+from emosym.emotions import LabelSpace, label_space, normal
 from emosym.errors import UsageError, unknown_name
 from emosym.files import FILE, FOLDER, NOTHING, look, read_json, write_json
 from emosym.types import BadInput
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def load_folder(
     root: str | Path,
     split: str = ALL,
-    space: str = "mikels8",
+    space: str | LabelSpace = "mikels8",
     notes: Notes | None = None,
     fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
     seed: int = 0,
@@ -81,7 +81,7 @@ def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = 
     if passed and notes is None:
         logger.warning("Passed over in %s: %s.", root, "; ".join(passed_over(passed)))
     tops = {path.parts[0] if len(path.parts) > 1 else None for path in relative}
-    named = {top for top in tops if top is not None and top.lower() in space.labels}
+    named = {top for top in tops if top is not None and space.find(top) is not None}
     strange: dict[str | None, UsageError] = {}
     if named:
         strange = {top: _stranger(root, top, space) for top in tops - named}
@@ -91,7 +91,7 @@ def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = 
             complain(notes, "unknown_label", path.as_posix(), strange[top], top or "(no folder)")
     rows = [
         [
-            path.parts[0].lower() if path.parts[0] in named else None,
+            normal(path.parts[0]) if path.parts[0] in named else None,
             *(path.as_posix(), path.as_posix(), None),
         ]
         for path in relative

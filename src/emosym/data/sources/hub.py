@@ -43,7 +43,7 @@ NO_OPTIONS = HubOptions()
 def load_hub(
     root: str | Path,
     split: str,
-    space: str = "mikels8",
+    space: str | LabelSpace = "mikels8",
     notes: Notes | None = None,
     options: HubOptions = NO_OPTIONS,
 ) -> Dataset:
@@ -216,7 +216,7 @@ def _columns(
 
 
 def _fits(words: list[str], space: LabelSpace) -> bool:
-    known = sum(word.strip().lower() in space.labels for word in words)
+    known = sum(space.find(word) is not None for word in words)
     return known > 0 and 2 * known >= len(words)
 
 

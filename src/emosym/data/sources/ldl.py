@@ -21,7 +21,10 @@ NAME_COLUMNS = ("imagesname", "imagename", "imgname", "image", "filename", "file
 
 
 def load_ldl(
-    root: str | Path, split: str = ALL, space: str = "mikels8", notes: Notes | None = None
+    root: str | Path,
+    split: str = ALL,
+    space: str | LabelSpace = "mikels8",
+    notes: Notes | None = None,
 ) -> Dataset:
     """Open a folder with tables of votes and the pictures they name, usually in `images/`.
 
@@ -72,7 +75,7 @@ def split_named(path: Path) -> str | None:
 
 def _votes_in_header(path: Path, space: LabelSpace) -> bool:
     words = simple(table_head(path))
-    return all(label in words for label in space.labels)
+    return all(simple(label) in words for label in space.labels)
 
 
 def _no_table(root: Path, space: LabelSpace) -> str:
@@ -121,8 +124,8 @@ def _vote_columns(table: Table, space: LabelSpace) -> list[int]:
     """Return the position of every emotion; names such as '[prob. anger]' count, too."""
     places = []
     for label in space.labels:
-        exact = table.columns.get(label)
-        ends = [place for name, place in table.columns.items() if name.endswith(label)]
+        exact = table.columns.get(simple(label))
+        ends = [place for name, place in table.columns.items() if name.endswith(simple(label))]
         if exact is None and len(ends) != 1:
             raise unknown_name(f"columns in {table.path}: none is", label, table.header)
         places.append(ends[0] if exact is None else exact)

@@ -13,7 +13,7 @@ from emosym.data.notes import Notes, complain
 from emosym.data.stored_splits import ALL, drawn_split
 from emosym.data.tables import PictureNames, Table, column_of, read_table
 from emosym.data.walk import data_folder
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, unknown_name
 from emosym.files import FILE, look
 
@@ -36,7 +36,10 @@ STRATA = 5
 
 
 def load_oasis(
-    root: str | Path, split: str = ALL, space: str = "mikels8", notes: Notes | None = None
+    root: str | Path,
+    split: str = ALL,
+    space: str | LabelSpace = "mikels8",
+    notes: Notes | None = None,
 ) -> Dataset:
     """Open OASIS: its folder with OASIS.csv (or a ratings.csv of the same columns) and pictures.
 

@@ -14,9 +14,10 @@ from emosym.data.sources.hub import NO_OPTIONS, HubOptions, load_hub
 from emosym.data.sources.ldl import load_ldl
 from emosym.data.sources.oasis import load_oasis
 from emosym.data.splits import label_fraction, stretch
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 
-SOURCES: dict[str, Callable[[str | Path, str, str, Notes | None], Dataset]] = {
+SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], Dataset]] = {
     "storybook": load_emoset,
     "emoset": load_emoset,
     "folder": load_folder,
@@ -31,7 +32,7 @@ def open_dataset(
     source: str,
     root: str | Path,
     split: str,
-    space: str = "mikels8",
+    space: str | LabelSpace = "mikels8",
     fraction: float = 1.0,
     seed: int = 0,
     part: tuple[float, float] = (0.0, 1.0),

@@ -203,7 +203,7 @@ def readings_line(
         "arousal_norm": reading.arousal_norm,
         "dominance_norm": reading.dominance_norm,
         "in_domain": reading.in_domain,
-        "outside": bool(reading.outside),
+        "outside": reading.outside,
         "rationale": reading.rationale,
         **({"raw_probabilities": raw} if raw else {}),
     }

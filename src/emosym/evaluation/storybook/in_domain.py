@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from emosym.data.dataset import Dataset
 from emosym.data.images import ImageSource
 from emosym.errors import UsageError
-from emosym.evaluation.measure import choose
+from emosym.evaluation.measure import choose, outside_share
 from emosym.evaluation.results.result import make_result, subject_of
 from emosym.evaluation.storybook.oracle import oracle_of
 from emosym.metrics.checks import as_unit
@@ -64,7 +64,7 @@ def evaluate_in_domain(
         **{kind: made_pictures(kind, len(chosen), size, seed, stories) for kind in KINDS},
     }
     scores: dict[str, np.ndarray] = {}
-    outside: dict[str, float] = {}
+    outside: dict[str, float | None] = {}
     for kind, pictures in groups.items():
         readings: list[UnderstandingOutput] = []
         for start in range(0, len(pictures), batch_size):
@@ -73,7 +73,7 @@ def evaluate_in_domain(
             if progress is not None:
                 progress(len(some))
         scores[kind] = np.array([reading.in_domain for reading in readings], np.float64)
-        outside[kind] = float(np.mean([reading.outside for reading in readings]))
+        outside[kind] = outside_share(readings)
     values = in_domain_values(scores, seed)
     values |= {f"in_domain_outside_{kind}": share for kind, share in outside.items()}
     subject = subject_of(model_sha256, chosen.split, chosen.ids(), zero_shot)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
+from emosym.emotions import LabelSpace
 from emosym.models import chat as chats
 from emosym.models.chat import ChatModel, chat_inputs
 from emosym.models.reader.latent_tokens import LatentTokens
@@ -29,7 +30,7 @@ ADAPTER = "emosym"
 class Reader:
     """Everything that turns pictures into a reading.
 
-    `image_size`, `processor`: see `ChatModel`.
+    `image_size`, `processor`: see `ChatModel`. `space` is that of the head that answers.
     """
 
     reasoner: EmotionReasoner
@@ -37,7 +38,7 @@ class Reader:
     image_processor: Any
     image_size: int | None
     template: str
-    space: str
+    space: LabelSpace
     processor: Any = None
 
     @property

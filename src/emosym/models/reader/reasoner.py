@@ -8,13 +8,14 @@ many samples, or hidden from the rationale (gist mask).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import DynamicCache
 
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace, label_space
 from emosym.models.reader.latent_tokens import ContextProjector, LatentTokens, build_heads
 from emosym.models.reader.prefix import (
     Prefix,
@@ -54,13 +55,14 @@ class EmotionReasoner(nn.Module):
         backbone: nn.Module,
         num_context_tokens: int,
         recurrent: bool,
-        spaces: tuple[str, ...],
+        spaces: Sequence[str | LabelSpace],
         text_size: int,
         seed: int,
     ) -> None:
         """Add tokens, heads and projector, drawn from the stream (seed, "latent-init")."""
         super().__init__()
         self.backbone = backbone
+        self.spaces = tuple(label_space(space) for space in spaces)
         hidden_size = text_config(backbone).hidden_size
         self.latent_tokens = LatentTokens(hidden_size, num_context_tokens, recurrent)
         table = backbone.get_input_embeddings().weight  # type: ignore[operator]
@@ -68,7 +70,7 @@ class EmotionReasoner(nn.Module):
         self.latent_tokens.initialise(table.detach().cpu(), generator)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator.initial_seed())
-            self.heads = build_heads(hidden_size, {s: len(label_space(s)) for s in spaces})
+            self.heads = build_heads(hidden_size, {s.name: len(s) for s in self.spaces})
             self.context_projector = ContextProjector(hidden_size, text_size)
 
     @property
@@ -81,9 +83,25 @@ class EmotionReasoner(nn.Module):
         """Where the new tokens live."""
         return self.latent_tokens.emotion_embed.device
 
-    def logits(self, emotion_latent: torch.Tensor, space: str = "mikels8") -> torch.Tensor:
+    def head(self, space: LabelSpace) -> nn.Module:
+        """Return the head of a label space."""
+        return self.heads[space.name]
+
+    def add_head(self, space: LabelSpace, seed: int) -> None:
+        """Add a fresh head, or replace the one of this space: the stream (seed, "head-NAME")."""
+        hidden_size = self.latent_tokens.emotion_embed.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_rng(seed, f"head-{space.name}").initial_seed())
+            fresh = build_heads(hidden_size, {space.name: len(space)})
+        self.heads[space.name] = fresh[space.name].to(self.device)
+        kept = (old for old in self.spaces if old.name != space.name)
+        self.spaces = (*kept, space)
+
+    def logits(
+        self, emotion_latent: torch.Tensor, space: str | LabelSpace = "mikels8"
+    ) -> torch.Tensor:
         """Map emotion latents (B, H) to logits (B, C) of a label space, in fp32."""
-        head = self.heads[space]
+        head = self.heads[space if isinstance(space, str) else space.name]
         logits: torch.Tensor = head(emotion_latent.to(next(head.parameters()).dtype))
         return logits.float()
 

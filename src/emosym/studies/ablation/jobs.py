@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emosym.data.sources.open import open_dataset
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace
 from emosym.evaluation.understanding import negative_log_likelihood
 from emosym.files import read_json, write_atomic, write_json
 from emosym.metrics.calibration import brier_multiclass, expected_calibration_error
@@ -127,7 +127,7 @@ def feed_of(base: str, root: Path, space: str) -> Feed:
 
 
 def reading_values(
-    logits: np.ndarray, temperature: float, truth: np.ndarray, space: str
+    logits: np.ndarray, temperature: float, truth: np.ndarray, space: LabelSpace
 ) -> dict[str, float]:
     """Return accuracy, macro-F1, Brier, NLL and ECE of logits (N, C), calibrated and `_raw`."""
     values: dict[str, float] = {}
@@ -139,7 +139,7 @@ def reading_values(
         right = shares.argmax(axis=1) == truth
         values[f"ece{suffix}"] = expected_calibration_error(shares.max(axis=1), right)
     values["accuracy"] = float(right.mean())
-    values["macro_f1"] = macro_f1(shares.argmax(axis=1), truth, len(label_space(space)))
+    values["macro_f1"] = macro_f1(shares.argmax(axis=1), truth, len(space))
     return values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,15 @@ from emosym.annotate.lookup import rationales_of, say_nothing
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import AlignRecipe
 from emosym.errors import UsageError
-from emosym.models.adapters import add_adapter, has_adapter, lora_config, train_adapter
-from emosym.models.emosym_model import EmoSymModel, new_model
+from emosym.models.adapters import (
+    add_adapter,
+    has_adapter,
+    lora_config,
+    train_adapter,
+    without_adapters,
+)
+from emosym.models.emosym_model import EmoSymModel
 from emosym.models.painter.painter import Painter, encode_prompts
-from emosym.models.presets import resolve_base
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
 from emosym.models.reader.recompute import checkpoint_layers
@@ -27,8 +32,9 @@ from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.stages.feed import Feed, open_feeds
-from emosym.training.stages.finish import StageResult, finish_stage, loop_settings, training_device
+from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.losses import info_nce, label_loss
+from emosym.training.stages.start import open_start
 from emosym.types import IMAGE_EMOTION
 
 log = logging.getLogger(__name__)
@@ -52,19 +58,7 @@ def run_align(
     recipe: AlignRecipe, progress: bool = True, deadline: float | None = None
 ) -> StageResult:
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
-    latents = recipe.latents
-    base = resolve_base(recipe.init, recipe.reader, recipe.painter)
-    if recipe.max_pixels is not None:
-        base = replace(base, max_pixels=recipe.max_pixels)
-    model = new_model(
-        base,
-        latents.num_context_tokens,
-        latents.recurrent,
-        latents.template,
-        seed=recipe.seed,
-        device=training_device(),
-        four_bit=recipe.lora.four_bit,
-    )
+    model = open_start(recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
@@ -95,16 +89,15 @@ def train_align(
     """
     reader, reasoner = model.reader, model.reader.reasoner
     told = recipe.rationale != "none" and bool(recipe.w_align or recipe.w_say)
-    if not recipe.latents.num_context_tokens and told and recipe.w_align:
+    if not reader.tokens.num_context_tokens and told and recipe.w_align:
         raise UsageError("Rationales are compressed into context tokens: K = 0 needs w_align=0.")
     if not told and not recipe.w_cls:
         raise UsageError("There is nothing to learn from: w_cls is 0 and there is no rationale.")
     knowledge = None
     if told:
         stored = recipe.data.knowledge
-        knowledge = knowledge_base(
-            reader, model.painter, train, recipe.rationale, recipe.seed, stored
-        )
+        painter = None if model.open_painter is None else model.painter
+        knowledge = knowledge_base(reader, painter, train, recipe.rationale, recipe.seed, stored)
         if say_nothing(knowledge.texts):
             learned = told_nothing(knowledge.texts[0])
             if not recipe.w_cls:
@@ -177,7 +170,7 @@ def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> N
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.heads.requires_grad_(recipe.w_cls > 0)
+    reasoner.head(model.space).requires_grad_(recipe.w_cls > 0)
     projector = reasoner.context_projector
     projector.requires_grad_(with_text and recipe.w_align > 0)
     if not recipe.symmetric:  # the published form has a fixed temperature
@@ -186,7 +179,7 @@ def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> N
 
 def knowledge_base(
     reader: Reader,
-    painter: Painter,
+    painter: Painter | None,
     feed: Feed,
     kind: str,
     seed: int,
@@ -196,7 +189,8 @@ def knowledge_base(
 
     `label_blind` takes the rationale in the file `stored`, else the sample's own, else one written
     from its attributes; `label_aware` adds the emotion word; `shuffled` gives each picture another
-    one's text, `shuffled_within` that of another one of its emotion.
+    one's text, `shuffled_within` that of another one of its emotion. Where there is no painter, the
+    frozen language model embeds the texts.
     """
     texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
     if kind == "label_aware":
@@ -215,7 +209,9 @@ def knowledge_base(
             reader.tokenizer.encode(text, add_special_tokens=False)[:MAX_RATIONALE_TOKENS]
             for text in texts
         ),
-        embed_texts(painter, list(known))[groups],
+        embed_texts(painter, list(known))[groups]
+        if painter is not None
+        else embed_by_reading(reader, list(known))[groups],
         groups,
     )
 
@@ -240,6 +236,34 @@ def embed_texts(painter: Painter, texts: Sequence[str], batch_size: int = 128) -
         if pooled is None:
             raise TypeError("the painter's text encoder returns no pooled output")
         parts.append(nn.functional.normalize(pooled.float().cpu(), dim=-1))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def embed_by_reading(reader: Reader, texts: Sequence[str], batch_size: int = 32) -> torch.Tensor:
+    """Return unit embeddings (N, H) of texts: the mean last hidden state of the frozen base."""
+    reasoner, parts = reader.reasoner, []
+    rows = [reader.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    rows = [row[:MAX_RATIONALE_TOKENS] or [reader.end_token] for row in rows]
+    training = reasoner.training
+    reasoner.eval()
+    with without_adapters(reasoner.backbone):
+        for start in range(0, len(rows), batch_size):
+            some = rows[start : start + batch_size]
+            longest = max(map(len, some))
+            padded = [row + [reader.end_token] * (longest - len(row)) for row in some]
+            ids = torch.tensor(padded, device=reasoner.device)  # (B, R)
+            lengths = torch.tensor([len(row) for row in some], device=reasoner.device)
+            seen = torch.arange(longest, device=reasoner.device)[None] < lengths[:, None]
+            read = reasoner.language_model(
+                inputs_embeds=reasoner.backbone.get_input_embeddings()(ids),  # type: ignore[operator]
+                attention_mask=seen.long(),
+                use_cache=False,
+            )
+            hidden = read.last_hidden_state.float() * seen[..., None]  # (B, R, H)
+            mean = hidden.sum(dim=1) / lengths[:, None]
+            parts.append(nn.functional.normalize(mean, dim=-1).cpu())
+    reasoner.train(training)
     return torch.cat(parts)
 
 

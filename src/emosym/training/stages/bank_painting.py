@@ -15,13 +15,15 @@ import numpy as np
 
 from emosym import __version__
 from emosym.config.recipes import FeedbackRecipe
-from emosym.emotions import LabelSpace, label_space
+from emosym.emotions import LabelSpace
 from emosym.files import read_json, sha256_of, write_json
 from emosym.memory.admission import BankRules
 from emosym.memory.bank import Bank
 from emosym.memory.schema import BankEntry, Provenance, make_entry
-from emosym.models.checkpoint import DESCRIPTION, EmoSymModel
+from emosym.models.checkpoint import DESCRIPTION
+from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.requests import paint_request
+from emosym.pipelines.trained import find_checkpoint
 from emosym.pipelines.trained_painting import paint_stream, reading_of
 from emosym.processes import Processes
 from emosym.seeds import stream_seed
@@ -67,7 +69,7 @@ def gather_entries(
 
     The batches are those of a single process: where a painting is depends on nothing else.
     """
-    space = label_space(model.reader.space)
+    space = model.reader.space
     firsts = range(0, recipe.paint_per_emotion, PAINTED_AT_ONCE)
     batches = [(emotion, first) for emotion in space.labels for first in firsts]
     own = [
@@ -118,7 +120,7 @@ def paint_entries(
     provenance = Provenance(
         run=recipe.out.name,
         round=number,
-        checkpoint=sha256_of(Path(recipe.init) / DESCRIPTION),
+        checkpoint=sha256_of(find_checkpoint(recipe.init) / DESCRIPTION),
         seed=seed,
         guidance_scale=recipe.guidance_scale,
         prompt=request.prompt,

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from emosym.emotions import label_space
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, Gaussian
 from emosym.models.painter.mappers import context_at_places
@@ -44,11 +43,11 @@ def condition_embeds(
         return None
     if inverted is not None:
         rows = inverted.rows[torch.from_numpy(truth)]  # (B, 1 + K, H)
-        found: list[torch.Tensor] = model.mappers(rows[:, 0], rows[:, 1:])
+        found: list[torch.Tensor] = model.require_mappers()(rows[:, 0], rows[:, 1:])
         return found
     emotion, context = thought.emotion_latent, thought.context_latents
     context = context_at_places(model.condition, emotion, context, context.shape[1])
-    found = model.mappers(emotion, context)
+    found = model.require_mappers()(emotion, context)
     return found
 
 
@@ -56,7 +55,7 @@ def prompts_for(model: EmoSymModel, prompts: Sequence[str], truth: np.ndarray) -
     """Return prompts (B) as they are; for `class_word` with the emotions' words at their places."""
     if model.condition != "class_word":
         return list(prompts)
-    labels = label_space(model.reader.space).labels
+    labels = model.reader.space.labels
     return [word_prompt(p, labels[i]) for p, i in zip(prompts, truth, strict=True)]
 
 

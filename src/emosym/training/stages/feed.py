@@ -18,7 +18,7 @@ from emosym.data.dataset import Dataset, weights_of
 from emosym.data.images import load_image, size_of
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.files import is_writable
 from emosym.models.odd_shapes import check_shape, is_odd
@@ -85,8 +85,7 @@ def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int
     if unlabelled is not None or not samples:
         raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
     targets = label_targets(samples, reader.space)
-    space = label_space(reader.space)
-    truth = np.array([space.index(str(s.label_of(IMAGE_EMOTION))) for s in samples])
+    truth = np.array([reader.space.index(str(s.label_of(IMAGE_EMOTION))) for s in samples])
     if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
         pictures = images_array(dataset, reader.image_size, workers, cache)
         return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
@@ -149,10 +148,10 @@ def picture_feed(
     return Feed(reader, tuple(samples), targets, truth, pictures, features)
 
 
-def label_targets(samples: Sequence[Sample], space_name: str) -> torch.Tensor:
+def label_targets(samples: Sequence[Sample], space: str | LabelSpace) -> torch.Tensor:
     """Return targets (N, C): votes where there are any, else one-hot labels."""
-    space = label_space(space_name)
-    rows = [weights_of(sample, space) for sample in samples]
+    labels = label_space(space)
+    rows = [weights_of(sample, labels) for sample in samples]
     return torch.tensor(rows, dtype=torch.float32)
 
 

@@ -11,21 +11,19 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import FeedbackRecipe
-from emosym.emotions import label_space
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.files import write_json
 from emosym.memory.bank import Bank
 from emosym.memory.policies import mixing_plan
 from emosym.memory.schema import BankEntry
 from emosym.models.adapters import has_adapter, merged_adapter, train_adapter
-from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import require_two_of_each
 from emosym.models.painter.mappers import PICTURED
@@ -44,11 +42,11 @@ from emosym.training.stages.finish import (
     finish_stage,
     held_out_values,
     loop_settings,
-    training_device,
 )
 from emosym.training.stages.joint import refresh_space
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
+from emosym.training.stages.start import open_checkpoint
 from emosym.types import picture_sample
 
 log = logging.getLogger(__name__)
@@ -58,7 +56,7 @@ def run_feedback(
     recipe: FeedbackRecipe, progress: bool = True, deadline: float | None = None
 ) -> StageResult:
     """Run stage 4 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
-    model = load_checkpoint(Path(recipe.init), training_device())
+    model = open_checkpoint(recipe)
     if recipe.scope == "lora" and recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
@@ -81,7 +79,7 @@ def train_feedback(
     The bank is recipe.out/bank, the rounds are recipe.out/rounds.json. Round 0 is the model as it
     comes in: it is kept when no round reads held-out pictures better (but see `recipe.keep`).
     """
-    require_two_of_each(label_space(model.reader.space).labels, train.truth)
+    require_two_of_each(model.reader.space.labels, train.truth)
     if model.condition not in PICTURED:
         raise UsageError(
             f"This checkpoint paints by {model.condition}: what it reads does not reach its "
@@ -90,7 +88,7 @@ def train_feedback(
     reasoner = model.reader.reasoner
     processes = Processes()
     with processes.main_first():  # which makes the bank
-        space = label_space(model.reader.space)
+        space = model.reader.space
         bank = Bank.open(recipe.out / "bank", create=processes.main, space=space)
     store = val_store = None
     if recipe.scope == "head" and recipe.cache_prefixes:
@@ -98,7 +96,7 @@ def train_feedback(
             store_prefixes(feed, spill=recipe.out / "prefixes" / name)
             for name, feed in (("train", train), ("val", val))
         )
-    set_trainable(reasoner, recipe.scope)
+    set_trainable(reasoner, recipe.scope, model.space)
     weights = trainable_tensors({"reasoner": reasoner})
     start = held_out_values(read_all(val, store=val_store), val)
     rounds = [Round(0, 0, 0, {}, 0, start, True)]
@@ -127,13 +125,13 @@ def train_feedback(
     return replace(model, emotion_space=refresh_space(train, store, model.condition)), rounds
 
 
-def set_trainable(reasoner: EmotionReasoner, scope: str) -> None:
+def set_trainable(reasoner: EmotionReasoner, scope: str, space: LabelSpace) -> None:
     """Train tokens and head (`head`), and the adapter too (`lora`); freeze everything else."""
     reasoner.eval().requires_grad_(False)
     if scope == "lora" and has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.heads.requires_grad_(True)
+    reasoner.head(space).requires_grad_(True)
 
 
 def train_round(

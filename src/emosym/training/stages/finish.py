@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from emosym.config.recipes import Recipe
 from emosym.config.schema import OptimSection
 from emosym.device import cpu_plan
 from emosym.files import write_text
-from emosym.models.calibration import fit_calibration
+from emosym.models.calibration import Calibration, enough_to_calibrate, fit_calibration
 from emosym.models.card import model_card
 from emosym.models.checkpoint import description_of, save_checkpoint
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, unknowns
 from emosym.models.gaussians import Domain, fit_domain
 from emosym.models.reader.prefix import features_of_pictures, see
 from emosym.models.reader.reader import domain_features
@@ -24,6 +25,8 @@ from emosym.processes import Processes
 from emosym.training.loop.loop import LoopSettings
 from emosym.training.stages.feed import Feed, Readings, read_all
 from emosym.training.stages.prefix_store import PrefixStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,14 @@ def finish_stage(
     Of several processes the first writes; the others wait for it.
     """
     readings = read_all(val, store=val_store)
-    calibration = fit_calibration(readings.logits.numpy(), val.truth)
     domain = model.domain
     if fit_domain_too:
         domain = picture_domain(train, val)
     finished = replace(
         model,
-        calibration=calibration,
+        # what was fitted to another head holds no longer: all heads share what has trained
+        calibrations=fitted_calibrations(readings, val),
+        validation={model.space.name: len(val)},
         domain=domain,
         stages=(*model.stages, recipe.stage),
         recipes=(*model.recipes, resolved),
@@ -104,11 +108,21 @@ def finish_stage(
     values = held_out_values(readings, val)
     processes = Processes()
     if processes.main:
+        for sentence in unknowns(finished):
+            log.warning(sentence)
         write_text(recipe.out / "recipe.yaml", resolved)
         card = model_card(description_of(finished), values, finished.recipes)
         save_checkpoint(finished, checkpoint, card)
     processes.wait()
     return StageResult(finished, checkpoint, values)
+
+
+def fitted_calibrations(readings: Readings, val: Feed) -> dict[str, Calibration]:
+    """Return the calibration by label space; none where too few pictures were held out."""
+    space = val.reader.space
+    if not enough_to_calibrate(len(val), len(space)):
+        return {}
+    return {space.name: fit_calibration(readings.logits.numpy(), val.truth)}
 
 
 def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:

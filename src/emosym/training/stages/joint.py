@@ -7,7 +7,6 @@ that picture. Then the emotion space is fitted, from which generation samples.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from emosym.annotate.attributes import describe_attributes
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import JointRecipe
 from emosym.data.images import load_image, square
-from emosym.emotions import label_space
 from emosym.errors import UsageError
 from emosym.models.adapters import (
     UNET_PROJECTIONS,
@@ -27,7 +25,6 @@ from emosym.models.adapters import (
     merged_adapter,
     train_adapter,
 )
-from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, fit_emotion_space, require_two_of_each
 from emosym.models.painter.autoencoder import downscale_factor, to_pixels
@@ -47,10 +44,11 @@ from emosym.training.stages.conditions import (
     prompts_for,
 )
 from emosym.training.stages.feed import Feed, open_feeds, read_all
-from emosym.training.stages.finish import StageResult, finish_stage, loop_settings, training_device
+from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.losses import attribute_loss, label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
 from emosym.training.stages.prompts import draw_prompts
+from emosym.training.stages.start import open_checkpoint
 from emosym.types import only_picture
 
 
@@ -73,7 +71,7 @@ def run_joint(
     recipe: JointRecipe, progress: bool = True, deadline: float | None = None
 ) -> StageResult:
     """Train stage 3 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
-    model = load_checkpoint(Path(recipe.init), training_device())
+    model = open_checkpoint(recipe)
     train, val = open_feeds(model.reader, recipe)
     with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
         model = train_joint(model, train, recipe, progress, deadline)
@@ -91,7 +89,7 @@ def train_joint(
 
     Returns the model with its emotion space.
     """
-    labels = label_space(model.reader.space).labels
+    labels = model.reader.space.labels
     require_two_of_each(labels, train.truth)
     reader, reasoner, painter = model.reader, model.reader.reasoner, model.painter
     canvas = prepare_canvas(painter, train)
@@ -197,23 +195,24 @@ def set_trainable(
     reasoner, painter = model.reader.reasoner, model.painter
     reasoner.eval().requires_grad_(False)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.heads.requires_grad_(True)
+    reasoner.head(model.space).requires_grad_(True)
     for module in painter.modules().values():
         module.eval().requires_grad_(False)
     modules: dict[str, torch.nn.Module] = {"reasoner": reasoner}
     inverted = None
-    model.mappers.eval().requires_grad_(False)
+    mappers = model.require_mappers()
+    mappers.eval().requires_grad_(False)
     if model.condition == "class_word" and not has_adapter(painter.unet, ADAPTER):
         raise UsageError("With condition=class_word only a U-Net adapter trains: set unet_lora_r.")
     if model.condition != "class_word":
-        model.mappers.train().requires_grad_(True)
-        modules["mappers"] = model.mappers
+        mappers.train().requires_grad_(True)
+        modules["mappers"] = mappers
     if model.condition == "emotion":
-        model.mappers.context_mapper.requires_grad_(False)
+        mappers.context_mapper.requires_grad_(False)
     if model.condition == "inversion":
         tokens = reasoner.latent_tokens
         width = tokens.emotion_embed.shape[1]
-        count = len(label_space(model.reader.space))
+        count = len(model.reader.space)
         inverted = InvertedEmotions(count, tokens.num_context_tokens, width, seed)
         modules["inverted"] = inverted.to(reasoner.device)
     if has_adapter(painter.unet, ADAPTER):
@@ -227,7 +226,7 @@ def refresh_space(
 ) -> EmotionSpace:
     """Fit the emotion space to the training pictures as the model reads them now."""
     readings = read_all(train, store=store)
-    labels = label_space(train.reader.space).labels
+    labels = train.reader.space.labels
     context = readings.context if has_context(condition) else readings.context[:, :0]
     return fit_emotion_space(labels, readings.emotion, context, train.truth)
 

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import RlRecipe
-from emosym.emotions import label_space
 from emosym.errors import UsageError
 from emosym.models.adapters import has_adapter, train_adapter
-from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import think
@@ -32,7 +29,6 @@ from emosym.training.stages.finish import (
     StageResult,
     finish_stage,
     loop_settings,
-    training_device,
     use_bf16,
 )
 from emosym.training.stages.latent_policy import group_scorer
@@ -44,6 +40,7 @@ from emosym.training.stages.objectives import (
     parity,
     supervised,
 )
+from emosym.training.stages.start import open_checkpoint
 
 LossFn = Callable[[int, np.ndarray], Losses]
 TAKES_NO_REWARD = {
@@ -55,7 +52,7 @@ TAKES_NO_REWARD = {
 def run_rl(recipe: RlRecipe, progress: bool = True, deadline: float | None = None) -> StageResult:
     """Train stage 2 from the checkpoint recipe.init, and write recipe.out/checkpoint."""
     check_rewards(recipe.objective, recipe.rewards)  # before anything is opened
-    model = load_checkpoint(Path(recipe.init), training_device())
+    model = open_checkpoint(recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
@@ -87,7 +84,7 @@ def train_rl(
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.heads.requires_grad_(True)
+    reasoner.head(model.space).requires_grad_(True)
     processes = Processes()
     loss_fn = loss_of_recipe(recipe, model.reader, train, reference, processes)
     optim = recipe.optim
@@ -135,7 +132,7 @@ def loss_of_recipe(
 
     `reference` (N, C) are the frozen policy's logits of the training set.
     """
-    reasoner, space = reader.reasoner, label_space(reader.space)
+    reasoner, space = reader.reasoner, reader.space
 
     def score(probabilities: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return combined_reward(recipe.rewards, probabilities, truth, space)

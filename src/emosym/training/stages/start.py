@@ -1,0 +1,95 @@
+"""Where a stage starts: a base, or a checkpoint by its folder, shipped name or hub id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from emosym.config.recipes import AlignRecipe, Recipe
+from emosym.data.sources.own_labels import space_of_data
+from emosym.emotions import MIKELS8, LabelSpace
+from emosym.errors import UsageError
+from emosym.models.checkpoint import is_checkpoint, load_checkpoint
+from emosym.models.emosym_model import EmoSymModel, answering_in, new_model
+from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
+from emosym.models.snapshots import HUB_ID, cached_snapshot
+from emosym.pipelines.trained import SHIPPED, find_checkpoint
+from emosym.training.stages.finish import training_device
+
+
+def open_checkpoint(recipe: Recipe) -> EmoSymModel:
+    """Open the checkpoint `init`, to answer in the label space of the recipe's data.
+
+    Raises:
+        UsageError: when there is no such checkpoint, or it has no head of that space.
+    """
+    model = load_checkpoint(find_checkpoint(recipe.init), training_device())
+    space = space_of_recipe(recipe)
+    return model if space is None else answering_in(model, space)
+
+
+def open_start(recipe: AlignRecipe) -> EmoSymModel:
+    """Open what stage 1 starts from: a base with fresh tokens, or a checkpoint that learns more.
+
+    A checkpoint keeps its adapter, tokens and mappers. Where the recipe names labels, its head of
+    that space is a fresh one. Its emotion space is left behind, since the latents will move.
+
+    Raises:
+        UsageError: for latents that are not those of the checkpoint.
+    """
+    space = space_of_recipe(recipe)
+    if not _names_checkpoint(recipe.init):
+        return _on_base(recipe, space or MIKELS8)
+    for name in ("reader", "painter", "max_pixels"):
+        if getattr(recipe, name) is not None:
+            raise UsageError(f"{name} is of a base; {recipe.init} is a checkpoint: leave it out.")
+    model = load_checkpoint(find_checkpoint(recipe.init), training_device())
+    tokens = model.reader.tokens
+    own = {
+        "num_context_tokens": tokens.num_context_tokens,
+        "recurrent": tokens.recurrent,
+        "template": model.reader.template,
+    }
+    for name in recipe.latents.model_fields_set:
+        if getattr(recipe.latents, name) != own[name]:
+            raise UsageError(
+                f"The checkpoint {recipe.init} has latents.{name}={own[name]}, which cannot change "
+                "any more; leave it out of the recipe."
+            )
+    if space is not None:
+        if space.name not in {known.name for known in model.spaces} or recipe.fresh_head:
+            model.reader.reasoner.add_head(space, recipe.seed)
+        model = answering_in(model, space)
+    return replace(model, emotion_space=None)
+
+
+def space_of_recipe(recipe: Recipe) -> LabelSpace | None:
+    """Return the label space of a recipe's data; None where the model's own is meant."""
+    data = recipe.data
+    return space_of_data(data.source, data.root, data.labels, data.polarity, data.norms)
+
+
+def _names_checkpoint(init: str) -> bool:
+    if init in PRESETS or (Path(init) / BASE_FILE).is_file():
+        return False
+    if init in SHIPPED or is_checkpoint(Path(init)):
+        return True
+    found = cached_snapshot(init) if HUB_ID.fullmatch(init) else None
+    return found is not None and is_checkpoint(found)
+
+
+def _on_base(recipe: AlignRecipe, space: LabelSpace) -> EmoSymModel:
+    latents = recipe.latents
+    base = resolve_base(recipe.init, recipe.reader, recipe.painter)
+    if recipe.max_pixels is not None:
+        base = replace(base, max_pixels=recipe.max_pixels)
+    return new_model(
+        base,
+        latents.num_context_tokens,
+        latents.recurrent,
+        latents.template,
+        seed=recipe.seed,
+        space=space,
+        device=training_device(),
+        four_bit=recipe.lora.four_bit,
+    )
