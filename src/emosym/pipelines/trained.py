@@ -137,7 +137,7 @@ class EmoSymPipeline(EmotionPipeline):
             can_read=True,
             can_paint=self.can_paint,
             device=self.device,
-            tells_outside=self.model.domain is not None,
+            tells_outside=self.model.domain is not None and self.model.domain.tells_outside,
         )
 
     def why_not(self, part: Part) -> str | None:
