@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from emosym.errors import UsageError
 
@@ -119,6 +119,22 @@ class Sample:
         """Return the number that is true for a task; None where there is none."""
         target = self.targets.get(task)
         return float(target) if isinstance(target, (int, float)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat: its `parts` in order, texts and pictures (whatever is no `str`).
+
+    `learned` says that a model is to learn to say it: its tokens are the answers of a render.
+    """
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | Frame, ...]
+    learned: bool = False
+
+
+# What a task makes of a sample. One that does not end with the assistant waits for an answer.
+Conversation: TypeAlias = tuple[Message, ...]
 
 
 def picture_sample(

@@ -18,7 +18,6 @@ import emosym
 from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json
-from emosym.models.chat import chat_inputs
 from emosym.models.painter.stock import open_stock_painter
 from emosym.models.reader.answering import printable, up_to_sentence
 from emosym.models.reader.likelihood import (
@@ -29,6 +28,7 @@ from emosym.models.reader.likelihood import (
     pack_answers,
 )
 from emosym.models.reader.prefix import language_model
+from emosym.models.render import ask_of_pictures, render
 from emosym.pipelines.requests import paint_request
 from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.pipelines.zero_shot_painting import emotion_prompt, emotion_words, words_of
@@ -71,7 +71,7 @@ def by_hand(reader: ZeroShotReader, picture: Image.Image, word: str) -> float:
     """Return a word's log-likelihood by one forward of the library over prompt and word."""
     chat = reader.chat
     answer = torch.tensor([answer_tokens(chat, word)])
-    inputs = chat_inputs(chat, [picture], reader.question)
+    inputs = render(chat, ask_of_pictures([picture], reader.question)).inputs
     prompt = inputs["input_ids"].shape[1]
     inputs["input_ids"] = torch.cat([inputs["input_ids"], answer], dim=1)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -107,7 +107,9 @@ def test_all_words_share_one_prefill(reader: ZeroShotReader, pictures: list[Imag
     finally:
         hook.remove()
     words = [answer_tokens(reader.chat, word) for word in LABELS.labels]
-    prompt = chat_inputs(reader.chat, pictures, reader.question)["input_ids"].shape[1]
+    prompt = (
+        render(reader.chat, ask_of_pictures(pictures, reader.question)).inputs["input_ids"].shape[1]
+    )
     assert lengths == [prompt, 1 + sum(len(word) - 1 for word in words)]
 
 

@@ -18,7 +18,7 @@ from emosym.config.schema import (
 
 
 class Recipe(Section):
-    """What every stage has: its name, its seed, its output folder and its data."""
+    """What every stage has: its name, its seed, its output folder, its data and its tasks."""
 
     stage: str
     seed: int = 0
@@ -26,6 +26,7 @@ class Recipe(Section):
     init: Place = "storybook-base"
     data: DataSection = DataSection()
     optim: OptimSection = OptimSection()
+    tasks: tuple[str, ...] = ("image_emotion",)
 
 
 class ReaderSection(Section):

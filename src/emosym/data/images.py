@@ -8,6 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -18,7 +19,7 @@ from emosym.data.walk import URL
 from emosym.errors import UsageError
 from emosym.extras import install_command, is_available, require
 from emosym.files import FILE, FOLDER, NOTHING, look, told
-from emosym.types import BadInput, StoredImage
+from emosym.types import BadInput, Sample, StoredImage
 
 ImageSource: TypeAlias = Path | str | bytes | StoredImage | Image.Image
 Named: TypeAlias = Path | str | StoredImage
@@ -228,6 +229,15 @@ def _diagnosis(data: bytes) -> str:
     if len(printable.encode()) >= len(head) - 3 and "\0" not in printable:
         return "it holds text"
     return f"its format is none of {', '.join(FORMATS)}"
+
+
+def decoded(sample: Sample) -> Sample:
+    """Return a sample with its pictures read, as `load_image` does; errors as there."""
+    turns = tuple(
+        replace(turn, frames=tuple(load_image(frame) for frame in turn.frames))
+        for turn in sample.turns
+    )
+    return replace(sample, turns=turns)
 
 
 def square(image: Image.Image, size: int) -> Image.Image:

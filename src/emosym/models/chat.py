@@ -1,4 +1,4 @@
-"""Pictures and a question into what an image-text-to-text model takes.
+"""A model with what feeds it: tokenizer, image processor or its own processor.
 
 Two families are fed by their image processor and tokenizer alone (their whole processors need
 torchvision for videos): Qwen-VL and InternVL. Any other goes through its own processor.
@@ -6,19 +6,16 @@ torchvision for videos): Qwen-VL and InternVL. Any other goes through its own pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import nn
 from transformers import AutoImageProcessor, AutoProcessor, PreTrainedTokenizerBase
 
-from emosym.data.images import square
 from emosym.errors import EmoSymError, UsageError
-from emosym.models.odd_shapes import check_shape
 from emosym.models.reader.prefix import family
 from emosym.models.tokenizer import TURN_END, load_tokenizer
 
@@ -56,43 +53,21 @@ class ChatModel:
         return self.image_processor or getattr(self.processor, "image_processor", None)
 
     @property
+    def reads_pictures(self) -> bool:
+        """Whether it takes pictures; one that does not takes text alone."""
+        return self.image_processor is not None or self.processor is not None
+
+    @property
+    def renderer(self) -> Any:
+        """What holds the chat template."""
+        return self.processor or self.tokenizer
+
+    @property
     def device(self) -> torch.device:
         """Where the token embeddings are."""
         table = self.backbone.get_input_embeddings()  # type: ignore[operator]
         device: torch.device = table.weight.device
         return device
-
-
-def chat_inputs(
-    chat: ChatModel, images: Sequence[Image.Image], questions: str | Sequence[str]
-) -> dict[str, torch.Tensor]:
-    """Turn RGB pictures and a question each into inputs, padded on the left to one length.
-
-    Returns input_ids and attention_mask (B, P), and the family's picture tensors.
-
-    Raises:
-        UsageError: when the image processor takes no picture of such a shape (`check_shape`).
-    """
-    pictures = list(images)
-    if chat.image_size is not None:
-        pictures = [square(picture, chat.image_size) for picture in pictures]
-    for picture in pictures:
-        check_shape(chat.shaping, picture)
-    asked = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
-    if chat.processor is not None:
-        return _own_processor(chat, pictures, asked)
-    encoded = chat.image_processor(images=pictures, return_tensors="pt")
-    counts = image_token_counts(chat, encoded)
-    rows = [prompt_tokens(chat, q, n) for q, n in zip(asked, counts, strict=True)]
-    inputs = _padded(chat, rows)
-    inputs["pixel_values"] = encoded["pixel_values"]
-    if "image_grid_thw" in encoded:
-        inputs["image_grid_thw"] = encoded["image_grid_thw"]
-        placed = inputs["input_ids"] == image_token(chat)
-        inputs["mm_token_type_ids"] = placed.int() * inputs["attention_mask"].int()
-    if "num_patches" in encoded:
-        inputs["num_patches"] = torch.as_tensor(encoded["num_patches"])
-    return {name: tensor.to(chat.device) for name, tensor in inputs.items()}
 
 
 def image_token_counts(chat: ChatModel, encoded: Mapping[str, Any]) -> list[int]:
@@ -123,56 +98,6 @@ def image_token(chat: ChatModel) -> int:
     """Return the id of the token that stands for a piece of a picture."""
     config: Any = chat.backbone.config
     return int(config.image_token_id)
-
-
-def prompt_tokens(chat: ChatModel, question: str, image_tokens: int) -> list[int]:
-    """Return the token ids of a user's turn with one picture, and of the start of the answer."""
-    mark = str(chat.tokenizer.convert_ids_to_tokens(image_token(chat)))
-    text = chat_text(chat.tokenizer, question)
-    if text.count(mark) != 1:
-        raise UsageError(
-            f"A question may not hold the picture's own token {mark!r}, and the chat template must "
-            f"place exactly one picture; got {text.count(mark)}."
-        )
-    expanded = mark * image_tokens
-    if family(chat.backbone) in INTERNVL:
-        start, end = chat.tokenizer.start_image_token, chat.tokenizer.end_image_token
-        expanded = f"{start}{expanded}{end}"
-    ids: list[int] = chat.tokenizer.encode(text.replace(mark, expanded), add_special_tokens=False)
-    return ids
-
-
-def chat_text(renderer: Any, question: str) -> str:
-    """Render a user's turn with one picture by a tokenizer's or processor's chat template."""
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    return str(
-        renderer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
-    )
-
-
-def _padded(chat: ChatModel, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-    longest = max(len(row) for row in rows)
-    pad = chat.tokenizer.pad_token_id
-    filler = int(chat.tokenizer.eos_token_id if pad is None else pad)
-    ids = torch.tensor([[filler] * (longest - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    return {"input_ids": ids, "attention_mask": mask}
-
-
-def _own_processor(
-    chat: ChatModel, pictures: Sequence[Image.Image], questions: Sequence[str]
-) -> dict[str, torch.Tensor]:
-    texts = [chat_text(chat.processor, question) for question in questions]
-    encoded = chat.processor(
-        images=[[picture] for picture in pictures],
-        text=texts,
-        padding=True,
-        padding_side="left",
-        return_tensors="pt",
-    )
-    return {name: tensor.to(chat.device) for name, tensor in encoded.items()}
 
 
 def load_processors(

@@ -9,11 +9,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from emosym.data.images import square
+from emosym.data.images import decoded, square
 from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
 from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.reader.prefix import Prefix, features_of_pictures, keeps_features, prefill, see
+from emosym.models.odd_shapes import check_shape
+from emosym.models.reader.prefix import (
+    Prefix,
+    features_of_pictures,
+    frames_of,
+    keeps_features,
+    prefill,
+    see,
+)
 from emosym.models.reader.reader import (
     Reader,
     domain_features,
@@ -22,7 +31,9 @@ from emosym.models.reader.reader import (
     prepare_inputs,
 )
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, Thought, say, think
-from emosym.types import UnderstandingOutput
+from emosym.models.render import render
+from emosym.tasks.image_emotion import QUESTIONS, ask
+from emosym.types import BadInput, Conversation, Sample, UnderstandingOutput, only_picture
 
 
 @torch.no_grad()
@@ -42,17 +53,77 @@ def read_pictures(
     return readings
 
 
+@torch.no_grad()
+def read_samples(
+    model: EmoSymModel, samples: Sequence[Sample], explain: bool = False, batch_size: int = 32
+) -> list[UnderstandingOutput | BadInput]:
+    """Read samples of no, one or several pictures, in order; what cannot be read is a `BadInput`.
+
+    A sample that is one picture reads as in `read_pictures`; one of words alone is read too, though
+    a model that was trained on pictures only has learned nothing about them.
+    """
+    found: list[UnderstandingOutput | BadInput | None] = [None] * len(samples)
+    for start in range(0, len(samples), batch_size):
+        pictures: dict[int, Image.Image] = {}
+        others: dict[int, Conversation] = {}
+        for place in range(start, min(start + batch_size, len(samples))):
+            try:
+                sample = decoded(samples[place])
+                for image in sample.images:
+                    assert isinstance(image, Image.Image)  # it is decoded
+                    check_shape(model.reader.chat.shaping, image, repr(sample.id))
+                if len(sample.images) == 1:
+                    picture = only_picture(sample)
+                    assert isinstance(picture, Image.Image)  # it is decoded
+                    pictures[place] = picture
+                else:
+                    others[place] = ask(sample, QUESTIONS[model.reader.template])
+            except UsageError as error:
+                found[place] = BadInput(samples[place].id, str(error))
+        if pictures:
+            read = _read_batch(model, list(pictures.values()), explain)
+            for place, reading in zip(pictures, read, strict=True):
+                found[place] = reading
+        if others:
+            opened = open_conversations(model.reader, list(others.values()))
+            for place, reading in zip(others, _read_opened(model, *opened, explain), strict=True):
+                found[place] = reading
+    return [reading for reading in found if reading is not None]
+
+
+def open_conversations(
+    reader: Reader, conversations: Sequence[Conversation]
+) -> tuple[Prefix, list[torch.Tensor] | None]:
+    """Prefill conversations; also returns each row's domain features (pictures of it, 2 H)."""
+    backbone = reader.reasoner.backbone
+    inputs = render(reader.chat, conversations).inputs
+    vision = see(backbone, inputs)
+    found = features_of_pictures(vision, inputs)
+    prefix = prefill(backbone, inputs, vision)
+    if not found:
+        return prefix, None
+    return prefix, list(domain_features(found).split(frames_of(inputs)))
+
+
 def _read_batch(
     model: EmoSymModel, pictures: Sequence[Image.Image], explain: bool
 ) -> list[UnderstandingOutput]:
+    prefix, features = open_pictures(model.reader, pictures)
+    rows = None if features is None else list(features.split(1))
+    return _read_opened(model, prefix, rows, explain)
+
+
+def _read_opened(
+    model: EmoSymModel, prefix: Prefix, features: list[torch.Tensor] | None, explain: bool
+) -> list[UnderstandingOutput]:
+    """Read what was prefilled; `features` are each row's (pictures, 2 H), None where unknown."""
     reader = model.reader
-    prefix, features = open_pictures(reader, pictures)
     thought = think(reader.reasoner, prefix)
     logits = reader.reasoner.logits(thought.emotion_latent, reader.space)  # (B, C)
     shares = calibrated(logits.double().cpu().numpy(), model.calibration)  # (B, C)
     raw = logits.double().softmax(-1).cpu().tolist()  # B lists of C
-    known = _domain_scores(model, features)
-    said = speak(reader, thought) if explain else [None] * len(pictures)
+    known = _domain_scores(model, features, len(shares))
+    said = speak(reader, thought) if explain else [None] * len(shares)
     emotion = thought.emotion_latent.float().cpu().numpy()  # (B, H)
     context = thought.context_latents.float().cpu().numpy()  # (B, K, H)
     space = reader.space
@@ -61,15 +132,15 @@ def _read_batch(
     return [
         UnderstandingOutput(
             **described(space, shares[i]),
-            in_domain=None if known is None else known[i],
-            outside=None if known is None or domain is None else known[i] < domain.threshold,
+            in_domain=known[i],
+            outside=_is_below(known[i], None if domain is None else domain.threshold),
             abstains=None if below is None else bool(shares[i].max() < below),
             emotion_latent=emotion[i],
             context_latents=context[i],
             rationale=said[i],
             raw_probabilities=dict(zip(space.labels, raw[i], strict=True)),
         )
-        for i in range(len(pictures))
+        for i in range(len(shares))
     ]
 
 
@@ -124,7 +195,18 @@ def speak(reader: Reader, thought: Thought, gist: bool = False) -> list[str | No
     return [text or None for text in texts]
 
 
-def _domain_scores(model: EmoSymModel, features: torch.Tensor | None) -> list[float] | None:
+def _is_below(score: float | None, threshold: float | None) -> bool | None:
+    """Tell whether a score is below a threshold; None where either is unknown."""
+    return None if score is None or threshold is None else score < threshold
+
+
+def _domain_scores(
+    model: EmoSymModel, features: list[torch.Tensor] | None, count: int
+) -> list[float | None]:
+    """Return for each row the score of its least known picture; None where it has none."""
     if model.domain is None or features is None:
-        return None
-    return [float(score) for score in model.domain.score(features.cpu())]
+        return [None] * count
+    scores = [float(score) for score in model.domain.score(torch.cat(features).cpu())]
+    left = iter(scores)
+    rows = [[next(left) for _ in row] for row in features]
+    return [min(row) if row else None for row in rows]

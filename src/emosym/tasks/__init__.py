@@ -1,1 +1,1 @@
-"""One file a task: a conversation from a sample, an answer parsed, measured, rewarded."""
+"""What can be asked of a sample: one file a task, each from `task.Task`'s parts."""

@@ -20,6 +20,8 @@ from emosym.config.recipes import (
 from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
 from emosym.locks import LOCK, one_writer
+from emosym.tasks.names import require_tasks
+from emosym.types import IMAGE_EMOTION
 
 if TYPE_CHECKING:
     from emosym.processes import Processes
@@ -38,13 +40,15 @@ def run_recipe(
     recipe failed before it had done anything is free.
 
     Raises:
-        UsageError: when the output folder holds work of another recipe, or a base is to be
-            trained by several processes.
+        UsageError: when the output folder holds work of another recipe, a base is to be trained by
+            several processes, or the stage cannot train the recipe's tasks.
         EmoSymError: when another process trains there.
         StoppedEarly: when training is not finished at `deadline` (see `loop.deadline`).
     """
     from emosym.processes import Processes
 
+    if not isinstance(recipe, BaseRecipe):
+        require_tasks(recipe.tasks, (IMAGE_EMOTION,), f"The stage {recipe.stage!r}")
     processes = Processes()
     with one_writer(recipe.out, "training") if processes.main else nullcontext():
         return _run(recipe, processes, progress, deadline)

@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, Qwen2Config, Qwen2ForCausa
 
 from emosym.errors import EmoSymError, UsageError
 from emosym.models.adapters import add_adapter, lora_config, train_adapter
-from emosym.models.chat import ChatModel, chat_inputs, longest_picture
+from emosym.models.chat import ChatModel, longest_picture
 from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import new_model
 from emosym.models.presets import Base, resolve_base
@@ -31,6 +31,7 @@ from emosym.models.reader.prefix import (
 from emosym.models.reader.prefix_cache import SPLIT, splitting
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.models.render import ask_of_pictures, render
 from emosym.pipelines.trained_reading import read_pictures
 
 FAMILIES = ("emosym-2b", "qwen2.5-vl-3b", "qwen3-vl-2b", "internvl3-1b")
@@ -79,7 +80,7 @@ def test_a_checkpoint_reads_the_same_in_any_batch_and_after_reload(
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_a_prefix_and_what_follows_equal_the_librarys_one_forward(preset: str) -> None:
     chat = open_chat(wide(preset))
-    inputs = chat_inputs(chat, photos((80, 120), (120, 64)), QUESTION)
+    inputs = render(chat, ask_of_pictures(photos((80, 120), (120, 64)), QUESTION)).inputs
     following = torch.tensor([[5, 9, 21], [7, 7, 3]])
     vision = see(chat.backbone, inputs)
     prefix = prefill(chat.backbone, inputs, vision)
@@ -119,7 +120,7 @@ def one_row(
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_vision_computed_before_gives_the_same_prefix(preset: str) -> None:
     chat = open_chat(wide(preset))
-    inputs = chat_inputs(chat, photos((80, 120), (96, 96)), QUESTION)
+    inputs = render(chat, ask_of_pictures(photos((80, 120), (96, 96)), QUESTION)).inputs
     vision = see(chat.backbone, inputs)
     before, direct = prefill(chat.backbone, inputs, vision), prefill(chat.backbone, inputs)
     for one, other in zip(before.values, direct.values, strict=True):
@@ -138,7 +139,7 @@ def test_a_prefill_ends_where_the_rest_is_not_needed(
     preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = open_chat(wide(preset))
-    inputs = chat_inputs(chat, photos((80, 120), (96, 96)), QUESTION)
+    inputs = render(chat, ask_of_pictures(photos((80, 120), (96, 96)), QUESTION)).inputs
     layers = chat.backbone.model.language_model.layers  # type: ignore[union-attr]
     calls: list[int] = []
     for index, layer in enumerate(layers):
@@ -155,7 +156,7 @@ def test_a_prefill_ends_where_the_rest_is_not_needed(
 
 def test_internvl_cuts_large_pictures_into_tiles() -> None:
     chat = open_chat(replace(wide("internvl3-1b"), max_pixels=4 * 56 * 56))
-    inputs = chat_inputs(chat, photos((56, 56), (112, 224)), QUESTION)
+    inputs = render(chat, ask_of_pictures(photos((56, 56), (112, 224)), QUESTION)).inputs
     assert inputs["num_patches"].tolist()[0] in (1, 5) and inputs["num_patches"].tolist()[1] > 1
     assert longest_picture(chat) == 5 * 4
 

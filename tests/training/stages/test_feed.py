@@ -22,12 +22,13 @@ from emosym.training.stages.feed import (
     Feed,
     cache_folder,
     label_targets,
+    loose_feed,
     open_feed,
     open_feeds,
     read_all,
 )
 from emosym.training.stages.prefix_store import store_prefixes
-from emosym.types import picture_sample
+from emosym.types import Sample, Turn, picture_sample
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +120,12 @@ def test_pictures_decoded_per_batch_read_the_same(
         path = tmp_path / f"{i}.png"
         Image.fromarray(tiny_pictures.pictures[i]).save(path)
         samples.append(picture_sample(str(i), path, label="awe"))
-    opened = open_feed(model.reader, samples, None, workers=1)  # type: ignore[arg-type]
+    opened = open_feed(model.reader, samples, None, workers=1)
     assert opened.pictures is not None and opened.features is not None
     assert np.array_equal(opened.pictures, tiny_pictures.pictures[:4])
     torch.testing.assert_close(opened.features, feed.features[:4], atol=1e-5, rtol=1e-4)
     free = replace(model.reader, image_size=None)
-    loose = open_feed(free, samples, None)  # type: ignore[arg-type]
+    loose = open_feed(free, samples, None)
     assert loose.pictures is loose.features is None
     wanted = read_all(feed).logits[:4]
     torch.testing.assert_close(read_all(loose, 2).logits, wanted, atol=1e-4, rtol=1e-3)
@@ -134,9 +135,9 @@ def test_unlabelled_and_empty_sets_are_refused(model: EmoSymModel) -> None:
     picture = Image.new("RGB", (64, 64))
     samples = [picture_sample("ok", picture, "awe"), picture_sample("odd", picture)]
     with pytest.raises(UsageError, match="odd has none"):
-        open_feed(model.reader, samples, None)  # type: ignore[arg-type]
+        open_feed(model.reader, samples, None)
     with pytest.raises(UsageError, match="need labelled samples"):
-        open_feed(model.reader, [], None)  # type: ignore[arg-type]
+        open_feed(model.reader, [], None)
 
 
 def test_a_recipes_splits(model: EmoSymModel, tiny_storybook: Path, tmp_path: Path) -> None:
@@ -196,3 +197,23 @@ def test_pictures_are_kept_in_the_run_where_the_data_cannot_be_written(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
     assert cache_folder(root, out) == out / ".cache"
+
+
+@torch.no_grad()
+def test_samples_of_words_and_several_pictures_feed_a_stage(
+    model: EmoSymModel, tiny_pictures
+) -> None:
+    frames = tuple(Image.fromarray(picture) for picture in tiny_pictures.pictures[:3])
+    samples = [
+        Sample("said", (Turn("Ann", "a ball"), Turn("Bo", "a tree")), targets={"mer": "fear"}),
+        Sample("seen", (Turn("Ann", "a ball", frames),), targets={"mer": "awe"}),
+        Sample("one", (Turn(frames=frames[:1]),), targets={"mer": "awe"}),
+    ]
+    targets = label_targets(samples, "mikels8", "mer")
+    assert targets.argmax(1).tolist() == [6, 1, 1]
+    together = read_all(loose_feed(model.reader, samples, targets), 3)
+    alone = read_all(loose_feed(model.reader, samples, targets), 1)
+    torch.testing.assert_close(together.logits, alone.logits, atol=1e-5, rtol=1e-4)
+    assert store_prefixes(loose_feed(model.reader, samples, targets)) is None  # no known bound
+    plain = read_all(tiny_feed(model.reader, tiny_pictures.pictures[:2], tiny_pictures.labels[:2]))
+    torch.testing.assert_close(together.logits[2], plain.logits[0], atol=1e-4, rtol=1e-3)

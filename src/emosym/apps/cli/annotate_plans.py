@@ -96,9 +96,10 @@ def open_speaker(
 
     from emosym.device import best_device
     from emosym.files import sha256_of
-    from emosym.models.chat import chat_inputs
     from emosym.models.odd_shapes import check_shape
     from emosym.models.reader.backbone import open_chat
+    from emosym.models.reader.prefix import of_the_model
+    from emosym.models.render import ask_of_pictures, render
     from emosym.training.storybook.reader import STANDS_OUT
 
     chat = open_chat(base, str(best_device(device)))
@@ -106,8 +107,7 @@ def open_speaker(
 
     @torch.no_grad()
     def speak(images: Sequence[Image.Image], prompt: str) -> list[str]:
-        inputs = chat_inputs(chat, images, prompt)
-        inputs.pop("num_patches", None)  # InternVL's count of tiles, which its model does not take
+        inputs = of_the_model(render(chat, ask_of_pictures(images, prompt)).inputs)
         said = model.generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
         length = inputs["input_ids"].shape[1]
         return list(chat.tokenizer.batch_decode(said[:, length:], skip_special_tokens=True))

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from transformers import GenerationConfig
 
-from emosym.models.chat import ChatModel, chat_inputs
+from emosym.models.chat import ChatModel
+from emosym.models.reader.prefix import of_the_model
+from emosym.models.render import ask_of_pictures, render
 
 MAX_ANSWER_TOKENS = 96
 
@@ -23,8 +25,7 @@ def answer(
 ) -> list[str]:
     """Answer one question about each picture, greedily; an answer cut short ends at a sentence."""
     backbone: Any = chat.backbone
-    inputs = chat_inputs(chat, pictures, questions)
-    inputs.pop("num_patches", None)  # of the feed, not of the model
+    inputs = of_the_model(render(chat, ask_of_pictures(pictures, questions)).inputs)
     own = backbone.generation_config
     ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
     stops = sorted({chat.end_token, *(end for end in ends if end is not None)})

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from emosym.errors import EmoSymError, UsageError
-from emosym.models.chat import ChatModel, chat_inputs
+from emosym.models.chat import ChatModel
 from emosym.models.reader.prefix import Prefix, extend, next_logits, open_cache, prefill
+from emosym.models.render import ask_of_pictures, render
 from emosym.seeds import numpy_rng
 
 MOST_LOGITS = 1 << 26  # held at once: 256 MiB in fp32
@@ -100,7 +101,7 @@ def word_likelihoods(
     A word's is the sum over its tokens and the end of the turn: the chance that exactly this word
     is the answer. Nothing is divided by length.
     """
-    inputs = chat_inputs(chat, pictures, question)
+    inputs = render(chat, ask_of_pictures(pictures, question)).inputs
     prefix = without_last(prefill(chat.backbone, inputs))
     count = len(prefix.next_position)
     last = inputs["input_ids"][:, -1:]  # (B, 1)

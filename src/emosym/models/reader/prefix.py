@@ -21,7 +21,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from emosym.models.reader.prefix_cache import PrefillCache, PrefixIsRead, prefix_cache, splitting
 from emosym.models.speed import in_use
 
-TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches")
+TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches", "frames")
+FRAMES = "frames"  # (B,): how many pictures each row has, where it is not one
+OF_THE_FEED = ("num_patches", FRAMES)  # what no model takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,24 @@ def text_config(backbone: nn.Module) -> Any:
     return backbone.config.get_text_config()  # type: ignore[operator, union-attr]
 
 
-def see(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Any:
-    """Run the vision tower once on a processor's inputs; returns the library's output object."""
+def of_the_model(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the inputs that a model's own forward pass takes."""
+    return {name: tensor for name, tensor in inputs.items() if name not in OF_THE_FEED}
+
+
+def frames_of(inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    """Return how many pictures each row of a batch has."""
+    frames = inputs.get(FRAMES)
+    return [1] * len(inputs["input_ids"]) if frames is None else frames.tolist()
+
+
+def see(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Any | None:
+    """Run the vision tower once on a processor's inputs; returns the library's output object.
+
+    None where no row has a picture.
+    """
+    if FRAMES in inputs and not inputs[FRAMES].any():
+        return None
     function: Any = backbone.model.get_image_features  # type: ignore[union-attr]
     known = inspect.signature(function).parameters
     seen = {k: v for k, v in inputs.items() if k in known and k not in TEXT_INPUTS}
@@ -72,8 +90,13 @@ def see(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Any:
 def features_of_pictures(
     vision: Any, inputs: Mapping[str, torch.Tensor]
 ) -> tuple[torch.Tensor, ...] | None:
-    """Split what `see` returned into one tensor (T_i, H) a picture; None where it cannot be."""
-    features, count = vision.pooler_output, len(inputs["input_ids"])
+    """Split what `see` returned into one tensor (T_i, H) a picture; None where it cannot be.
+
+    The pictures of all rows come one after another; `frames_of` says how many each row has.
+    """
+    if vision is None:
+        return ()
+    features, count = vision.pooler_output, sum(frames_of(inputs))
     if "num_patches" in inputs:  # InternVL's tiles (tiles, T, H)
         tiles = features.split(inputs["num_patches"].tolist())
         return tuple(picture.flatten(0, 1) for picture in tiles)
@@ -82,7 +105,8 @@ def features_of_pictures(
 
 def vision_features(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Run the vision tower once; returns features (B, T, H) of equally sized pictures."""
-    return torch.stack(list(see(backbone, inputs).pooler_output))
+    seen: Any = see(backbone, inputs)
+    return torch.stack(list(seen.pooler_output))
 
 
 def keeps_features(backbone: nn.Module) -> bool:
@@ -96,12 +120,12 @@ def keeps_features(backbone: nn.Module) -> bool:
 def prefill(
     backbone: nn.Module, inputs: Mapping[str, torch.Tensor], vision: Any | None = None
 ) -> Prefix:
-    """Run picture and question through the backbone once.
+    """Run a prompt, with its pictures if any, through the backbone once.
 
     `inputs` are a processor's (input_ids (B, P), attention_mask, pixel_values, ...). `vision` is
     what `see` returned, or features (B, T, H) from `vision_features`: then the tower is not run.
     """
-    arguments: dict[str, Any] = {k: v for k, v in inputs.items() if k != "num_patches"}
+    arguments: dict[str, Any] = of_the_model(inputs)
     ids, mask = arguments["input_ids"], arguments["attention_mask"].bool()
     positions = rotary_positions(backbone, inputs)
     if vision is not None and takes_vision(backbone):
@@ -150,13 +174,14 @@ def rotary_positions(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) ->
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
     grid = inputs["image_grid_thw"]
     alike = bool((ids == ids[:1]).all()) and bool((mask == mask[:1]).all())
-    alike = alike and bool((grid == grid[:1]).all())
-    per_row = len(grid) // len(ids)
+    if alike:  # then all rows have as many pictures
+        each = grid.view(len(ids), -1, 3)  # (B, pictures of a row, 3)
+        alike = bool((each == each[:1]).all())
     rows = slice(0, 1) if alike else slice(None)
     positions: torch.Tensor = model.get_rope_index(
         ids[rows],
         mm_token_type_ids=inputs["mm_token_type_ids"][rows],
-        image_grid_thw=grid[:per_row] if alike else grid,
+        image_grid_thw=each[0] if alike else grid,
         attention_mask=mask[rows],
     )[0]
     return positions.expand(3, len(ids), -1)

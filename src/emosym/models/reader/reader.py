@@ -13,15 +13,15 @@ from transformers import PreTrainedTokenizerBase
 
 from emosym.emotions import LabelSpace
 from emosym.models import chat as chats
-from emosym.models.chat import ChatModel, chat_inputs
+from emosym.models.chat import ChatModel
 from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.models.render import ask_of_pictures, render, row_tokens
+from emosym.tasks.image_emotion import QUESTIONS, ask
+from emosym.types import Message, Sample
 
-TEMPLATES: dict[str, str] = {
-    "emosym": "What is the emotion of the image?",
-    "picture": "What does this picture make a viewer feel, and why?",
-}
+TEMPLATES = QUESTIONS
 SAY_START = "\n"
 ADAPTER = "emosym"
 
@@ -73,12 +73,22 @@ def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, t
 
     Returns input_ids, attention_mask (B, P), and the family's picture tensors.
     """
-    return chat_inputs(reader.chat, images, TEMPLATES[reader.template])
+    return render(reader.chat, ask_of_pictures(images, TEMPLATES[reader.template])).inputs
+
+
+def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+    """Turn samples into the backbone's inputs, as the task asks about them; see `render`.
+
+    Rows may hold no, one or several pictures.
+    """
+    question = TEMPLATES[reader.template]
+    return render(reader.chat, [ask(sample, question) for sample in samples]).inputs
 
 
 def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:
     """Return the token ids of everything before [CTX] for one picture."""
-    return chats.prompt_tokens(reader.chat, TEMPLATES[reader.template], image_tokens)
+    asked = (Message("user", (b"", TEMPLATES[reader.template])),)
+    return row_tokens(reader.chat, asked, [image_tokens])[0]
 
 
 @torch.no_grad()

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from emosym.config.recipes import Recipe
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of
-from emosym.data.images import load_image, size_of
+from emosym.data.images import decoded, load_image, size_of
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import LabelSpace, label_space
@@ -23,22 +22,23 @@ from emosym.errors import UsageError
 from emosym.files import is_writable
 from emosym.models.odd_shapes import check_shape, is_odd
 from emosym.models.reader.prefix import Prefix, keeps_features, prefill
-from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_inputs
+from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_samples
 from emosym.models.reader.reasoner import think
 from emosym.processes import Processes
 from emosym.training.loop.ahead import Ahead
 from emosym.training.stages.prefix_store import PrefixStore
-from emosym.types import IMAGE_EMOTION, Sample, only_picture
+from emosym.types import IMAGE_EMOTION, Sample
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A labelled set of pictures, ready for a reader.
+    """A labelled set of samples, ready for a reader.
 
-    `features` (N, T, H) are vision features of equally sized pictures, or None where pictures are
-    decoded per batch; `pictures` (N, S, S, 3) uint8 likewise; `targets` (N, C) sum to 1; `truth`
+    `features` (N, T, H) are vision features of samples that are one picture of one size each, or
+    None where samples, of any number of pictures, are decoded per batch; `pictures` (N, S, S, 3)
+    uint8 likewise; `targets` (N, C) sum to 1; `truth`
     (N,) are class indices.
     """
 
@@ -48,7 +48,7 @@ class Feed:
     truth: np.ndarray
     pictures: np.ndarray | None
     features: torch.Tensor | None
-    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] | None = None
+    ahead: Ahead[Sample, dict[str, torch.Tensor]] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -65,8 +65,7 @@ class Feed:
         """Return the backbone's inputs of chosen samples, decoded ahead where they were wanted."""
         if self.ahead is not None:
             return self.ahead.take(indices)
-        pictures = [load_image(only_picture(self.samples[i])) for i in indices]
-        return prepare_inputs(self.reader, pictures)
+        return prepare_samples(self.reader, [decoded(self.samples[i]) for i in indices])
 
     def want(self, indices: np.ndarray) -> None:
         """Begin to decode the pictures of a batch that comes soon; nothing where all are kept."""
@@ -74,19 +73,23 @@ class Feed:
             self.ahead.want(indices)
 
 
-def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int = 2) -> Feed:
+def open_feed(
+    reader: Reader, dataset: Sequence[Sample], cache: Path | None, workers: int = 2
+) -> Feed:
     """Read samples and targets; for square presets also all pictures and their vision features.
 
     Raises:
         UsageError: when a sample has no label.
     """
     samples = tuple(dataset)
-    unlabelled = next((s.id for s in samples if s.label_of(IMAGE_EMOTION) is None), None)
+    task = dataset.task if isinstance(dataset, Dataset) else IMAGE_EMOTION
+    unlabelled = next((s.id for s in samples if s.label_of(task) is None), None)
     if unlabelled is not None or not samples:
         raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
-    targets = label_targets(samples, reader.space)
-    truth = np.array([reader.space.index(str(s.label_of(IMAGE_EMOTION))) for s in samples])
-    if reader.image_size is not None and keeps_features(reader.reasoner.backbone):
+    targets = label_targets(samples, reader.space, task)
+    truth = np.array([reader.space.index(str(s.label_of(task))) for s in samples])
+    pictures_only = all(len(sample.images) == 1 for sample in samples)
+    if pictures_only and reader.image_size is not None and keeps_features(reader.reasoner.backbone):
         pictures = images_array(dataset, reader.image_size, workers, cache)
         return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
     kept = acceptable(reader, samples, workers)
@@ -95,7 +98,7 @@ def open_feed(reader: Reader, dataset: Dataset, cache: Path | None, workers: int
 
 
 def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[int]:
-    """Return the places of samples whose pictures the reader's image processor takes.
+    """Return the places of samples all of whose pictures the reader's image processor takes.
 
     The others are counted and told. Of most pictures only the header is read; what cannot be read
     at all stays, and stops training.
@@ -105,12 +108,13 @@ def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[
     """
 
     def refused(sample: Sample) -> str | None:
-        size = size_of(only_picture(sample))
-        if size is not None and is_odd(size):
-            try:
-                check_shape(reader.chat.shaping, load_image(only_picture(sample)), repr(sample.id))
-            except UsageError as error:
-                return str(error)
+        for frame in sample.images:
+            size = size_of(frame)
+            if size is not None and is_odd(size):
+                try:
+                    check_shape(reader.chat.shaping, load_image(frame), repr(sample.id))
+                except UsageError as error:
+                    return str(error)
         return None
 
     if reader.image_size is not None:
@@ -130,10 +134,10 @@ def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[
 def loose_feed(
     reader: Reader, samples: Sequence[Sample], targets: torch.Tensor, workers: int = 2
 ) -> Feed:
-    """Build a feed whose pictures are decoded when they are needed, in `workers` threads."""
-    ahead: Ahead[Image.Image, dict[str, torch.Tensor]] = Ahead(
-        lambda index: load_image(only_picture(samples[index])),
-        lambda pictures: prepare_inputs(reader, pictures),
+    """Build a feed whose samples are decoded when they are needed, in `workers` threads."""
+    ahead: Ahead[Sample, dict[str, torch.Tensor]] = Ahead(
+        lambda index: decoded(samples[index]),
+        lambda batch: prepare_samples(reader, batch),
         workers,
     )
     return Feed(reader, tuple(samples), targets, targets.argmax(1).numpy(), None, None, ahead)
@@ -148,10 +152,12 @@ def picture_feed(
     return Feed(reader, tuple(samples), targets, truth, pictures, features)
 
 
-def label_targets(samples: Sequence[Sample], space: str | LabelSpace) -> torch.Tensor:
+def label_targets(
+    samples: Sequence[Sample], space: str | LabelSpace, task: str = IMAGE_EMOTION
+) -> torch.Tensor:
     """Return targets (N, C): votes where there are any, else one-hot labels."""
     labels = label_space(space)
-    rows = [weights_of(sample, labels) for sample in samples]
+    rows = [weights_of(sample, labels, task) for sample in samples]
     return torch.tensor(rows, dtype=torch.float32)
 
 

@@ -156,5 +156,6 @@ def seen_features(feed: Feed, limit: int, batch_size: int = 16) -> torch.Tensor 
         found = features_of_pictures(see(feed.reader.reasoner.backbone, inputs), inputs)
         if found is None:
             return None
-        rows.append(domain_features(found).cpu())
-    return torch.cat(rows)
+        if found:
+            rows.append(domain_features(found).cpu())
+    return torch.cat(rows) if rows else None

@@ -1,0 +1,41 @@
+"""Every task by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError, unknown_name
+from emosym.tasks.image_emotion import image_emotion
+from emosym.tasks.task import Task
+from emosym.types import IMAGE_EMOTION
+
+# What makes each task for a label space; a task that has its own labels ignores it.
+TASKS: dict[str, Callable[[LabelSpace], Task]] = {
+    IMAGE_EMOTION: image_emotion,
+}
+
+
+def open_task(name: str, space: LabelSpace) -> Task:
+    """Return a task by its name.
+
+    Raises:
+        UsageError: for a name that is not in TASKS; names the nearest.
+    """
+    if name not in TASKS:
+        raise unknown_name("task", name, TASKS)
+    return TASKS[name](space)
+
+
+def require_tasks(names: Sequence[str], trainable: Sequence[str], what: str) -> None:
+    """Raise UsageError unless `what` can train exactly these tasks."""
+    for name in names:
+        if name not in TASKS:
+            raise unknown_name("task", name, TASKS)
+        if name not in trainable:
+            raise UsageError(f"{what} trains {', '.join(trainable)}; it cannot train {name!r} yet.")
+    if not names:
+        raise UsageError(f"{what} needs a task: tasks=[{', '.join(trainable)}].")
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"The task {twice!r} stands twice in `tasks`.")
