@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emosym.apps.cli.generate import parse_mix, title_of
+from emosym.apps.cli.generate import parse_mix
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import read_result
 from emosym.pipelines.requests import PaintRequest
-from emosym.service.gallery import stem_of
+from emosym.service.gallery import stem_of, title_of
 
 
 def lines(path: Path) -> list[dict]:

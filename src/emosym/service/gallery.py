@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,3 +167,63 @@ def _saver(image: Image.Image) -> Callable[[Path], None]:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+def write_sheet(
+    folder: Path,
+    requests: Sequence[PaintRequest],
+    stems: Sequence[str],
+    made: Sequence[Sequence[Painting]],
+) -> str:
+    """Write the sheet of what was painted; returns its name. Another request's sheet stays."""
+    from PIL.PngImagePlugin import PngInfo
+
+    from emosym.service.sheet import Strip, comparison_sheet, contact_sheet
+
+    first = requests[0]
+    title = title_of(first.asked, first.prompt)
+    cells = [[(painting.image, painting.reading) for painting in many] for many in made]
+    if len(requests) == 1:
+        stronger = "" if first.intensity == 1.0 else f", intensity {first.intensity:g}"
+        image = contact_sheet(cells[0], f"{title}{stronger}, seed {first.seed}")
+    else:
+        strengths = list(dict.fromkeys(request.intensity for request in requests))
+        strips = []
+        for strength in strengths:
+            own = [k for k, request in enumerate(requests) if request.intensity == strength]
+            notes = [f"seed {requests[k].seed}" for k in own for _ in cells[k]]
+            paintings = [cell for k in own for cell in cells[k]]
+            strips.append(Strip(f"intensity {strength:g}", paintings, notes))
+        image = comparison_sheet(strips, title)
+    key = " ".join(stems)
+    name = SHEET if sheet_key(folder / SHEET) in (None, key) else f"sheet-{stems[0]}.png"
+    info = PngInfo()
+    info.add_text("emosym", key)
+    write_atomic(folder / name, lambda path: image.save(path, pnginfo=info))
+    return name
+
+
+def sheet_key(path: Path) -> str | None:
+    """Return which requests a sheet is of; None where there is no sheet of ours."""
+    from PIL import Image
+
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return str(image.info.get("emosym", ""))
+    except (OSError, SyntaxError, ValueError):
+        return ""
+
+
+def title_of(asked: Mapping[str, Any], prompt: str) -> str:
+    """Return what was asked for, in a line."""
+    parts = []
+    for key, value in asked.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{name} {number:g}" for name, number in value.items())
+        if key == "like":
+            value = Path(value).name
+        if key != "weights":
+            parts.append(str(value) if key == "emotion" else f"{key} {value}")
+    return ", ".join([*parts, *([f"prompt: {prompt}"] if prompt != "{}" else [])])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from rich.console import Console
 
-    from emosym.pipelines.requests import PaintRequest
+    from emosym.pipelines.requests import PaintArguments, PaintRequest
     from emosym.service.gallery import Gallery, Painting
     from emosym.service.session import Session
     from emosym.service.wanted import Wanted
@@ -84,40 +84,72 @@ def generate(
     from emosym.service.sinks import check_output
 
     wanted = wanted_model(model, device, zero_shot, preset, labels, painter=painter)
-    if emotion is not None and mix is not None:
-        raise UsageError("Give an emotion or --mix, not both.")
-    if seed is not None and seeds is not None:
-        raise UsageError("Give --seed or --seeds, not both.")
+    asked = one_wish(emotion, mix)
+    variants = parse_variants(intensity, seed, seeds)
+    if out is not None:
+        check_output(out / SHEET)
+    common: PaintArguments = {
+        "valence": valence,
+        "arousal": arousal,
+        "like": like,
+        "prompt": prompt,
+        "num_images": how_many(count, index, variants),
+        "guidance_scale": guidance_scale,
+        "num_inference_steps": steps,
+        "spread": spread,
+    }
+    session = open_shown(wanted)
+    requests = requests_of(session, asked, common, variants)
+    session.pipeline.require("painter")
+    paint_requests(session, requests, Plan(wanted, out, index, batch_size))
+
+
+def requests_of(
+    session: Session,
+    asked: str | dict[str, float] | None,
+    common: PaintArguments,
+    variants: Sequence[tuple[float, int]],
+) -> list[PaintRequest]:
+    """Return a checked request for every (intensity, seed); errors as in `Session.request`."""
+    requests = []
+    for strength, seed in variants:
+        arguments: PaintArguments = {**common, "intensity": strength, "seed": seed}
+        requests.append(session.request(asked, **arguments))
+    return requests
+
+
+def how_many(count: int | None, index: int | None, variants: Sequence[object]) -> int:
+    """Return how many pictures each request has: 8 of one request, 1 of several.
+
+    Raises:
+        UsageError: when one picture is named and a number given as well.
+    """
     if index is not None and count is not None:
         raise UsageError("--index paints one picture: drop -n.")
-    asked = emotion if mix is None else parse_mix(mix)
+    usual = 8 if len(variants) == 1 else 1
+    return usual if count is None else count
+
+
+def one_wish(emotion: str | None, mix: str | None) -> str | dict[str, float] | None:
+    """Return the emotion or the mix; errors as in `parse_mix`, and where both are given."""
+    if emotion is not None and mix is not None:
+        raise UsageError("Give an emotion or --mix, not both.")
+    return emotion if mix is None else parse_mix(mix)
+
+
+def parse_variants(intensity: str, seed: int | None, seeds: str | None) -> list[tuple[float, int]]:
+    """Return every (intensity, seed) that is asked for, in the order of the sheet.
+
+    Raises:
+        UsageError: for a seed given twice, what is no number, or more than fit on a sheet.
+    """
+    if seed is not None and seeds is not None:
+        raise UsageError("Give --seed or --seeds, not both.")
     strengths = parse_numbers("--intensity", intensity)
     drawn = [seed or 0] if seeds is None else [int(x) for x in parse_numbers("--seeds", seeds, int)]
     if len(strengths) * len(drawn) > MOST_COMPARED:
         raise UsageError(f"At most {MOST_COMPARED} requests fit on a sheet to compare.")
-    if out is not None:
-        check_output(out / SHEET)
-    usual_count = 8 if len(strengths) * len(drawn) == 1 else 1
-    session = open_shown(wanted)
-    requests = [
-        session.request(
-            asked,
-            valence=valence,
-            arousal=arousal,
-            like=like,
-            prompt=prompt,
-            intensity=strength,
-            num_images=usual_count if count is None else count,
-            guidance_scale=guidance_scale,
-            num_inference_steps=steps,
-            seed=number,
-            spread=spread,
-        )
-        for strength in strengths
-        for number in drawn
-    ]
-    session.pipeline.require("painter")
-    paint_requests(session, requests, Plan(wanted, out, index, batch_size))
+    return [(strength, number) for strength in strengths for number in drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +186,7 @@ def paint_requests(session: Session, requests: Sequence[PaintRequest], plan: Pla
     from rich.console import Console
 
     from emosym.apps.cli.terminal import counted, progress_bar
-    from emosym.service.gallery import READINGS, SHEET, Gallery, stem_of
+    from emosym.service.gallery import READINGS, SHEET, Gallery, stem_of, write_sheet
     from emosym.service.sinks import check_output, make_parent
 
     identity = plan.identity()
@@ -222,55 +254,6 @@ def painted(
             repaint = repaint_arguments(request, index, plan.arguments())
             yield gallery.keep(names[index], output, repaint), True
         first = last
-
-
-def write_sheet(
-    folder: Path,
-    requests: Sequence[PaintRequest],
-    stems: Sequence[str],
-    made: Sequence[Sequence[Painting]],
-) -> str:
-    """Write the sheet of what was painted; returns its name. Another request's sheet stays."""
-    from PIL.PngImagePlugin import PngInfo
-
-    from emosym.files import write_atomic
-    from emosym.service.gallery import SHEET
-    from emosym.service.sheet import Strip, comparison_sheet, contact_sheet
-
-    first = requests[0]
-    title = title_of(first.asked, first.prompt)
-    cells = [[(painting.image, painting.reading) for painting in many] for many in made]
-    if len(requests) == 1:
-        stronger = "" if first.intensity == 1.0 else f", intensity {first.intensity:g}"
-        image = contact_sheet(cells[0], f"{title}{stronger}, seed {first.seed}")
-    else:
-        strengths = list(dict.fromkeys(request.intensity for request in requests))
-        strips = []
-        for strength in strengths:
-            own = [k for k, request in enumerate(requests) if request.intensity == strength]
-            notes = [f"seed {requests[k].seed}" for k in own for _ in cells[k]]
-            paintings = [cell for k in own for cell in cells[k]]
-            strips.append(Strip(f"intensity {strength:g}", paintings, notes))
-        image = comparison_sheet(strips, title)
-    key = " ".join(stems)
-    name = SHEET if sheet_key(folder / SHEET) in (None, key) else f"sheet-{stems[0]}.png"
-    info = PngInfo()
-    info.add_text("emosym", key)
-    write_atomic(folder / name, lambda path: image.save(path, pnginfo=info))
-    return name
-
-
-def sheet_key(path: Path) -> str | None:
-    """Return which requests a sheet is of; None where there is no sheet of ours."""
-    from PIL import Image
-
-    if not path.is_file():
-        return None
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return str(image.info.get("emosym", ""))
-    except (OSError, SyntaxError, ValueError):
-        return ""
 
 
 def show_paintings(console: Console, paintings: Sequence[Painting]) -> None:
@@ -354,16 +337,3 @@ def parse_mix(text: str) -> dict[str, float]:
         except ValueError:
             raise UsageError(f"--mix {text!r} must look like awe=.7,fear=.3.") from None
     return weights
-
-
-def title_of(asked: Mapping[str, Any], prompt: str) -> str:
-    """Return what was asked for, in a line."""
-    parts = []
-    for key, value in asked.items():
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{name} {number:g}" for name, number in value.items())
-        if key == "like":
-            value = Path(value).name
-        if key != "weights":
-            parts.append(str(value) if key == "emotion" else f"{key} {value}")
-    return ", ".join([*parts, *([f"prompt: {prompt}"] if prompt != "{}" else [])])

@@ -65,7 +65,7 @@ def understand(
     from emosym.apps.cli.readings import show
     from emosym.apps.cli.shared_reading import launched, read_together
     from emosym.apps.cli.terminal import open_shown
-    from emosym.service.sinks import STDOUT, check_outputs, journal_place, left_to_read
+    from emosym.service.sinks import STDOUT, check_outputs, left_to_read
 
     wanted = wanted_model(model, device, zero_shot, preset, labels, max_pixels)
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
@@ -79,8 +79,7 @@ def understand(
     if processes is not None and device == "auto":
         wanted = replace(wanted, device=str(processes.device))
     about = {"model": model, "preset": preset, "labels": labels, "explain": explain}
-    place = journal_place(outputs)
-    journal = open_journal(place, about, resume) if place is not None and main else None
+    journal = open_journal(outputs, about, resume) if main else None
     left = left_to_read(found, journal.kept if journal is not None else ())
     left = left if processes is None else processes.agree(left)
     at_once = batch_size or (8 if zero_shot else 32)
@@ -100,10 +99,9 @@ def understand(
         return
     tally = read_to(outputs, journal, readings(), len(found), lambda: opened[0].space)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
-    session = opened[0]
     tell_passed(console, passed)
-    show(console, tally, explain, session.about(), session.pipeline.abstain_below)
-    tell_unknowns(console, session.pipeline.unknowns)
+    show(console, tally, explain, opened[0].about(), opened[0].pipeline.abstain_below)
+    tell_unknowns(console, opened[0].pipeline.unknowns)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -117,11 +115,12 @@ def tell_unknowns(console: Console, sentences: Sequence[str]) -> None:
         console.print(sentence, style="dim", soft_wrap=True, markup=False)
 
 
-def open_journal(place: Path, about: dict[str, Any], resume: bool) -> Journal:
-    """Open the journal of rows on their way to files; errors as in `Journal`."""
-    from emosym.service.sinks import Journal
+def open_journal(outputs: dict[str, Path], about: dict[str, Any], resume: bool) -> Journal | None:
+    """Open the journal of rows on their way to files, if any output is one; errors as in it."""
+    from emosym.service.sinks import Journal, journal_place
 
-    return Journal(place, about, resume)
+    place = journal_place(outputs)
+    return None if place is None else Journal(place, about, resume)
 
 
 def read_to(
