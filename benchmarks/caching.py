@@ -29,7 +29,7 @@ from emosym.models.adapters import merged_adapter, train_adapter
 from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reader import ADAPTER, Reader, prepare_inputs
 from emosym.models.reader.reasoner import think
-from emosym.models.reader.vision import BatchedVisionAttention
+from emosym.models.reader.vision_shortcuts import BatchedVisionAttention
 from emosym.training.stages.feed import label_targets, picture_feed
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import store_prefixes

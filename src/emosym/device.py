@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emosym.errors import EmoSymError, UsageError, unknown_name
-from emosym.files import read_json, write_json
+from emosym.files import read_json, user_cache, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -203,10 +203,9 @@ def _cache_file(threads: int) -> Path:
     """Return where a plan for this processor, torch and thread count is kept."""
     import torch
 
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     key = f"{torch.__version__}|{processor_name()}|{platform.machine()}|{threads}|2"
     name = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return Path(root).expanduser() / "emosym" / f"cpu_plan-{name}.json"
+    return user_cache() / f"cpu_plan-{name}.json"
 
 
 def _read_plan(path: Path) -> CpuPlan | None:

@@ -13,6 +13,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hub": ("datasets",),
     "heic": ("pillow_heif",),
     "4bit": ("bitsandbytes",),
+    "gguf": ("gguf",),
     "annotate": ("openai",),
     "app": ("fastapi", "gradio", "uvicorn"),
     "metrics": ("torchmetrics",),

@@ -274,3 +274,14 @@ def _as_stored(root: Path, name: str) -> Path:
         if os.path.lexists(root / form):
             return root / form
     return root / name
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be made or fetched again; nothing is created.
+
+    EMOSYM_CACHE where it is set, else emosym/ in XDG_CACHE_HOME or ~/.cache.
+    """
+    own = os.environ.get("EMOSYM_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "emosym"

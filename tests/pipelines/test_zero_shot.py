@@ -267,7 +267,7 @@ def test_what_is_not_here_is_said(
     with pytest.raises(UsageError, match="reads only"):
         reader.generate("awe")
     text = ZeroShotPipeline.from_pretrained(models / "stable-diffusion-xl-base-1.0/text_encoder")
-    with pytest.raises(UsageError, match="does not read pictures"):
+    with pytest.raises(UsageError, match="neither reads pictures and text nor goes on"):
         text.understand(Image.new("RGB", (32, 32)))
     monkeypatch.setenv("EMOSYM_MODELS", str(tmp_path))
     with pytest.raises(UsageError, match=r"hf download Qwen/Qwen2\.5-VL-3B-Instruct"):

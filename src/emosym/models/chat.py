@@ -1,7 +1,8 @@
 """A model with what feeds it: tokenizer, image processor or its own processor.
 
 Two families are fed by their image processor and tokenizer alone (their whole processors need
-torchvision for videos): Qwen-VL and InternVL. Any other goes through its own processor.
+torchvision for videos): Qwen-VL and InternVL. Any other goes through its own processor. Text
+alone needs the tokenizer only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from transformers import AutoImageProcessor, AutoProcessor, PreTrainedTokenizerB
 
 from emosym.errors import EmoSymError, UsageError
 from emosym.models.reader.prefix import family
-from emosym.models.tokenizer import TURN_END, load_tokenizer
+from emosym.models.tokenizer import TURN_END, is_plain, load_tokenizer, own_template
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 INTERNVL = ("internvl",)
@@ -25,11 +26,11 @@ INTERNVL = ("internvl",)
 
 @dataclass(frozen=True, slots=True)
 class ChatModel:
-    """An image-text-to-text model with what feeds it.
+    """A model with what feeds it.
 
     `image_size` is the side of the square that pictures are cropped to, or None where the image
     processor keeps their shape. `processor` is the model's own, for families other than Qwen-VL
-    and InternVL.
+    and InternVL. A model of text alone has neither processor.
     """
 
     backbone: nn.Module
@@ -40,7 +41,9 @@ class ChatModel:
 
     @property
     def end_token(self) -> int:
-        """The token that ends a turn."""
+        """The token that ends a turn: of a model without a chat template the line's end."""
+        if is_plain(self.tokenizer):
+            return int(self.tokenizer.encode("\n", add_special_tokens=False)[-1])
         if TURN_END in self.tokenizer.get_vocab():
             return int(self.tokenizer.convert_tokens_to_ids(TURN_END))
         return int(self.tokenizer.eos_token_id)
@@ -144,6 +147,8 @@ def _load_own(folder: Path) -> Any:
         raise EmoSymError(
             f"The processor in {folder} has no image processor here: it needs torchvision."
         )
+    if not getattr(processor, "chat_template", None):
+        processor.chat_template = own_template(folder)
     # as `_own_processor` will: see `settle`
     processor.tokenizer([""], padding=True, padding_side="left", return_tensors="pt")
     return processor

@@ -22,7 +22,6 @@ from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.prefix import text_config
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import EmotionReasoner
-from emosym.models.snapshots import locate
 
 if TYPE_CHECKING:
     from emosym.models.painter.painter import Painter
@@ -51,7 +50,7 @@ class PainterSource:
     def _open(self) -> Painter:
         from emosym.models.painter.painter import load_painter
 
-        folder = locate(self.base.painter, f"painter of {self.base.name}")
+        folder = self.base.painter_folder()
         painter = load_painter(folder, self.base.torch_dtype(), self.device)
         if self.adapter is not None:
             load_adapter(painter.unet, ADAPTER, self.adapter)

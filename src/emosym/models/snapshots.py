@@ -1,7 +1,8 @@
 """Weights of others on this machine: where they are, whether they are whole, how much they need.
 
-Nothing is fetched. A source is a local folder or a hub id (`owner/name`); hub ids are looked up in
-the folder that EMOSYM_MODELS names, by their last part, and in the hub's own cache.
+Nothing is fetched. A source is a local folder, a GGUF file or a hub id (`owner/name`); hub ids are
+looked up in the folder that EMOSYM_MODELS names, by their last part, in what `emosym models get`
+converted, and in the hub's own cache.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from emosym.errors import EmoSymError, UsageError
-from emosym.files import read_json
+from emosym.files import read_json, user_cache
 
 MODELS = "EMOSYM_MODELS"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+OWN_FOLDERS = ("runs", "data", "models", "recipes", "checkpoints")
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 SAMPLE_BYTES = 1 << 20
@@ -27,28 +29,54 @@ POSITIONS = "position_ids"  # a buffer that old checkpoints saved
 GB = 1e9
 
 
-def locate(source: str, what: str) -> Path:
+def locate(source: str, what: str, how: str | None = None) -> Path:
     """Return the local folder of a source; `what` names it in errors ("reader of emosym-2b").
+
+    A GGUF file, or a folder that holds one and no configuration, is converted at the first time
+    (`gguf.converted`). `how` is the command that fetches the source, unset `hf download`.
 
     Raises:
         UsageError: when it is not on this machine; names the command that fetches it.
     """
+    from emosym.models.gguf import converted, gguf_of
+
+    if source and (gguf := gguf_of(Path(source))) is not None:
+        return converted(gguf)
     if source and Path(source).is_dir():
         return Path(source)
-    if not HUB_ID.fullmatch(source):
+    if not is_hub_id(source):
         raise UsageError(
             f"The {what}, {source!r}, is neither a folder here nor a hub id (owner/name)."
         )
-    root = os.environ.get(MODELS)
-    if root and (Path(root) / source.split("/")[1]).is_dir():
-        return Path(root) / source.split("/")[1]
+    name = source.split("/")[1]
+    roots = [os.environ.get(MODELS), str(fetched_models())]
+    for root in roots:
+        if root and (Path(root) / name).is_dir():
+            return Path(root) / name
     cached = cached_snapshot(source)
     if cached is not None:
         return cached
     raise UsageError(
         f"The {what}, {source}, is not on this machine, and nothing is fetched unasked. Run "
-        f"`hf download {source}`, or name a folder that holds {source.split('/')[1]}/ in {MODELS}."
+        f"{how or f'`hf download {source}`'}, or name a folder that holds {name}/ in {MODELS}."
     )
+
+
+def is_hub_id(source: str) -> bool:
+    """Return whether a name is a hub id (`owner/name`) and not a path of this machine.
+
+    Where its first part is a folder here, or one of our own names for folders, a path is meant:
+    what is missing is a folder, and no command would fetch it.
+    """
+    if not HUB_ID.fullmatch(source):
+        return False
+    first = source.split("/")[0]
+    return first not in OWN_FOLDERS and not Path(first).exists()
+
+
+def fetched_models() -> Path:
+    """Return where `emosym models get` keeps what it converted, in the user's cache."""
+    return user_cache() / "models"
 
 
 def cached_snapshot(hub_id: str) -> Path | None:

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from emosym.errors import UsageError
+from emosym.files import read_json
 
 END = "<|endoftext|>"
 START = "<|startoftext|>"
@@ -89,8 +90,19 @@ def settle(tokenizer: PreTrainedTokenizerBase) -> None:
     tokenizer([""], add_special_tokens=False)
 
 
+# Of language models that have none: a dialogue in plain text, a line a turn. `{bos}` stands for the
+# token that the model's texts begin with, if any.
+PLAIN_TEMPLATE = (
+    "{bos}{% for message in messages %}"
+    "{{ 'User: ' if message['role'] == 'user' else 'Assistant: ' }}"
+    "{{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "processor_config.json")
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load a tokenizer from a local folder, ready for calls from any thread.
+    """Load a tokenizer, with the chat template in any of its files, ready for any thread.
 
     Raises:
         UsageError: when the folder holds no tokenizer.
@@ -100,5 +112,46 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     loaded: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if not isinstance(loaded, PreTrainedTokenizerBase):
         raise UsageError(f"{folder} does not hold a tokenizer.")
+    if not loaded.chat_template:
+        loaded.chat_template = own_template(folder)
     settle(loaded)
     return loaded
+
+
+def own_template(folder: Path) -> str | None:
+    """Return the chat template in one of TEMPLATE_FILES, or None.
+
+    Raises:
+        UsageError: when such a file is not JSON, or its template is no text.
+    """
+    for name in TEMPLATE_FILES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        if path.suffix == ".jinja":
+            return path.read_text(encoding="utf-8")
+        described = read_json(path, "chat template")
+        found = described.get("chat_template") if isinstance(described, dict) else None
+        if isinstance(found, list):  # [{"name": "default", "template": ...}, ...]
+            found = {entry.get("name"): entry.get("template") for entry in found}
+        if isinstance(found, dict):
+            found = found.get("default")
+        if isinstance(found, str):
+            return found
+        if found is not None:
+            raise UsageError(f"The chat template in {path} must be text.")
+    return None
+
+
+def plain_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return PLAIN_TEMPLATE for a tokenizer, which may begin every text with a token of its own."""
+    first = tokenizer.encode("a")[:1]
+    begins = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+    return PLAIN_TEMPLATE.replace("{bos}", "{{ bos_token }}" if begins else "")
+
+
+def is_plain(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether a tokenizer's chat template is PLAIN_TEMPLATE."""
+    return str(tokenizer.chat_template).removeprefix("{{ bos_token }}") == PLAIN_TEMPLATE.replace(
+        "{bos}", ""
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,18 +14,20 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.odd_shapes import check_shape
 from emosym.models.once import Once
-from emosym.models.presets import Base
+from emosym.models.presets import Base, how_to_get
+from emosym.models.reader.backbone import open_chat
 from emosym.models.snapshots import locate
 from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.zero_shot_reading import (
     ZeroShotReader,
-    open_reader,
     question_for,
     read_words,
+    reader_of,
 )
 from emosym.pipelines.zero_shot_source import ZeroShotSource, find_source, own_labels
-from emosym.types import GenerationOutput, UnderstandingOutput
+from emosym.pipelines.zero_shot_text import open_text_reader, prompt_of, read_texts
+from emosym.types import BadInput, GenerationOutput, Sample, UnderstandingOutput
 
 if TYPE_CHECKING:
     from emosym.models.painter.stock import StockPainter
@@ -48,7 +51,9 @@ class ZeroShotPipeline(EmotionPipeline):
     ) -> None:
         """Remember what to open; see `from_pretrained`."""
         self.source, self._space, self._device = source, space, device
-        self._reader = Once(lambda: open_reader(self.base, space, device, four_bit))
+        chat = Once(lambda: open_chat(self.base, device, four_bit))
+        self._reader = Once(lambda: reader_of(chat(), space))
+        self._text_reader = Once(lambda: open_text_reader(chat(), space))
         self._stock = Once(self._open_stock)
 
     @classmethod
@@ -81,12 +86,7 @@ class ZeroShotPipeline(EmotionPipeline):
         space = own_labels(labels)
         pipeline = cls(source, space, str(best_device(device or "auto")), four_bit)
         if not pipeline.can_read and not pipeline.can_paint:
-            raise UsageError(
-                f"Neither part of {source.base.name} is on this machine, and nothing is fetched "
-                f"unasked. Run `hf download {source.base.reader}` to read and `hf download "
-                f"{source.base.painter}` to paint, or name a folder that holds them in "
-                "EMOSYM_MODELS; or try the preset storybook-base, which is here."
-            )
+            raise UsageError(neither_here(source.base))
         return pipeline
 
     @property
@@ -115,7 +115,7 @@ class ZeroShotPipeline(EmotionPipeline):
             other = "it reads only" if part == "painter" else "it paints only"
             return f"{self.base.name} has no {part}: {other}. Give a preset, or another folder."
         try:
-            locate(path, f"{part} of {self.base.name}")
+            locate(path, f"{part} of {self.base.name}", how_to_get(self.base.name, path))
         except UsageError as error:
             return f"{error} Or try the preset storybook-base, which is here."
         return None
@@ -155,6 +155,38 @@ class ZeroShotPipeline(EmotionPipeline):
         """The reader, opened when first asked for; errors as in `require` and `load_backbone`."""
         self.require("reader")
         return self._reader()
+
+    @property
+    def text_reader(self) -> ZeroShotReader:
+        """The same model asked of text, opened when first asked for; errors as in `reader`."""
+        self.require("reader")
+        return self._text_reader()
+
+    def understand_texts(
+        self, texts: Iterable[str | Sample], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[str, UnderstandingOutput | BadInput]]:
+        """Yield (text, reading) for texts, or (id, reading) for samples whose turns have words.
+
+        A reading is of what the speaker feels, of a sample the one of the turn in question. What
+        is empty or too long is a `BadInput`; the order is kept.
+
+        Raises:
+            UsageError: when there is no reader.
+        """
+        size = check_batch_size(batch_size, BATCH_SIZE)
+        waiting = iter(texts)
+        while batch := list(islice(waiting, size)):
+            prompts: list[str | BadInput] = []
+            names = [text if isinstance(text, str) else text.id for text in batch]
+            for name, text in zip(names, batch, strict=True):
+                try:
+                    prompts.append(prompt_of(self.text_reader, text))
+                except UsageError as error:
+                    prompts.append(BadInput(name, str(error)))
+            good = [prompt for prompt in prompts if isinstance(prompt, str)]
+            readings = iter(read_texts(self.text_reader, good))
+            for name, found in zip(names, prompts, strict=True):
+                yield name, found if isinstance(found, BadInput) else next(readings)
 
     @property
     def stock(self) -> StockPainter:
@@ -237,3 +269,14 @@ class ZeroShotPipeline(EmotionPipeline):
 
         reading = read if self.can_read else None
         return stock_stream(self.stock, reading, words, request, self.base.name, size, only)
+
+
+def neither_here(base: Base) -> str:
+    """Say that no model of a base is on this machine, and how to get what."""
+    parts = [f"to read, {how_to_get(base.name, base.reader)}"] if base.reader else []
+    parts += [f"to paint, {how_to_get(base.name, base.painter)}"] if base.painter else []
+    return (
+        f"No model of {base.name} is on this machine, and nothing is fetched unasked. Run: "
+        f"{'; '.join(parts)}. Or name a folder that holds them in EMOSYM_MODELS; or try the preset "
+        "storybook-base, which is here."
+    )

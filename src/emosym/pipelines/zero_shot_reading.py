@@ -59,7 +59,11 @@ def open_reader(
     base: Base, space: LabelSpace, device: str = "cpu", four_bit: bool = False
 ) -> ZeroShotReader:
     """Open a base's reader and measure its prior over the labels; errors as in `open_chat`."""
-    chat = open_chat(base, device, four_bit)
+    return reader_of(open_chat(base, device, four_bit), space)
+
+
+def reader_of(chat: ChatModel, space: LabelSpace) -> ZeroShotReader:
+    """Measure a model's prior over the labels where there is nothing to see."""
     rows = [answer_tokens(chat, label) for label in space.labels]
     answers = pack_answers(rows, chat.device)
     question = question_for(space)

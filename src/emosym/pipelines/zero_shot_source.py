@@ -45,8 +45,9 @@ def find_source(
     name = str(source)
     folder = Path(source)
     if name in PRESETS or (folder / BASE_FILE).is_file() or (folder / "reader").is_dir():
-        found = ZeroShotSource(resolve_base(name, None, painter), True, True)
-    elif "/" not in name and not folder.is_dir():
+        base = resolve_base(name, None, painter)
+        found = ZeroShotSource(base, True, bool(base.painter))
+    elif "/" not in name and not folder.exists():
         raise unknown_name("preset", name, PRESETS, "Or give a model's folder or hub id.")
     else:
         found = _of_model(locate(name, "zero-shot model"), name, painter)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForImageTextToText, ViTConfig
 
 from emosym.errors import EmoSymError, UsageError
 from emosym.models.adapters import add_adapter, lora_config, train_adapter
@@ -227,18 +227,10 @@ def test_weights_that_do_not_fit_are_refused(models: Path, tmp_path: Path, chang
         load_backbone(base)
 
 
-def test_a_language_model_is_no_reader(tmp_path: Path) -> None:
-    config = Qwen2Config(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        vocab_size=32,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(tmp_path / "lm")
-    base = replace(resolve_base("emosym-2b"), reader=str(tmp_path / "lm"))
-    with pytest.raises(UsageError, match="'qwen2' model, which does not read pictures"):
+def test_a_model_that_does_not_go_on_with_text_is_no_reader(tmp_path: Path) -> None:
+    ViTConfig(hidden_size=16).save_pretrained(tmp_path / "vit")
+    base = replace(resolve_base("emosym-2b"), reader=str(tmp_path / "vit"))
+    with pytest.raises(UsageError, match="'vit' model, which neither reads pictures and text nor"):
         load_backbone(base)
 
 
@@ -256,8 +248,10 @@ def test_a_checkpoint_is_refused_on_other_weights(models: Path, tmp_path: Path) 
 
 
 def test_attention_by_device_and_size(caplog: pytest.LogCaptureFixture) -> None:
-    assert attention_for(resolve_base("emosym-2b"), "cpu") == "sdpa"
-    assert attention_for(resolve_base("storybook-base"), "cpu") == "eager"  # the tests' CPU plan
+    assert attention_for(resolve_base("emosym-2b"), "cpu", "qwen2_vl") == "sdpa"
+    assert attention_for(resolve_base("emosym-2b"), "cuda", "gpt2") is None
+    shipped = resolve_base("storybook-base")
+    assert attention_for(shipped, "cpu", "qwen2_vl") == "eager"  # the tests' CPU plan
 
 
 def test_what_follows_a_flash_prefill_attends_under_its_mask() -> None:

@@ -16,7 +16,7 @@ from emosym.models.reader.prefix import Prefix, prefill, rotary_positions, visio
 from emosym.models.reader.reader import ADAPTER, TEMPLATES, Reader, prepare_inputs
 from emosym.models.reader.reasoner import EmotionReasoner, say, say_loss, think
 from emosym.models.reader.toy import TOY_PATCH, build_toy_reader
-from emosym.models.reader.vision import batch_vision_attention
+from emosym.models.reader.vision_shortcuts import batch_vision_attention
 from emosym.models.tokenizer import train_tokenizer
 
 K, H = 3, 96

@@ -9,13 +9,12 @@ from PIL import Image
 from transformers import Qwen2VLImageProcessorPil
 
 from emosym.models.reader.toy import TOY_PATCH, build_toy_reader
-from emosym.models.reader.vision import (
+from emosym.models.reader.vision import patchify, prepare_vision
+from emosym.models.reader.vision_shortcuts import (
     BatchedVisionAttention,
     MatmulPatchEmbed,
     batch_vision_attention,
     patches_by_matmul,
-    patchify,
-    prepare_vision,
 )
 from emosym.models.speed import LEAVE_OUT
 from emosym.models.tokenizer import train_tokenizer

@@ -22,12 +22,8 @@ from emosym.models.reader.prefix import Prefix, rotary_positions
 from emosym.models.reader.reader import ADAPTER, prepare_inputs
 from emosym.models.reader.reasoner import say_loss, think
 from emosym.models.reader.toy import build_toy_reader
-from emosym.models.reader.vision import (
-    BatchedVisionAttention,
-    MatmulPatchEmbed,
-    patchify,
-    prepare_vision,
-)
+from emosym.models.reader.vision import patchify, prepare_vision
+from emosym.models.reader.vision_shortcuts import BatchedVisionAttention, MatmulPatchEmbed
 from emosym.models.speed import LEAVE_OUT
 from emosym.models.tokenizer import train_tokenizer
 from emosym.training.stages.feed import Feed

@@ -24,6 +24,7 @@ from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
 from emosym.apps.cli.evaluate_base import evaluate_base
 from emosym.apps.cli.generate import generate
+from emosym.apps.cli.models import models
 from emosym.apps.cli.report import report
 from emosym.apps.cli.storybook import storybook
 from emosym.apps.cli.train import train
@@ -57,6 +58,7 @@ data.command()(check)
 data.command()(annotate)
 app.add_typer(data, name="data")
 app.add_typer(bank.app, name="bank")
+app.add_typer(models, name="models")
 
 
 def show_version(value: bool) -> None:

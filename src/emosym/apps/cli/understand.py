@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emosym.apps.cli.understand_text import (
+    Text,
+    TextFile,
+    check_text,
+    required,
+    texts_of,
+    understand_text,
+)
 from emosym.apps.cli.zero_shot import Labels, MaxPixels, Preset, ZeroShot, wanted_model
 from emosym.errors import UsageError
 from emosym.types import BadInput, UnderstandingOutput
@@ -24,22 +32,23 @@ if TYPE_CHECKING:
     from emosym.service.session import Session
     from emosym.service.sinks import Journal, Sink
 
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+JsonOut = Annotated[
+    Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
+]
 Reading = tuple[str, "UnderstandingOutput | BadInput"]
 
 
 def understand(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or globs.")],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
-    ] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Pictures, folders, or globs.")] = None,
+    model: Model = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
-    ] = None,
+    resume: Resume = False,
+    json_out: JsonOut = None,
     csv_out: Annotated[
         Path | None, typer.Option("--csv", help="Write CSV; - is the terminal.")
     ] = None,
@@ -53,8 +62,10 @@ def understand(
     preset: Preset = None,
     labels: Labels = None,
     max_pixels: MaxPixels = None,
+    text: Text = None,
+    text_file: TextFile = None,
 ) -> None:
-    """Read the emotion each picture evokes: how sure, and whether it is one this model knows.
+    """Read the emotion each picture evokes, or what the speaker of each --text feels.
 
     A file that cannot be read becomes an error row and the rest goes on. Exits with 0 when at
     least one picture was read. Rows of a stopped run are kept: --resume goes on from them.
@@ -70,6 +81,10 @@ def understand(
     wanted = wanted_model(model, device, zero_shot, preset, labels, max_pixels)
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     named = {kind: path for kind, path in asked.items() if path is not None}
+    if text or text_file is not None:
+        check_text(paths, zero_shot, explain or resume)
+        return understand_text(texts_of(text, text_file), wanted, named, batch_size or 8)
+    paths = required(paths)
     check_outputs(named, resumable=resume)
     processes = launched()
     main = processes is None or processes.main

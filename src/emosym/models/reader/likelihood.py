@@ -1,8 +1,8 @@
-"""How likely each label word is as an answer: one prefill per picture, all words in one call."""
+"""How likely each label word is as an answer: one prefill per sample, all words in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +48,16 @@ def answer_tokens(chat: ChatModel, word: str) -> list[int]:
     Raises:
         UsageError: when the model has no chat template, or one that puts more before an answer.
     """
-    renderer: Any = chat.processor or chat.tokenizer
+    renderer = chat.renderer
     if not getattr(renderer, "chat_template", None):
         raise UsageError("This model has no chat template: take the instruction-tuned one.")
-    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}]
-    answered = {"role": "assistant", "content": [{"type": "text", "text": word}]}
-    before = str(renderer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
-    whole = str(renderer.apply_chat_template([*asked, answered], tokenize=False))
+    asked: dict[str, Any] = {"role": "user", "content": "?"}
+    answered: dict[str, Any] = {"role": "assistant", "content": word}
+    if chat.reads_pictures:
+        asked["content"] = [{"type": "image"}, {"type": "text", "text": "?"}]
+        answered["content"] = [{"type": "text", "text": word}]
+    before = str(renderer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True))
+    whole = str(renderer.apply_chat_template([asked, answered], tokenize=False))
     if not whole.startswith(before):
         raise UsageError(
             "This model's chat template does not let an answer begin with the word itself, as of "
@@ -92,16 +95,24 @@ def pack_answers(rows: Sequence[Sequence[int]], device: torch.device) -> Answers
     return Answers(*(part.to(device) for part in (*parts, source, target, label_of)))
 
 
-@torch.no_grad()
 def word_likelihoods(
     chat: ChatModel, pictures: Sequence[Image.Image], question: str, answers: Answers
 ) -> torch.Tensor:
-    """Return log p(word | picture, question), (B, L) fp64 on the CPU.
+    """Return log p(word | picture, question), (B, L); see `answer_likelihoods`."""
+    return answer_likelihoods(
+        chat, render(chat, ask_of_pictures(pictures, question)).inputs, answers
+    )
+
+
+@torch.no_grad()
+def answer_likelihoods(
+    chat: ChatModel, inputs: Mapping[str, torch.Tensor], answers: Answers
+) -> torch.Tensor:
+    """Return log p(word | prompt), (B, L) fp64 on the CPU, of inputs as `chat` makes them.
 
     A word's is the sum over its tokens and the end of the turn: the chance that exactly this word
     is the answer. Nothing is divided by length.
     """
-    inputs = render(chat, ask_of_pictures(pictures, question)).inputs
     prefix = without_last(prefill(chat.backbone, inputs))
     count = len(prefix.next_position)
     last = inputs["input_ids"][:, -1:]  # (B, 1)

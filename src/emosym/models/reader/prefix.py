@@ -1,14 +1,16 @@
 """What a backbone has read so far: prefill once, then go on from its keys and values.
 
 Everything before [CTX] is a `Prefix`, so it can be cached, shared by many samples, or hidden from
-what follows. Any image-text-to-text model of transformers will do.
+what follows. Any image-text-to-text or causal language model of transformers will do: those of
+`tested.SPLIT_FAMILIES`, under a version of transformers that was tested, attend over the prefix in
+place; all others by the library's own attention and cache, which is slower.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +20,23 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from emosym.models.reader.prefix_cache import PrefillCache, PrefixIsRead, prefix_cache, splitting
+from emosym.errors import UsageError
+from emosym.models.reader.prefix_cache import (
+    PrefillCache,
+    PrefixIsRead,
+    join,
+    prefix_cache,
+    splitting,
+)
 from emosym.models.speed import in_use
+from emosym.models.tested import SPLIT_FAMILIES, is_tested
 
+# What some families do to their logits after the head, by the field of their configuration.
+LOGIT_CHANGES: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
+    "logit_scale": lambda logits, scale: logits * scale,  # Cohere
+    "logits_scaling": lambda logits, scale: logits / scale,  # Granite
+    "final_logit_softcapping": lambda logits, cap: cap * (logits / cap).tanh(),  # Gemma
+}
 TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches", "frames")
 FRAMES = "frames"  # (B,): how many pictures each row has, where it is not one
 OF_THE_FEED = ("num_patches", FRAMES)  # what no model takes
@@ -48,14 +64,47 @@ class Prefix:
         )
 
 
+def body(backbone: nn.Module) -> Any:
+    """Return what lies below a model's vocabulary head: with its vision tower, where it has one."""
+    return backbone.base_model
+
+
 def language_model(backbone: nn.Module) -> nn.Module:
-    """Return the text decoder below an image-text-to-text model."""
-    return backbone.model.language_model  # type: ignore[union-attr, return-value]
+    """Return the text decoder of an image-text-to-text or causal language model."""
+    below = body(backbone)
+    decoder: nn.Module = getattr(below, "language_model", below)
+    return decoder
+
+
+def sees(backbone: nn.Module) -> bool:
+    """Return whether a model has a vision tower; one without reads text only."""
+    return hasattr(body(backbone), "get_image_features")
 
 
 def family(backbone: nn.Module) -> str:
-    """Return the model type of an image-text-to-text model, such as qwen2_vl."""
+    """Return the model type, such as qwen2_vl or llama."""
     return str(backbone.config.model_type)  # type: ignore[union-attr]
+
+
+def splits(backbone: nn.Module) -> bool:
+    """Return whether tokens after a prefix attend to it in place (`prefix_cache`).
+
+    Only where this was compared with the library's own numbers: in a tested version, in families
+    whose attention has nothing beside scale and mask, over layers that see everything.
+    """
+    return is_tested() and family(backbone) in SPLIT_FAMILIES and shortest_window(backbone) is None
+
+
+def shortest_window(backbone: nn.Module) -> int | None:
+    """Return how many tokens the shortest-sighted layer sees, None where all see everything."""
+    config = text_config(backbone)
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    if window is None or (kinds is not None and all(kind == "full_attention" for kind in kinds)):
+        return None
+    if kinds is None and getattr(config, "use_sliding_window", True) is False:
+        return None
+    return int(window)
 
 
 def text_config(backbone: nn.Module) -> Any:
@@ -81,7 +130,7 @@ def see(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Any | None:
     """
     if FRAMES in inputs and not inputs[FRAMES].any():
         return None
-    function: Any = backbone.model.get_image_features  # type: ignore[union-attr]
+    function: Any = body(backbone).get_image_features
     known = inspect.signature(function).parameters
     seen = {k: v for k, v in inputs.items() if k in known and k not in TEXT_INPUTS}
     return function(**seen, return_dict=True)
@@ -124,9 +173,18 @@ def prefill(
 
     `inputs` are a processor's (input_ids (B, P), attention_mask, pixel_values, ...). `vision` is
     what `see` returned, or features (B, T, H) from `vision_features`: then the tower is not run.
+
+    Raises:
+        UsageError: when a layer of the model sees fewer than P tokens at once.
     """
     arguments: dict[str, Any] = of_the_model(inputs)
     ids, mask = arguments["input_ids"], arguments["attention_mask"].bool()
+    window = shortest_window(backbone)
+    if window is not None and ids.shape[1] >= window:
+        raise UsageError(
+            f"The prompt has {ids.shape[1]} tokens, and layers of this {family(backbone)} model "
+            f"see {window} at once: give less text or smaller pictures."
+        )
     positions = rotary_positions(backbone, inputs)
     if vision is not None and takes_vision(backbone):
         if isinstance(vision, torch.Tensor):
@@ -135,12 +193,9 @@ def prefill(
         arguments = {k: v for k, v in arguments.items() if k in TEXT_INPUTS}
         arguments["mm_encoder_outputs"] = {"image": vision}
     arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]
-    config = text_config(backbone)
-    cache = PrefillCache(config) if may_stop(backbone) else DynamicCache(config=config)
+    cache = prefill_cache(backbone)
     with suppress(PrefixIsRead):
-        backbone.model(  # type: ignore[operator]
-            **arguments, position_ids=positions, past_key_values=cache, use_cache=True
-        )
+        body(backbone)(**arguments, position_ids=positions, past_key_values=cache, use_cache=True)
     layers = cache.layers
     flat = positions if positions.ndim == 2 else positions.amax(dim=0)  # (B, P)
     return Prefix(
@@ -151,6 +206,14 @@ def prefill(
     )
 
 
+def prefill_cache(backbone: nn.Module) -> DynamicCache:
+    """Return an empty cache for a prefill, which ends it early where it may."""
+    if not splits(backbone):
+        return DynamicCache()  # layers that keep everything, whatever the model's own would drop
+    config = text_config(backbone)
+    return PrefillCache(config) if may_stop(backbone) else DynamicCache(config=config)
+
+
 def may_stop(backbone: nn.Module) -> bool:
     """Return whether a prefill may end within the last layer: sharded ones must run to its end."""
     layers: Any = language_model(backbone).layers
@@ -159,8 +222,7 @@ def may_stop(backbone: nn.Module) -> bool:
 
 def takes_vision(backbone: nn.Module) -> bool:
     """Return whether the backbone accepts vision outputs that were computed elsewhere."""
-    forward = backbone.model.forward  # type: ignore[union-attr]
-    return "mm_encoder_outputs" in inspect.signature(forward).parameters
+    return "mm_encoder_outputs" in inspect.signature(body(backbone).forward).parameters
 
 
 def rotary_positions(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -169,7 +231,7 @@ def rotary_positions(backbone: nn.Module, inputs: Mapping[str, torch.Tensor]) ->
     The library's loop runs once where all rows are alike, which is the rule in training.
     """
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    model: Any = backbone.model
+    model = body(backbone)
     if not hasattr(model, "get_rope_index") or "image_grid_thw" not in inputs:
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
     grid = inputs["image_grid_thw"]
@@ -224,7 +286,10 @@ def extend(
     additive = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
     additive = additive.masked_fill(~allowed, torch.finfo(embeds.dtype).min)[:, None]
     decoder = language_model(backbone)
-    with splitting(decoder):
+    in_place = splits(backbone)
+    if not in_place:
+        join(cache)
+    with splitting(decoder) if in_place else nullcontext():
         output = decoder(
             inputs_embeds=embeds,
             attention_mask=additive,
@@ -240,4 +305,9 @@ def next_logits(backbone: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
     """Map hidden states (..., H) to vocabulary logits (..., V)."""
     head = backbone.get_output_embeddings()  # type: ignore[operator]
     logits: torch.Tensor = head(hidden)
+    config = text_config(backbone)
+    for name, change in LOGIT_CHANGES.items():
+        value = getattr(config, name, None)
+        if value is not None:
+            logits = change(logits, float(value))
     return logits

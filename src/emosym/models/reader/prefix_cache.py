@@ -105,6 +105,15 @@ def prefix_cache(keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -
     return cache
 
 
+def join(cache: DynamicCache) -> None:
+    """Make the layers of a `prefix_cache` the library's own, in place, by copying once."""
+    for index, layer in enumerate(cache.layers):
+        if isinstance(layer, PrefixLayer):
+            plain = DynamicLayer()
+            plain.update(*whole(layer))
+            cache.layers[index] = plain
+
+
 def _as_computed(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor in the type of autocast's products, which else would cast it every time."""
     kind = tensor.device.type

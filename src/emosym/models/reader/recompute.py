@@ -12,8 +12,10 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from emosym.errors import EmoSymError
 from emosym.models.reader.prefix import language_model
 from emosym.models.reader.prefix_cache import PrefillCache, attending, whole
+from emosym.models.tested import installed, is_tested, tested_range
 
 SHORTEST = 8  # what is shorter has few activations, and recomputing costs more than they do
 
@@ -76,7 +78,16 @@ def checkpoint_layers(backbone: nn.Module) -> int:
     """Recompute every decoder layer of a backbone in the backward pass; returns how many.
 
     Weights, names of classes and state keys stay the same.
+
+    Raises:
+        EmoSymError: under a version of transformers that this was not tested with.
     """
+    if not is_tested():
+        raise EmoSymError(
+            "optim.gradient_checkpointing changes layers of transformers, and was tested with "
+            f"{tested_range()} only, not {installed()}: install one of those, or turn "
+            "it off."
+        )
     layers = language_model(backbone).layers
     for layer in layers:  # type: ignore[union-attr]
         layer.__class__ = _checkpointed(type(layer))

