@@ -104,7 +104,7 @@ def read_texts(reader: ZeroShotReader, prompts: Sequence[str]) -> list[Understan
         UnderstandingOutput(
             **described(reader.space, shares[i]),
             in_domain=None,
-            outside=False,
+            outside=None,
             emotion_latent=np.empty(0, np.float32),
             context_latents=np.empty((0, 0), np.float32),
             raw_probabilities=dict(zip(reader.space.labels, raw[i], strict=True)),
