@@ -225,6 +225,8 @@ def refused(folder: Path, beside: Path | None = None) -> str:
     with pytest.raises(EmoSymError) as caught:
         load_checkpoint(folder)
     for path in opened:
+        if path.endswith(".py"):  # torch notes the line of code where a seed is set
+            continue
         inside = Path(path).resolve().is_relative_to(folder.resolve())
         assert inside or (beside is not None and Path(path).is_relative_to(beside)), path
     told = str(caught.value)
@@ -275,7 +277,7 @@ def test_torn_and_foreign_files_are_refused_even_where_the_checksum_is_theirs(
             assert "checksum" in refused(copy)
             files = described_in(copy)["files"] | {name: sha256_of(copy / name)}
             edited(copy, files=files)
-            assert name.split(".")[0].replace("_", " ")[:6] in refused(copy, tiny_base) or True
+            assert f"{copy / name} " in refused(copy, tiny_base)
             (copy / name).write_bytes(whole)
             edited(copy, files=files | {name: sha256_of(copy / name)})
     load_checkpoint(copy)

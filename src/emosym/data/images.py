@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
+from emosym.data.decoder_messages import hush
 from emosym.data.pixels import to_rgb
 from emosym.data.walk import URL
 from emosym.errors import UsageError
@@ -27,6 +28,8 @@ Decoded: TypeAlias = tuple[str, Image.Image | BadInput]
 Accept: TypeAlias = Callable[[Image.Image, str], None]  # refuses by a UsageError
 Item = TypeVar("Item")
 Given: TypeAlias = Named | BadInput  # a path that could not be looked at is an error row already
+
+hush()  # before anything is decoded, in any thread
 
 MAX_PIXELS = 8192 * 8192  # cameras of 50 megapixels give 8192 x 6144
 MAX_BYTES = 64 * 1024 * 1024

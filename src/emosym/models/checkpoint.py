@@ -206,7 +206,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     saved = _open_weights(folder / READER)
     for name, dimensions in ((TEXT_PROJECTION, 2), (EMOTION_EMBED, 1)):
         if name not in saved or saved[name].ndim < dimensions:
-            raise EmoSymError(f"The weights in {folder} do not fit this model: {name!r}.")
+            raise EmoSymError(f"{folder / READER} does not fit this model: {name!r}.")
     saved = with_gate(saved)
     hidden = saved[EMOTION_EMBED].shape[-1]
     mappers = _load_mappers(folder, hidden) if described.mappers else None
@@ -222,7 +222,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     )
     if described.adapter:
         load_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
-    _fill(trained_parts(reasoner), saved, folder)
+    _fill(trained_parts(reasoner), saved, folder / READER)
     reasoner.requires_grad_(False)
     adapter = folder / "unet_adapter" if described.unet_adapter else None
     return EmoSymModel(
@@ -297,10 +297,10 @@ def _load_mappers(folder: Path, hidden: int) -> ConditionMappers:
     scale = mapped.get("output_scale", torch.zeros(0))
     names = [f"emotion_mapper.{i}.{LAST_LAYER}" for i in range(scale.numel())]
     if scale.ndim != 1 or not names or any(name not in mapped for name in names):
-        raise EmoSymError(f"The mappers in {folder} do not fit this model. Copy them again.")
+        raise EmoSymError(f"{folder / MAPPERS} does not fit this model. Copy it again.")
     widths = [mapped[name].numel() for name in names]
     mappers = ConditionMappers(hidden, widths, [1.0] * len(widths), seed=0)
-    _fill(mappers.state_dict(), mapped, folder)
+    _fill(mappers.state_dict(), mapped, folder / MAPPERS)
     return mappers
 
 
@@ -313,7 +313,7 @@ def _load_space(folder: Path, described: Description, hidden: int) -> EmotionSpa
     wanted = (1 + count) * hidden
     if set(gaussians) != set(labels) or any(g.mean.numel() != wanted for g in gaussians.values()):
         raise EmoSymError(
-            f"The emotion space in {folder} does not fit this model: it is of another."
+            f"{folder / SPACE} does not fit this model: it is the emotion space of another."
         )
     return EmotionSpace(labels, tuple(gaussians[name] for name in labels), count)
 
@@ -345,13 +345,11 @@ def _save(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     write_atomic(path, lambda temporary: save_file(stored, temporary))
 
 
-def _fill(
-    live: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], folder: Path
-) -> None:
+def _fill(live: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor], path: Path) -> None:
     if set(saved) != set(live) or any(saved[k].shape != live[k].shape for k in saved):
         odd = sorted(set(saved) ^ set(live))[:3]
         raise EmoSymError(
-            f"The weights in {folder} do not fit this model: {odd or 'other shapes'}."
+            f"{path} does not fit this model: {odd or 'other shapes'}. Copy it again."
         )
     with torch.no_grad():
         for name, tensor in live.items():
