@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from emosym import __version__
 from emosym.apps.cli import main as main_module
-from emosym.apps.cli.doctor import check_shipped, is_complete
+from emosym.apps.cli.doctor import all_checks, check_shipped
 from emosym.device import cpu_plan
 from emosym.errors import EmoSymError, UsageError
 from emosym.extras import EXTRAS, is_available, require
@@ -149,7 +149,7 @@ def test_extras_are_those_of_pyproject() -> None:
     declared = project["optional-dependencies"]
     assert set(declared) - {"dev"} == set(EXTRAS)
     for extra, modules in EXTRAS.items():
-        assert {text.split(">=")[0] for text in declared[extra]} == set(modules)
+        assert {text.split(">=")[0].replace("-", "_") for text in declared[extra]} == set(modules)
 
 
 def shipped(folder: Path) -> Path:
@@ -174,21 +174,6 @@ def test_damaged_shipped_weights_are_named(tmp_path: Path, monkeypatch: pytest.M
     assert "emosym train storybook-base" in check.fix
 
 
-def test_missing_shards_are_noticed(tmp_path: Path) -> None:
-    folder = tmp_path / "Tiny"
-    folder.mkdir()
-    assert not is_complete(folder)
-    (folder / "a.fp16.safetensors").touch()
-    assert is_complete(folder)
-    (folder / "a.safetensors").touch()
-    assert is_complete(folder)
-    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    assert not is_complete(folder)
-    (folder / "b.safetensors").touch()
-    assert is_complete(folder)
-
-
 def test_doctor_tells_all_topics_and_fails_without_shipped_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +195,31 @@ def test_doctor_tells_all_topics_and_fails_without_shipped_weights(
     assert rows["storybook-base"]["ok"] and rows["storybook"]["ok"]
     assert rows["CPU plan"]["found"].startswith("float32, sdpa attention")
     assert all(row["fix"] for row in rows.values() if not row["ok"])
+
+
+def test_doctor_prints_commands_whole_and_below_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOSYM_CPU_PLAN", "float32 sdpa")
+    monkeypatch.setenv("EMOSYM_CACHE", str(tmp_path))
+    monkeypatch.delenv("EMOSYM_MODELS", raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    reader = tmp_path / "models" / "Qwen2-VL-2B-Instruct"
+    reader.mkdir(parents=True)
+    (reader / "model.safetensors").touch()
+    cpu_plan.cache_clear()
+    done = CliRunner().invoke(main_module.app, ["doctor"])
+    cpu_plan.cache_clear()
+    lines = done.stdout.splitlines()
+    assert "  smollm2-135m: `emosym models get smollm2-135m`" in "\n".join(lines)
+    assert any("`emosym models get internvl3-1b --part reader`" in line for line in lines)
+    for row in (line for line in lines if line.startswith("│")):
+        assert "models get" not in row and "pip install" not in row and "hf download" not in row
+    checks = {check.name: check for check in all_checks()}
+    assert "painter" not in checks["smollm2-135m"].found
+    assert "reader not here, 0.3 GB" in checks["smollm2-135m"].found
+    assert checks["emosym-2b"].found.startswith("reader here; painter not here, 5.5 GB; needs 9 GB")
+    assert "models get" not in checks["emosym-2b"].fix  # it reads: no painter is asked for
 
 
 def test_doctor_refuses_a_missing_models_folder(tmp_path: Path) -> None:

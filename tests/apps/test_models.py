@@ -13,12 +13,14 @@ import pytest
 from tests.models.reader.test_text_models import SMALL, write_model
 from transformers import LlamaConfig
 
+from emosym.apps.cli.models import whole_folder
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, UsageError
 from emosym.models import presets
 from emosym.models.fetch import unpack, verify_blobs
-from emosym.models.presets import PRESETS, WEIGHTS_OF, Wheel, resolve_base
+from emosym.models.presets import PRESETS, WEIGHTS_OF, Base, Wheel, resolve_base
 from emosym.models.snapshots import is_hub_id, locate
+from emosym.pipelines.trained import find_checkpoint
 from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.types import BadInput, Sample, Turn
 
@@ -129,7 +131,27 @@ def test_a_folder_that_is_not_there_is_no_hub_id(tmp_path: Path) -> None:
         assert not is_hub_id(path)
         with pytest.raises(UsageError, match="neither a folder here nor a hub id"):
             locate(path, "reader of x")
+        with pytest.raises(UsageError, match="no checkpoint folder") as told:
+            find_checkpoint(path)
+        assert "hf download" not in str(told.value)
     assert is_hub_id("Qwen/Qwen2-VL-2B-Instruct")
+
+
+def test_missing_shards_are_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "Tiny"
+    base = Base("tiny", str(folder), "", None, None)
+    assert whole_folder(base, "reader") is None
+    folder.mkdir()
+    assert whole_folder(base, "reader") is None
+    (folder / "a.fp16.safetensors").touch()
+    assert whole_folder(base, "reader") == folder
+    (folder / "a.safetensors").touch()
+    assert whole_folder(base, "reader") == folder
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert whole_folder(base, "reader") is None
+    (folder / "b.safetensors").touch()
+    assert whole_folder(base, "reader") == folder
 
 
 def test_a_reader_is_asked_for_without_its_painter() -> None:

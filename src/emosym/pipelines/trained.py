@@ -17,7 +17,7 @@ from emosym.models.description import read_description
 from emosym.models.emosym_model import EmoSymModel, unknowns
 from emosym.models.odd_shapes import check_shape
 from emosym.models.presets import WEIGHTS, Base
-from emosym.models.snapshots import HUB_ID, cached_snapshot
+from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_painting import cannot_paint, paint_stream, require_space
@@ -210,7 +210,7 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
         if not is_checkpoint(folder):
             raise UsageError(f"{folder} is not an emosym checkpoint: it has no {DESCRIPTION}.")
         return folder
-    if isinstance(name_or_folder, str) and HUB_ID.fullmatch(name):
+    if isinstance(name_or_folder, str) and is_hub_id(name):
         downloaded = cached_snapshot(name)
         if downloaded is not None and is_checkpoint(downloaded):
             return downloaded

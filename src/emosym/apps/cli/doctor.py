@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym import __version__
+from emosym.apps.cli.models import get_command, parts_of, size_of
 from emosym.errors import EmoSymError, UsageError
 from emosym.extras import EXTRAS, install_command, is_available
 from emosym.files import read_json
@@ -22,6 +23,7 @@ from emosym.models.presets import PRESETS, Preset, resolve_base
 from emosym.models.snapshots import MODELS
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 GIB = 1024**3
@@ -47,23 +49,19 @@ LIBRARIES = (
     "rich",
 )
 TRAINED = "storybook"
+WHAT_GET_DOES = "Without --part reader the painter is fetched, too. Nothing is fetched unasked."
 REINSTALL = "run `make setup` in a clone, or `pip install --upgrade emosym`"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor's answer; `fix` is what to do when `ok` is False."""
+    """One line of the doctor's answer; `fix` is what to do when `ok` is False, or ""."""
 
     topic: str
     name: str
     ok: bool
     found: str
     fix: str = ""
-
-
-# What the painter needs of a Stable Diffusion folder, and the reader of its own.
-PAINTER_PARTS = ("unet", "vae", "text_encoder")
-READER_PARTS = ("",)
 
 
 def check_libraries() -> Iterator[Check]:
@@ -140,48 +138,32 @@ def check_model(name: str) -> Check:
     return Check("preset", name, True, f"trained, shipped, {size / 1e6:.1f} MB, checksums match")
 
 
-def is_complete(folder: Path) -> bool:
-    """Tell whether a folder has safetensors, and every shard that its index names."""
-    from emosym.models.snapshots import found_variant, weight_files
-
-    try:
-        weight_files(folder, found_variant(folder))
-    except EmoSymError:
-        return False
-    return True
-
-
 def check_hub(preset: Preset) -> Check:
-    """Return whether a preset's weights are here, whole, and fit, and what to do if not."""
-    import psutil
+    """Return whether a preset can read here, and what to do if not.
 
-    from emosym.device import best_device
-    from emosym.models.snapshots import locate
-
-    absent = []
-    for hub_id, parts in ((preset.reader, READER_PARTS), (preset.painter, PAINTER_PARTS)):
-        try:
-            folder = locate(hub_id, preset.name)
-        except EmoSymError:
-            absent.append(hub_id)
-            continue
-        if not all(is_complete(folder / part) for part in parts):
-            absent.append(hub_id)
-    device = best_device()
-    free = psutil.virtual_memory().available / 1e9
-    if device.type == "cuda":
-        import torch
-
-        free = torch.cuda.mem_get_info()[0] / 1e9
-    fits = free >= preset.memory_gb
-    found = f"needs {preset.memory_gb:.0f} GB on {device.type}, {free:.1f} free"
-    fixes = []
-    if absent:
-        found += f"; weights not here: {', '.join(absent)}"
-        fixes += [" && ".join(f"hf download {hub_id}" for hub_id in absent)]
-    if not fits:
+    A painter that is not here is told, and is no fault: reading goes without it.
+    """
+    parts = {part.part: part for part in parts_of(preset)}
+    found, fixes = [], []
+    for name, part in parts.items():
+        here = "here" if part.folder is not None else f"not here, {size_of(part.gigabytes)}"
+        found.append(f"{name} {here}")
+    if parts["reader"].folder is None:
+        fixes.append(f"`{get_command(preset.name, 'reader')}`")
+    kind, free = free_gigabytes()
+    found.append(f"needs {preset.memory_gb:g} GB on {kind}, {free:.1f} free")
+    if free < preset.memory_gb:
         fixes.append("use a device with more memory")
-    return Check("preset", preset.name, not fixes, found, "; ".join(fixes))
+    return Check("preset", preset.name, not fixes, "; ".join(found), ", and ".join(fixes))
+
+
+def free_gigabytes() -> tuple[str, float]:
+    """Return the kind of the best device, and how many GB are free on it."""
+    from emosym.device import best_device
+    from emosym.models.snapshots import GB, free_memory
+
+    kind = best_device().type
+    return kind, free_memory(kind) / GB
 
 
 def all_checks() -> list[Check]:
@@ -206,13 +188,29 @@ def table_of(topic: str, checks: list[Check]) -> Table:
 
     title = {"library": "Libraries", "extra": "Optional extras", "machine": "This machine"}
     table = Table(title=title.get(topic, "Models and bases that can run"), title_justify="left")
-    for heading in ("", "name", "found", "what to do"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("")
+    table.add_column("name", no_wrap=True)
+    table.add_column("found", overflow="fold")
     optional = topic == "extra" or topic == "preset"
-    for check in (one for one in checks if one.topic == topic):
+    for check in checks:
         mark = "[green]yes" if check.ok else ("[yellow]no" if optional else "[red]no")
-        table.add_row(mark, check.name, escape(check.found), escape(check.fix))
+        table.add_row(mark, check.name, escape(check.found))
     return table
+
+
+def to_do(checks: list[Check]) -> list[str]:
+    """Return what to do below a table, a line each: a command in it is copied whole."""
+    return [f"  {check.name}: {check.fix}" for check in checks if not check.ok and check.fix]
+
+
+def print_topic(console: Console, topic: str, checks: list[Check]) -> None:
+    """Print one topic's table and, below it, what to do about its faults."""
+    mine = [check for check in checks if check.topic == topic]
+    console.print(table_of(topic, mine))
+    for line in to_do(mine):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if topic == "preset":
+        console.print(WHAT_GET_DOES, soft_wrap=True, markup=False, highlight=False)
 
 
 def doctor(
@@ -241,6 +239,6 @@ def doctor(
 
         console = Console()
         for topic in ("library", "extra", "machine", "preset"):
-            console.print(table_of(topic, checks))
+            print_topic(console, topic, checks)
     if not all(check.ok for check in needed):
         raise typer.Exit(1)

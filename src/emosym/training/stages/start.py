@@ -12,7 +12,7 @@ from emosym.errors import UsageError
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, new_model
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
-from emosym.models.snapshots import HUB_ID, cached_snapshot
+from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.trained import SHIPPED, find_checkpoint
 from emosym.training.stages.finish import training_device
 
@@ -74,7 +74,7 @@ def _names_checkpoint(init: str) -> bool:
         return False
     if init in SHIPPED or is_checkpoint(Path(init)):
         return True
-    found = cached_snapshot(init) if HUB_ID.fullmatch(init) else None
+    found = cached_snapshot(init) if is_hub_id(init) else None
     return found is not None and is_checkpoint(found)
 
 
