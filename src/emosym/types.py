@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Names of targets that data sets of pictures know: an emotion, and raters' means on 1..7.
 IMAGE_EMOTION, VALENCE, AROUSAL = "image_emotion", "valence", "arousal"
+TEXT_EMOTION = "text_emotion"  # what a speaker feels
 
 # A picture, or one of a video, as it is stored.
 Frame: TypeAlias = "Path | bytes | StoredImage | Image.Image"
@@ -102,6 +103,11 @@ class Sample:
     def images(self) -> tuple[Frame, ...]:
         """Return the frames of all turns, in order."""
         return tuple(frame for turn in self.turns for frame in turn.frames)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is one picture, of which no words are shown: one turn with one frame."""
+        return len(self.turns) == 1 and len(self.turns[0].frames) == 1
 
     def label_of(self, task: str) -> str | None:
         """Return the one label (or text) that is true for a task; None where there is none."""

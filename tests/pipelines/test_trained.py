@@ -20,7 +20,8 @@ from emosym.models.reader.reasoner import think
 from emosym.pipelines import trained as emosym_pipeline
 from emosym.pipelines.trained import EmoSymPipeline, find_checkpoint
 from emosym.pipelines.trained_reading import open_pictures
-from emosym.types import BadInput
+from emosym.service.session import Session
+from emosym.types import BadInput, Sample, Turn, UnderstandingOutput, picture_sample
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,40 @@ def test_many_files_stream_and_bad_ones_are_rows(pipeline, pictures, tmp_path) -
     paths[3].write_bytes(b"")
     only_bad = list(pipeline.understand_many([paths[2], paths[3]]))
     assert all(isinstance(reading, BadInput) for _, reading in only_bad)
+
+
+def test_dialogues_and_pictures_of_one_batch_read_as_alone(pipeline, pictures) -> None:
+    said = Sample("said", (Turn("Ann", "I got the job!"), Turn("Bo", "You left me here.")))
+    shown = Sample(
+        "shown",
+        (
+            Turn("Ann", "Look at this.", (pictures[0],)),
+            Turn("Bo", "A red house."),
+            Turn("Ann", frames=(pictures[1], pictures[2])),
+        ),
+    )
+    first = Sample("first", shown.turns, focus=0)  # up to the turn in question
+    other = Sample("other", (Turn("Ann", "I left him."), *shown.turns[1:]))
+    alone = picture_sample("alone", pictures[0])
+    given = [said, pictures[0], shown, alone, first, other]
+    named = {str(number): one for number, one in enumerate(given)}
+    session = Session(pipeline)
+    for together in (
+        pipeline.understand(given),
+        session.understand_all(given),
+        [reading for _, reading in session.understand_many(named)],
+        [reading for _, reading in session.understand_many(named, batch_size=2)],
+    ):
+        for one, reading in zip(given, together, strict=True):
+            assert isinstance(reading, UnderstandingOutput)
+            single = session.understand(one)
+            np.testing.assert_allclose(reading.emotion_latent, single.emotion_latent, atol=1e-5)
+            assert reading.probabilities == pytest.approx(single.probabilities, abs=1e-5)
+            assert reading.in_domain == single.in_domain
+        told = [tuple(reading.emotion_latent[:8].round(4)) for reading in together]
+        assert told[1] == told[3] and len(set(told)) == 5  # all that is shown and said is seen
+    assert together[0].in_domain is None and together[2].in_domain is not None
+    assert pipeline.about().tasks == ("image_emotion",) and pipeline.about().takes == {"image"}
 
 
 def test_a_bad_picture_in_a_list_is_a_usage_error(pipeline, pictures) -> None:

@@ -158,7 +158,7 @@ def test_a_reading_has_the_fields_of_a_trained_models(
         assert sum(reading.raw_probabilities.values()) == pytest.approx(1.0)
         assert reading.confidence == max(reading.probabilities.values())
         assert reading.probabilities[reading.emotion] == reading.confidence
-        assert reading.in_domain is None and reading.outside is False
+        assert reading.in_domain is None and reading.outside is None
         assert reading.emotion_latent.size == reading.context_latents.size == 0
         assert reading.polarity == ("positive" if reading.emotion == "joy" else None)
         assert reading.valence_norm is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from emosym.config.load import resolve_recipe
-from emosym.emotions import MIKELS8
+from emosym.emotions import MIKELS8, own_space
 from emosym.errors import UsageError
 from emosym.tasks.image_emotion import QUESTIONS, image_emotion
 from emosym.tasks.names import TASKS, open_task, require_tasks
@@ -38,7 +39,14 @@ def test_words_are_shown_where_there_is_no_picture(task: Task) -> None:
     said = Sample("d", (Turn("Ann", "Hi."), Turn(text="Oh."), Turn("Bo")))
     assert task.conversation(said)[0].parts[0] == "Ann: Hi.\nOh.\n"
     both = Sample("b", (Turn("Ann", "Hi.", (PICTURE,)), Turn("Bo", frames=(Path("b.jpg"),))))
-    assert task.conversation(both)[0].parts[:-1] == (PICTURE, Path("b.jpg"))
+    assert task.conversation(both)[0].parts[:-1] == (PICTURE, "Ann: Hi.\n", Path("b.jpg"))
+    alone = picture_sample("p", PICTURE, text="a caption that is not shown")
+    assert task.conversation(alone)[0].parts[:-1] == (PICTURE,)
+    # the turn in question is the last one that is shown
+    asked = replace(said, focus=0, targets={"text_emotion": "joy"})
+    speaker = open_task("text_emotion", own_space(["joy", "calm"]))
+    assert speaker.conversation(asked)[0].parts == ("Ann: Hi.\n", QUESTIONS["speaker"])
+    assert speaker.teach(asked)[1].parts == ("Joy.",)
     with pytest.raises(UsageError, match="'x' has neither a picture nor words"):
         task.conversation(Sample("x"))
     with pytest.raises(UsageError, match="'x' has no label for image_emotion"):
@@ -104,7 +112,7 @@ def test_the_reward_has_trls_form(task: Task) -> None:
 
 
 def test_a_recipe_names_its_tasks(tmp_path: Path) -> None:
-    assert list(TASKS) == ["image_emotion"]
+    assert list(TASKS) == ["image_emotion", "text_emotion"]
     raw = {"stage": "align", "out": str(tmp_path / "run")}
     assert resolve_recipe(raw, "test").tasks == ("image_emotion",)  # type: ignore[union-attr]
     wrong = resolve_recipe({**raw, "tasks": ["image_emotoin"]}, "test")

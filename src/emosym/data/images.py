@@ -24,7 +24,7 @@ from emosym.types import BadInput, Sample, StoredImage
 
 ImageSource: TypeAlias = Path | str | bytes | StoredImage | Image.Image
 Named: TypeAlias = Path | str | StoredImage
-Decoded: TypeAlias = tuple[str, Image.Image | BadInput]
+Decoded: TypeAlias = tuple[str, Image.Image | Sample | BadInput]
 Accept: TypeAlias = Callable[[Image.Image, str], None]  # refuses by a UsageError
 Item = TypeVar("Item")
 Given: TypeAlias = Named | BadInput  # a path that could not be looked at is an error row already

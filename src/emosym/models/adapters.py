@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,11 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from emosym.errors import EmoSymError
 from emosym.files import write_atomic, write_json
+from emosym.models.reader.prefix import language_model
 from emosym.models.speed import swap_dropouts
 from emosym.seeds import stream_seed
 
@@ -27,13 +30,59 @@ LANGUAGE_PROJECTIONS = (
     r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 )
 UNET_PROJECTIONS = r".*\.(to_q|to_k|to_v|to_out\.0)"
+ROUTERS = ("gate", "router")  # which expert a token goes to is not adapted
 
 
 def lora_config(
-    r: int, alpha: int, dropout: float, targets: str = LANGUAGE_PROJECTIONS
+    r: int,
+    alpha: int,
+    dropout: float,
+    targets: str = LANGUAGE_PROJECTIONS,
+    transposed: bool = False,
 ) -> LoraConfig:
-    """Return a LoRA configuration over the projections that the pattern `targets` names."""
-    return LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
+    """Return a LoRA configuration over the projections that the pattern `targets` names.
+
+    `transposed` says that their weights are (in, out), as those of GPT-2.
+    """
+    return LoraConfig(
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=targets,
+        fan_in_fan_out=transposed,
+    )
+
+
+def language_lora(backbone: nn.Module, r: int, alpha: int, dropout: float) -> LoraConfig:
+    """Return a LoRA configuration over every projection of a language model, whatever its names.
+
+    Raises:
+        EmoSymError: when its layers have none.
+    """
+    if any(re.fullmatch(LANGUAGE_PROJECTIONS, name) for name, _ in backbone.named_modules()):
+        return lora_config(r, alpha, dropout)
+    decoder = language_model(backbone)
+    place = next(name for name, module in backbone.named_modules() if module is decoder)
+    stacks = {
+        name: module
+        for name, module in decoder.named_modules(prefix=place)
+        if isinstance(module, nn.ModuleList)
+    }
+    layers = max(stacks, key=lambda name: len(stacks[name]), default="")
+    found = {
+        inside: layer
+        for block in stacks.get(layers, ())
+        for inside, layer in block.named_modules()
+        if isinstance(layer, nn.Linear | Conv1D) and inside.split(".")[-1] not in ROUTERS
+    }
+    if not found:
+        raise EmoSymError(
+            f"A {type(backbone).__name__} has no layers of linear projections that an adapter "
+            "could stand on: set lora.r=0, or take another base."
+        )
+    names = "|".join(sorted(map(re.escape, found)))
+    transposed = all(isinstance(layer, Conv1D) for layer in found.values())
+    return lora_config(r, alpha, dropout, rf"{re.escape(layers)}\.\d+\.({names})", transposed)
 
 
 def add_adapter(model: nn.Module, config: LoraConfig, name: str, seed: int) -> int:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, unknown_name
 from emosym.metrics.scaling import FOLDS
@@ -22,6 +24,7 @@ from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.prefix import text_config
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.types import IMAGE_EMOTION
 
 if TYPE_CHECKING:
     from emosym.models.painter.painter import Painter
@@ -172,6 +175,19 @@ def with_calibration(model: EmoSymModel, calibration: Calibration) -> EmoSymMode
     """Return the model with a calibration of the space that it answers in."""
     found = {**model.calibrations, model.space.name: calibration}
     return replace(model, calibrations=found)
+
+
+def tasks_of(model: EmoSymModel) -> tuple[str, ...]:
+    """Return the tasks that a model was taught, which its stages' recipes name, in order."""
+    found: dict[str, None] = {}
+    for text in model.recipes:
+        try:
+            recipe = yaml.safe_load(text)
+        except yaml.YAMLError:  # it may have been edited by hand
+            continue
+        named = recipe.get("tasks") if isinstance(recipe, dict) else None
+        found |= dict.fromkeys(map(str, named) if isinstance(named, list) else ())
+    return tuple(found) or (IMAGE_EMOTION,)
 
 
 def unknowns(model: EmoSymModel) -> list[str]:

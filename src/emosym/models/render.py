@@ -56,11 +56,8 @@ def render(chat: ChatModel, conversations: Sequence[Conversation]) -> Rendered:
             chat template that does not render such a conversation.
     """
     pictures = [[_prepared(chat, part) for part in pictures_of(c)] for c in conversations]
-    if not chat.reads_pictures and any(pictures):
-        raise UsageError(
-            f"A {family(chat.backbone)!r} model reads text only: give it text, or take a model "
-            "that reads pictures, too."
-        )
+    if any(pictures):
+        require_sight(chat)
     counts = [len(row) for row in pictures]
     if chat.processor is not None:
         inputs, learned = _by_processor(chat, conversations, pictures)
@@ -72,6 +69,15 @@ def render(chat: ChatModel, conversations: Sequence[Conversation]) -> Rendered:
     answers = torch.tensor([[False] * (width - len(row)) + row for row in learned])
     on_device = {name: tensor.to(chat.device) for name, tensor in inputs.items()}
     return Rendered(on_device, answers.to(chat.device))
+
+
+def require_sight(chat: ChatModel) -> None:
+    """Raise UsageError unless a model takes pictures."""
+    if not chat.reads_pictures:
+        raise UsageError(
+            f"A {family(chat.backbone)!r} model reads text only: give it text, or take a model "
+            "that reads pictures, too."
+        )
 
 
 def plain_inputs(chat: ChatModel, texts: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from emosym.data.images import MAX_BYTES, Accept, ImageSource, decode, load_image, square
+from emosym.data.images import MAX_BYTES, Accept, ImageSource, decode, decoded, load_image, square
 from emosym.errors import UsageError
 from emosym.types import BadInput, Sample, StoredImage, only_picture
 
@@ -98,15 +98,18 @@ def named_pictures(pictures: Pictures) -> Iterator[NamedPicture]:
 
 def decode_named(
     named: NamedPicture, size: int | None, accept: Accept | None = None
-) -> tuple[str, Image.Image | BadInput]:
+) -> tuple[str, Image.Image | Sample | BadInput]:
     """Open one named picture, cut square to `size` where it is given; a bad one is a `BadInput`.
 
-    So is one that `accept`, told the picture and its name, refuses.
+    So is one that `accept`, told the picture and its name, refuses. A sample that is no single
+    picture is given back with its pictures decoded.
     """
     name, source = named
     if isinstance(source, BadInput):
         return name, source
     try:
+        if isinstance(source, Sample) and not source.is_picture:
+            return name, decoded(source)
         image = open_picture(source)
         if accept is not None:
             accept(image, repr(name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
@@ -28,7 +28,7 @@ from emosym.pipelines.inputs import (
     open_picture,
 )
 from emosym.pipelines.requests import PaintRequest, paint_request
-from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
+from emosym.types import BadInput, GenerationOutput, Sample, UnderstandingOutput
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -53,9 +53,9 @@ class About:
     """What a model is and can do.
 
     `spaces` are its label spaces, the first one that of its readings; `tasks` what it was taught
-    to answer; `takes` what it can be shown; `tells_outside` says whether it knows which pictures
-    are unlike all it has seen. `reads_by` and `paints_by` tell how a model that was
-    not trained on emotions is asked, ready for JSON; of a trained one they are None.
+    to answer; `takes` what it can be shown and makes sense of; `tells_outside` says whether it
+    knows which pictures are unlike all it has seen. `reads_by` and `paints_by` tell how a model
+    that was not trained on emotions is asked, ready for JSON; of a trained one they are None.
     """
 
     name: str
@@ -143,6 +143,15 @@ class EmotionPipeline(Protocol):
         """Read RGB pictures in batches; a reading does not depend on its batch."""
 
     @abstractmethod
+    def read_samples(
+        self, samples: Sequence[Sample], explain: bool, batch_size: int
+    ) -> list[UnderstandingOutput | BadInput]:
+        """Read samples that are no single picture (`Sample.is_picture`): words, dialogues, videos.
+
+        What cannot be read is a `BadInput`; a reading does not depend on its batch.
+        """
+
+    @abstractmethod
     def paint(
         self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
     ) -> Iterator[GenerationOutput]:
@@ -170,8 +179,10 @@ class EmotionPipeline(Protocol):
         """Read one picture, or several: a list, or anything that gives one after the other.
 
         A picture is a path, encoded bytes, a PIL image, a numpy array, a tensor or an open file
-        (see `inputs.open_picture`). A reading does not depend on what else is in its batch, beyond
-        floating-point rounding. With `explain` it comes with a rationale in words.
+        (see `inputs.open_picture`). Words, dialogues and several pictures that are read as one
+        are a `Sample`; what a model takes says `about()`. A reading does not depend on what else
+        is in its batch, beyond floating-point rounding. With `explain` it comes with a rationale in
+        words.
 
         Raises:
             UsageError: when a picture cannot be read; `understand_many` goes on instead.
@@ -179,12 +190,12 @@ class EmotionPipeline(Protocol):
         size = self._read_at_once(batch_size)
         self.require("reader")
         if is_picture(pictures):
-            return self.read([self._opened(pictures)], explain, size)[0]  # type: ignore[arg-type]
+            return self._read_opened([self._opened(pictures)], explain, size)[0]  # type: ignore[arg-type]
         if isinstance(pictures, Mapping):
             raise UsageError("understand takes a list of pictures; understand_many keeps names.")
         left, readings = iter(pictures), list[UnderstandingOutput]()  # type: ignore[arg-type]
         while opened := [self._opened(picture) for picture in islice(left, size)]:
-            readings += self.read(opened, explain, size)
+            readings += self._read_opened(opened, explain, size)
         return readings
 
     def understand_many(
@@ -206,10 +217,11 @@ class EmotionPipeline(Protocol):
         for batch in decode_batches(
             named, size, self.image_size, workers, self.check, decode_named
         ):
-            good = [found for _, found in batch if isinstance(found, Image.Image)]
-            readings = iter(self.read(good, explain, size))
+            good = [found for _, found in batch if not isinstance(found, BadInput)]
+            readings = iter(self._read_any(good, explain, size))
             for name, found in batch:
-                yield name, found if isinstance(found, BadInput) else next(readings)
+                read = found if isinstance(found, BadInput) else next(readings)
+                yield name, replace(read, source=name) if isinstance(read, BadInput) else read
 
     def request(
         self,
@@ -247,7 +259,30 @@ class EmotionPipeline(Protocol):
         """
         return list(self.paint(self.request(emotion, **asked), batch_size))
 
-    def _opened(self, source: Picture) -> Image.Image:
+    def _read_any(
+        self, opened: Sequence[Image.Image | Sample], explain: bool, size: int
+    ) -> list[UnderstandingOutput | BadInput]:
+        """Read pictures and samples as they come, each kind together."""
+        pictures = [one for one in opened if isinstance(one, Image.Image)]
+        samples = [one for one in opened if isinstance(one, Sample)]
+        read = iter(self.read(pictures, explain, size) if pictures else ())
+        told = iter(self.read_samples(samples, explain, size) if samples else ())
+        return [next(told) if isinstance(one, Sample) else next(read) for one in opened]
+
+    def _read_opened(
+        self, opened: Sequence[Image.Image | Sample], explain: bool, size: int
+    ) -> list[UnderstandingOutput]:
+        """Read pictures and samples; what cannot be read is a UsageError."""
+        readings = []
+        for found in self._read_any(opened, explain, size):
+            if isinstance(found, BadInput):
+                raise UsageError(found.error)
+            readings.append(found)
+        return readings
+
+    def _opened(self, source: Picture) -> Image.Image | Sample:
+        if isinstance(source, Sample) and not source.is_picture:
+            return source
         picture = open_picture(source)
         self.check(picture, repr(str(source)) if isinstance(source, str | Path) else "The picture")
         return picture

@@ -14,15 +14,22 @@ from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.description import read_description
-from emosym.models.emosym_model import EmoSymModel, unknowns
+from emosym.models.emosym_model import EmoSymModel, tasks_of, unknowns
 from emosym.models.odd_shapes import check_shape
 from emosym.models.presets import WEIGHTS, Base
+from emosym.models.render import require_sight
 from emosym.models.snapshots import cached_snapshot, is_hub_id
-from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
+from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_painting import cannot_paint, paint_stream, require_space
-from emosym.pipelines.trained_reading import read_pictures
-from emosym.types import GenerationOutput, UnderstandingOutput
+from emosym.pipelines.trained_reading import read_pictures, read_samples
+from emosym.types import (
+    IMAGE_EMOTION,
+    BadInput,
+    GenerationOutput,
+    Sample,
+    UnderstandingOutput,
+)
 
 SHIPPED = ("storybook",)
 CARD = "README.md"
@@ -120,7 +127,8 @@ class EmoSymPipeline(EmotionPipeline):
         return self.model.reader.image_size
 
     def check(self, picture: Image.Image, name: str) -> None:
-        """Refuse a picture whose shape the model's processor cannot take; see `check_shape`."""
+        """Refuse a picture whose shape the model's processor cannot take, or any picture at all."""
+        require_sight(self.model.reader.chat)
         check_shape(self.model.reader.chat.shaping, picture, name)
 
     def usual(self) -> Usual:
@@ -132,13 +140,22 @@ class EmoSymPipeline(EmotionPipeline):
         return About(
             name=self.base.name,
             spaces=tuple(self.model.reader.reasoner.heads),
-            tasks=("image_emotion",),
-            takes=frozenset({"image"}),
+            tasks=tasks_of(self.model),
+            takes=self._takes(),
             can_read=True,
             can_paint=self.can_paint,
             device=self.device,
             tells_outside=self.model.domain is not None and self.model.domain.tells_outside,
         )
+
+    def _takes(self) -> frozenset[Takes]:
+        """Return what the base can be shown, as far as the model was taught to read it."""
+        tasks = tasks_of(self.model)
+        if not self.model.reader.chat.reads_pictures:
+            return frozenset({"text", "conversation"})
+        pictures: set[Takes] = {"image"} if IMAGE_EMOTION in tasks else set()
+        words: set[Takes] = {"text", "conversation"} if {*tasks} - {IMAGE_EMOTION} else set()
+        return frozenset(pictures | words)
 
     def why_not(self, part: Part) -> str | None:
         """Return why the model cannot paint, where it cannot."""
@@ -162,6 +179,12 @@ class EmoSymPipeline(EmotionPipeline):
     ) -> list[UnderstandingOutput]:
         """Read RGB pictures in batches."""
         return read_pictures(self.model, pictures, explain, batch_size)
+
+    def read_samples(
+        self, samples: Sequence[Sample], explain: bool = False, batch_size: int = 32
+    ) -> list[UnderstandingOutput | BadInput]:
+        """Read words, dialogues and several pictures at once; see `trained_reading`."""
+        return read_samples(self.model, samples, explain, batch_size)
 
     def paint(
         self, request: PaintRequest, batch_size: int | None = None, only: range | None = None

@@ -22,6 +22,7 @@ from emosym.models.reader.prefix import (
     keeps_features,
     prefill,
     see,
+    text_config,
 )
 from emosym.models.reader.reader import (
     Reader,
@@ -31,7 +32,7 @@ from emosym.models.reader.reader import (
     prepare_inputs,
 )
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, Thought, say, think
-from emosym.models.render import render
+from emosym.models.render import render, require_sight
 from emosym.tasks.image_emotion import QUESTIONS, ask
 from emosym.types import BadInput, Conversation, Sample, UnderstandingOutput, only_picture
 
@@ -60,8 +61,10 @@ def read_samples(
     """Read samples of no, one or several pictures, in order; what cannot be read is a `BadInput`.
 
     A sample that is one picture reads as in `read_pictures`; one of words alone is read too, though
-    a model that was trained on pictures only has learned nothing about them.
+    a model that was trained on pictures only has learned nothing about them. None depends on what
+    else is in its batch.
     """
+    chat = model.reader.chat
     found: list[UnderstandingOutput | BadInput | None] = [None] * len(samples)
     for start in range(0, len(samples), batch_size):
         pictures: dict[int, Image.Image] = {}
@@ -71,8 +74,9 @@ def read_samples(
                 sample = decoded(samples[place])
                 for image in sample.images:
                     assert isinstance(image, Image.Image)  # it is decoded
-                    check_shape(model.reader.chat.shaping, image, repr(sample.id))
-                if len(sample.images) == 1:
+                    require_sight(chat)
+                    check_shape(chat.shaping, image, repr(sample.id))
+                if sample.is_picture:
                     picture = only_picture(sample)
                     assert isinstance(picture, Image.Image)  # it is decoded
                     pictures[place] = picture
@@ -85,24 +89,54 @@ def read_samples(
             for place, reading in zip(pictures, read, strict=True):
                 found[place] = reading
         if others:
-            opened = open_conversations(model.reader, list(others.values()))
-            for place, reading in zip(others, _read_opened(model, *opened, explain), strict=True):
-                found[place] = reading
+            told = _read_conversations(model, list(others.values()), explain)
+            for place, row in zip(others, told, strict=True):
+                found[place] = BadInput(samples[place].id, row) if isinstance(row, str) else row
     return [reading for reading in found if reading is not None]
+
+
+def _read_conversations(
+    model: EmoSymModel, conversations: Sequence[Conversation], explain: bool
+) -> Sequence[UnderstandingOutput | str]:
+    """Read conversations as one batch; of one that cannot be read the sentence that says why."""
+    try:
+        opened = open_conversations(model.reader, conversations)
+    except UsageError as error:
+        if len(conversations) == 1:
+            return [str(error)]
+        alone = [_read_conversations(model, [one], explain) for one in conversations]
+        return [row for (row,) in alone]
+    return _read_opened(model, *opened, explain)
 
 
 def open_conversations(
     reader: Reader, conversations: Sequence[Conversation]
 ) -> tuple[Prefix, list[torch.Tensor] | None]:
-    """Prefill conversations; also returns each row's domain features (pictures of it, 2 H)."""
+    """Prefill conversations; also returns each row's domain features (pictures of it, 2 H).
+
+    Raises:
+        UsageError: for a conversation that the model does not take, or of more tokens than it does.
+    """
     backbone = reader.reasoner.backbone
     inputs = render(reader.chat, conversations).inputs
+    most, longest = longest_conversation(reader), inputs["input_ids"].shape[1]
+    if most is not None and longest > most:
+        raise UsageError(
+            f"A conversation has {longest} tokens, and this model reads {most}: give less of it."
+        )
     vision = see(backbone, inputs)
     found = features_of_pictures(vision, inputs)
     prefix = prefill(backbone, inputs, vision)
     if not found:
         return prefix, None
     return prefix, list(domain_features(found).split(frames_of(inputs)))
+
+
+def longest_conversation(reader: Reader) -> int | None:
+    """Return how many tokens a conversation may have, with room for latents and a rationale."""
+    most = getattr(text_config(reader.reasoner.backbone), "max_position_embeddings", None)
+    room = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
+    return None if most is None else max(int(most) - room, 1)
 
 
 def _read_batch(

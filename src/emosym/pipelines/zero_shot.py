@@ -15,9 +15,9 @@ from emosym.errors import UsageError
 from emosym.models.odd_shapes import check_shape
 from emosym.models.once import Once
 from emosym.models.presets import Base, how_to_get
-from emosym.models.reader.backbone import open_chat
+from emosym.models.reader.backbone import open_chat, reads_pictures
 from emosym.models.snapshots import locate
-from emosym.pipelines.protocol import About, EmotionPipeline, Usual, check_batch_size
+from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.zero_shot_reading import (
     ZeroShotReader,
@@ -219,7 +219,7 @@ class ZeroShotPipeline(EmotionPipeline):
             name=self.base.name,
             spaces=(self.space.name,),
             tasks=("image_emotion",),
-            takes=frozenset({"image"}),
+            takes=self._takes(),
             can_read=self.can_read,
             can_paint=self.can_paint,
             device=self.device,
@@ -231,6 +231,17 @@ class ZeroShotPipeline(EmotionPipeline):
             },
             paints_by={"preset": self.base.name, "prompt": PROMPT},
         )
+
+    def _takes(self) -> frozenset[Takes]:
+        """Return what the reader can be shown; its weights are not opened."""
+        if not self.can_read:
+            return frozenset()
+        words: frozenset[Takes] = frozenset({"text", "conversation"})
+        try:
+            pictures = reads_pictures(self.base.reader_folder(), self.base)
+        except UsageError:  # it will be said when the model is opened
+            return frozenset()
+        return words | {"image"} if pictures else words
 
     def usual(self) -> Usual:
         """Return what a call leaves open: 7.5 and 30, of this package's own painter 3 and 10."""
@@ -248,6 +259,18 @@ class ZeroShotPipeline(EmotionPipeline):
         for start in range(0, len(pictures), batch_size):
             readings += read_words(self.reader, pictures[start : start + batch_size], explain)
         return readings
+
+    def read_samples(
+        self, samples: Sequence[Sample], explain: bool = False, batch_size: int = BATCH_SIZE
+    ) -> list[UnderstandingOutput | BadInput]:
+        """Read the words of samples without pictures, as `understand_texts`; without a why.
+
+        A stock model is asked about one picture, or words: a sample of both is a `BadInput`.
+        """
+        words = [sample for sample in samples if not sample.images]
+        told = (found for _, found in self.understand_texts(words, batch_size))
+        refused = "A stock model reads one picture, or words without pictures: give it one of them."
+        return [BadInput(s.id, refused) if s.images else next(told) for s in samples]
 
     def paint(
         self, request: PaintRequest, batch_size: int | None = None, only: range | None = None

@@ -1,4 +1,4 @@
-"""The emotion that a picture evokes, in the question's two wordings."""
+"""The emotion that a picture evokes, and the wordings of the question."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from emosym.errors import UsageError
 from emosym.tasks.task import Task, measure_labels, parse_label, reward_labels
 from emosym.types import IMAGE_EMOTION, Conversation, Frame, Message, Sample
 
-# `emosym` is the published wording.
+# `emosym` is the published wording; `speaker` asks of words (`text_emotion`).
 QUESTIONS: dict[str, str] = {
     "emosym": "What is the emotion of the image?",
     "picture": "What does this picture make a viewer feel, and why?",
+    "speaker": "What emotion does the speaker feel?",
 }
 
 
@@ -34,9 +35,7 @@ def image_emotion(space: LabelSpace, template: str = "emosym") -> Task:
 
 
 def ask(sample: Sample, question: str) -> Conversation:
-    """Return the sample's pictures and the question.
-
-    Words are shown where there is no picture, a line a turn with its speaker's name.
+    """Return what a sample shows and the question; see `shown`.
 
     Raises:
         UsageError: when the sample has neither.
@@ -45,27 +44,41 @@ def ask(sample: Sample, question: str) -> Conversation:
 
 
 def shown(sample: Sample) -> Sequence[str | Frame]:
-    """Return what a conversation shows of a sample: its pictures, or else its words."""
-    if sample.images:
+    """Return what a conversation shows of a sample, up to the turn in question, which comes last.
+
+    One picture is shown alone. Of anything else each turn shows its pictures, then its words, a
+    line a turn with its speaker's name.
+    """
+    if sample.is_picture:
         return sample.images
-    lines = [_line(turn.speaker, turn.text) for turn in sample.turns if turn.text]
-    if not lines:
+    last = len(sample.turns) if sample.focus is None else sample.focus + 1
+    parts: list[str | Frame] = []
+    for turn in sample.turns[:last]:
+        parts += turn.frames
+        if turn.text and turn.text.strip():
+            line = _line(turn.speaker, turn.text) + "\n"
+            before = parts[-1] if parts else None
+            if isinstance(before, str):
+                parts[-1] = before + line
+            else:
+                parts.append(line)
+    if not parts:
         raise UsageError(f"Sample {sample.id!r} has neither a picture nor words.")
-    return ("\n".join(lines) + "\n",)
+    return parts
 
 
 def _line(speaker: str | None, text: Any) -> str:
     return f"{speaker}: {text}" if speaker else str(text)
 
 
-def teach(sample: Sample, question: str) -> Conversation:
-    """Return the question with the true label as its answer.
+def teach(sample: Sample, question: str, task: str = IMAGE_EMOTION) -> Conversation:
+    """Return the question with the true label of a task as its answer.
 
     Raises:
         UsageError: when the sample has no label.
     """
-    label = sample.label_of(IMAGE_EMOTION)
+    label = sample.label_of(task)
     if label is None:
-        raise UsageError(f"Sample {sample.id!r} has no label for {IMAGE_EMOTION}.")
+        raise UsageError(f"Sample {sample.id!r} has no label for {task}.")
     answer = Message("assistant", (f"{label.capitalize()}.",), learned=True)
     return (*ask(sample, question), answer)

@@ -8,11 +8,13 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.task import Task
-from emosym.types import IMAGE_EMOTION
+from emosym.tasks.text_emotion import text_emotion
+from emosym.types import IMAGE_EMOTION, TEXT_EMOTION
 
 # What makes each task for a label space; a task that has its own labels ignores it.
 TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     IMAGE_EMOTION: image_emotion,
+    TEXT_EMOTION: text_emotion,
 }
 
 

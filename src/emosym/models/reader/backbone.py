@@ -98,6 +98,11 @@ def load_backbone(base: Base, device: str = "cpu", four_bit: bool = False) -> nn
     return model
 
 
+def reads_pictures(folder: Path, base: Base) -> bool:
+    """Return whether a folder holds a model that reads pictures; errors as below."""
+    return require_architecture(folder, base) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
 def require_architecture(folder: Path, base: Base) -> str:
     """Return the kind of model that a folder's configuration is of.
 

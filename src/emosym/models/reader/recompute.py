@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from emosym.errors import EmoSymError
-from emosym.models.reader.prefix import language_model
+from emosym.models.reader.prefix import family, language_model
 from emosym.models.reader.prefix_cache import PrefillCache, attending, whole
 from emosym.models.tested import installed, is_tested, tested_range
 
@@ -88,10 +88,15 @@ def checkpoint_layers(backbone: nn.Module) -> int:
             f"{tested_range()} only, not {installed()}: install one of those, or turn "
             "it off."
         )
-    layers = language_model(backbone).layers
-    for layer in layers:  # type: ignore[union-attr]
+    layers = getattr(language_model(backbone), "layers", None)
+    if layers is None or not all(hasattr(layer, "self_attn") for layer in layers):
+        raise EmoSymError(
+            f"optim.gradient_checkpointing does not know the layers of a {family(backbone)!r} "
+            "model: turn it off."
+        )
+    for layer in layers:
         layer.__class__ = _checkpointed(type(layer))
-    return len(layers)  # type: ignore[arg-type]
+    return len(layers)
 
 
 def _checkpointed(kind: type) -> type:

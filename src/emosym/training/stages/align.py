@@ -18,7 +18,7 @@ from emosym.errors import UsageError
 from emosym.models.adapters import (
     add_adapter,
     has_adapter,
-    lora_config,
+    language_lora,
     train_adapter,
     without_adapters,
 )
@@ -35,7 +35,6 @@ from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.losses import info_nce, label_loss
 from emosym.training.stages.start import open_start
-from emosym.types import IMAGE_EMOTION
 
 log = logging.getLogger(__name__)
 IGNORE = -100
@@ -72,7 +71,8 @@ def use_lora(model: EmoSymModel, recipe: AlignRecipe) -> None:
     backbone = model.reader.reasoner.backbone
     if recipe.lora.r and not has_adapter(backbone, ADAPTER):
         lora = recipe.lora
-        add_adapter(backbone, lora_config(lora.r, lora.alpha, lora.dropout), ADAPTER, recipe.seed)
+        config = language_lora(backbone, lora.r, lora.alpha, lora.dropout)
+        add_adapter(backbone, config, ADAPTER, recipe.seed)
 
 
 def train_align(
@@ -195,7 +195,7 @@ def knowledge_base(
     texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
     if kind == "label_aware":
         texts = [
-            f"{text} It evokes {sample.label_of(IMAGE_EMOTION)}."
+            f"{text} It evokes {sample.label_of(feed.task)}."
             for text, sample in zip(texts, feed.samples, strict=True)
         ]
     if kind in ("shuffled", "shuffled_within"):

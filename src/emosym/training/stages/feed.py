@@ -39,7 +39,7 @@ class Feed:
     `features` (N, T, H) are vision features of samples that are one picture of one size each, or
     None where samples, of any number of pictures, are decoded per batch; `pictures` (N, S, S, 3)
     uint8 likewise; `targets` (N, C) sum to 1; `truth`
-    (N,) are class indices.
+    (N,) are class indices. They are the truth of `task`.
     """
 
     reader: Reader
@@ -49,6 +49,7 @@ class Feed:
     pictures: np.ndarray | None
     features: torch.Tensor | None
     ahead: Ahead[Sample, dict[str, torch.Tensor]] | None = None
+    task: str = IMAGE_EMOTION
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -88,13 +89,15 @@ def open_feed(
         raise UsageError(f"Training and evaluation need labelled samples; {unlabelled} has none.")
     targets = label_targets(samples, reader.space, task)
     truth = np.array([reader.space.index(str(s.label_of(task))) for s in samples])
-    pictures_only = all(len(sample.images) == 1 for sample in samples)
+    pictures_only = all(sample.is_picture for sample in samples)
     if pictures_only and reader.image_size is not None and keeps_features(reader.reasoner.backbone):
         pictures = images_array(dataset, reader.image_size, workers, cache)
-        return Feed(reader, samples, targets, truth, pictures, encode_pictures(reader, pictures))
+        features = encode_pictures(reader, pictures)
+        return Feed(reader, samples, targets, truth, pictures, features, task=task)
     kept = acceptable(reader, samples, workers)
     chosen = [samples[i] for i in kept]
-    return replace(loose_feed(reader, chosen, targets[kept], workers), truth=truth[kept])
+    feed = loose_feed(reader, chosen, targets[kept], workers)
+    return replace(feed, truth=truth[kept], task=task)
 
 
 def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[int]:

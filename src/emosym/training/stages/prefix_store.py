@@ -164,7 +164,7 @@ def longest_prefix(feed: Feed) -> int | None:
     """Return the most tokens that stand before [CTX] in a feed; None where that is not known."""
     if feed.features is not None:
         return len(prompt_tokens(feed.reader, feed.features.shape[1]))
-    if feed.reader.processor is not None or any(len(s.images) != 1 for s in feed.samples):
+    if feed.reader.processor is not None or not all(s.is_picture for s in feed.samples):
         return None
     return len(prompt_tokens(feed.reader, longest_picture(feed.reader.chat)))
 
