@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from emosym.apps.cli.readings import display_names, in_words, print_explained
+from emosym.apps.cli.readings import display_names, how_unusual, in_words, print_explained
 from emosym.apps.cli.understand import find_pictures
 from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
@@ -198,6 +198,18 @@ def test_one_reading_is_told_in_words(command, tiny_checkpoint, tiny_pictures, t
     assert lines[0] == "a.png"
     assert "% sure" in lines[1] and lines[2].startswith("  then ")
     assert "pleasantness" in said and "from 1 to 9" in said and "why: " in said
+    assert any(line.startswith("  of 100 pictures of the kind it was trained on") for line in lines)
+
+
+def test_how_unusual_a_picture_is_is_told_as_a_count() -> None:
+    assert [how_unusual(share).split(", ")[1] for share in (0.0, 0.004, 0.01, 0.18)] == [
+        "fewer than 1 is as unusual as this one",
+        "fewer than 1 is as unusual as this one",
+        "1 is as unusual as this one",
+        "18 are as unusual as this one",
+    ]
+    row = {"error": None, "outside": True, "in_domain": 0.0}
+    assert in_words(row, None) == [f"outside what this preset has seen: {how_unusual(0.0)}"]
 
 
 def test_an_unsure_reading_is_called_a_guess() -> None:

@@ -108,7 +108,7 @@ def in_words(row: Row, below: float | None) -> list[str]:
     if row["error"] is not None:
         return [_sentence(row)]
     if row["outside"]:
-        return [f"{OUTSIDE} (likeness {row['in_domain']:.2f} of 1)"]
+        return [f"{OUTSIDE}: {how_unusual(row['in_domain'])}"]
     shares = sorted(row["probabilities"].items(), key=lambda item: -item[1])
     nature = f", {row['polarity']}" if row["polarity"] else ""
     lines = [f"{row['emotion']}: {100 * row['confidence']:.0f} % sure{nature}"]
@@ -123,10 +123,19 @@ def in_words(row: Row, below: float | None) -> list[str]:
             "both from 1 to 9, as people rate these words"
         )
     if row["in_domain"] is not None:
-        lines.append(f"like the pictures the model knows: {row['in_domain']:.2f} of 1")
+        lines.append(how_unusual(row["in_domain"]))
     if row["rationale"]:
         lines.append(f"why: {row['rationale']}")
     return lines
+
+
+def how_unusual(in_domain: float) -> str:
+    """Say how many pictures of the training kind are at least as far from it as this one."""
+    count = round(100 * in_domain)
+    number = "fewer than 1 is" if count == 0 else "1 is" if count == 1 else f"{count} are"
+    return (
+        f"of 100 pictures of the kind it was trained on, {number} as unusual as this one, or more"
+    )
 
 
 def readings_table(rows: Sequence[Row]) -> Table:
