@@ -41,7 +41,7 @@ def test_understand_writes_the_rows_of_a_trained_model(command, folder, tmp_path
     rows = json.loads((tmp_path / "r.json").read_text())
     assert [row["error"] is None for row in rows] == [True, False, True]
     assert list(rows[0]["probabilities"]) == ["joy", "calm", "deep dread"]
-    assert rows[0]["in_domain"] is None and rows[0]["outside"] is False
+    assert rows[0]["in_domain"] is None and rows[0]["outside"] is None
     table = parquet.read_table(tmp_path / "r.parquet").to_pylist()
     assert table[2]["p_deep dread"] == rows[2]["probabilities"]["deep dread"]
     assert "Zero-shot by qwen2.5-vl-3b" in said and "not calibrated" in said

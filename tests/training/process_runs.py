@@ -131,9 +131,9 @@ def run_bank(out: str, checkpoint: str, story: str) -> None:
 def run_understand(out: str, notes: str, arguments: list[str]) -> None:
     """The command itself; every process notes the files that it decodes."""
     from emosym.apps.cli import main
-    from emosym.data import images
+    from emosym.pipelines import inputs
 
-    decoding = images.load_image
+    decoding = inputs.load_image
     Path(notes).mkdir(exist_ok=True)
 
     def noted(source: Any, *more: Any, **named: Any) -> Any:
@@ -141,12 +141,12 @@ def run_understand(out: str, notes: str, arguments: list[str]) -> None:
             stream.write(f"{source}\n")
         return decoding(source, *more, **named)
 
-    images.load_image = noted
+    inputs.load_image = noted
     before, sys.argv = sys.argv, ["emosym", "understand", *arguments, "--json", out]
     try:
         main.app(standalone_mode=False)
     finally:
-        images.load_image, sys.argv = decoding, before
+        inputs.load_image, sys.argv = decoding, before
 
 
 def run_fsdp(**arguments: Any) -> None:

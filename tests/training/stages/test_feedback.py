@@ -65,7 +65,7 @@ def test_only_the_scope_trains_and_all_of_it(
     before = snapshot(reasoner)
     painter = {k: snapshot(m) for k, m in model.painter.modules().items()}
     bank = Bank.open(recipe.out / "bank", create=True)
-    set_trainable(reasoner, scope)
+    set_trainable(reasoner, scope, model.space)
     train_round(model, train, None, bank, recipe, 1, progress=False)
     after = snapshot(reasoner)
     moved = {name for name in before if not torch.equal(before[name], after[name])}

@@ -15,7 +15,7 @@ from emosym.config.load import resolve_recipe
 from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.pipelines.trained import EmoSymPipeline
-from emosym.training.stages import align
+from emosym.training.stages import start
 from emosym.training.stages.align import run_align
 from emosym.training.stages.feed import open_feeds
 from emosym.training.stages.joint import run_joint
@@ -59,14 +59,14 @@ def test_align_and_joint_and_a_painting(  # slow: two stages of two real familie
 ) -> None:
     monkeypatch.setenv("EMOSYM_MODELS", str(tiny_models))
     built = {}
-    new_model = align.new_model
+    new_model = start.new_model
 
     def remembered(*args: object, **kwargs: object) -> object:
         model = new_model(*args, **kwargs)  # type: ignore[arg-type]
         built["before"] = snapshot(model)
         return model
 
-    monkeypatch.setattr(align, "new_model", remembered)
+    monkeypatch.setattr(start, "new_model", remembered)
     lora = {"r": 2, "alpha": 4, "dropout": 0.0}
     done = run_align(recipe("align", folder, "emosym-2b", lora=lora, max_pixels=9408), False)  # type: ignore[arg-type]
     changed = moved(built["before"], done.model)
