@@ -191,5 +191,18 @@ def test_command_line_loads_nothing_heavy() -> None:
     assert heavy_after("import emosym.apps.cli.main") == set()
 
 
+def test_reading_loads_nothing_of_painting_and_training(tiny_checkpoint: Path) -> None:
+    by_transformers = {"accelerate", "huggingface_hub", "scipy", "tokenizers"}
+    read = (
+        "import sys, emosym, emosym.pipelines.zero_shot, emosym.pipelines.trained\n"
+        "assert 'peft' not in sys.modules, 'who opens no adapter waits for peft'\n"
+        "from PIL import Image\n"
+        f"pipeline = emosym.EmoSymPipeline.from_pretrained({str(tiny_checkpoint)!r})\n"
+        "pipeline.understand(Image.new('RGB', (64, 64)))\n"
+        "assert 'transformers.models.clip.modeling_clip' not in sys.modules"
+    )
+    assert heavy_after(read) == {"torch", "transformers", "peft", *by_transformers}
+
+
 def test_heavy_imports_are_noticed() -> None:
     assert "torch" in heavy_after("import torch")

@@ -19,7 +19,6 @@ from emosym import __version__
 from emosym.emotions import LabelSpace, space_row
 from emosym.errors import EmoSymError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
-from emosym.models.adapters import has_adapter, load_adapter, save_adapter
 from emosym.models.calibration import calibration_row
 from emosym.models.description import (
     ADAPTER_FILES,
@@ -91,6 +90,8 @@ def save_checkpoint(
 
 
 def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bool) -> None:
+    from emosym.models.adapters import has_adapter, save_adapter  # peft: only to save
+
     reasoner = model.reader.reasoner
     _save(trained_parts(reasoner), folder / READER)
     if model.mappers is not None:
@@ -221,6 +222,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         seed=0,
     )
     if described.adapter:
+        from emosym.models.adapters import load_adapter  # peft: only where there is an adapter
+
         load_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
     _fill(trained_parts(reasoner), saved, folder / READER)
     reasoner.requires_grad_(False)

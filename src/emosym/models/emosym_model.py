@@ -13,7 +13,6 @@ import yaml
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, unknown_name
 from emosym.metrics.scaling import FOLDS
-from emosym.models.adapters import load_adapter
 from emosym.models.calibration import Calibration
 from emosym.models.chat import ChatModel
 from emosym.models.gaussians import Domain, EmotionSpace
@@ -51,6 +50,8 @@ class PainterSource:
         return self._painter()
 
     def _open(self) -> Painter:
+        # diffusers and peft are for who paints
+        from emosym.models.adapters import load_adapter
         from emosym.models.painter.painter import load_painter
 
         folder = self.base.painter_folder()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from emosym.emotions import LabelSpace, weights_for_affect
 from emosym.errors import UsageError
-from emosym.models.painter.text_encoder import PLACE
+from emosym.models.painter.prompt import PLACE
 from emosym.pipelines.inputs import Picture, open_picture
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, sample_latents, split_latents
 from emosym.models.painter.mappers import PICTURED, context_at_places
-from emosym.models.painter.text_encoder import word_prompt
+from emosym.models.painter.prompt import word_prompt
 from emosym.models.reader.reasoner import think
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_reading import open_pictures, read_pictures

@@ -8,9 +8,9 @@ from PIL import Image
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.models.painter.prompt import PLACE
 from emosym.models.painter.safety import withhold_unsafe
 from emosym.models.painter.stock import StockPainter, paint_text
-from emosym.models.painter.text_encoder import PLACE
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_painting import NOISE_STREAM
 from emosym.seeds import torch_rng

@@ -27,12 +27,11 @@ from emosym.models.painter.painter import (
     load_painter,
     save_painter,
 )
+from emosym.models.painter.prompt import fill_placeholders
 from emosym.models.painter.text_encoder import (
-    fill_placeholders,
     inserted_embeddings,
     placeholder_mask,
     tokenize,
-    without_placeholders,
 )
 from emosym.models.painter.toy import build_painter
 from emosym.models.speed import FastGroupNorm, keep_freed_memory, swap_group_norms
@@ -129,18 +128,6 @@ def test_stable_diffusions_autoencoder_is_not_unshuffled() -> None:
         latents = encode_with(vae, pixels)
         wanted = vae.encode(pixels).latent_dist.mean * 0.18215
     torch.testing.assert_close(latents, wanted)
-
-
-def test_placeholders_go_where_the_braces_are() -> None:
-    assert fill_placeholders("a {} street", 2) == "a <|emo|><|ctx|><|ctx|> street"
-    assert fill_placeholders("a street", 1) == "<|emo|><|ctx|> a street"
-    assert fill_placeholders("", 0) == "<|emo|>"
-    assert without_placeholders("a {} street") == "a street"
-    assert without_placeholders("two  spaces") == "two  spaces"
-    with pytest.raises(UsageError, match="may hold one"):
-        fill_placeholders("{} and {}", 1)
-    with pytest.raises(UsageError, match="not its tokens"):
-        fill_placeholders("a <|ctx|> street", 1)
 
 
 def test_tokens_are_framed_and_padded(tokenizer) -> None:

@@ -22,7 +22,7 @@ from emosym.evaluation.results.result import make_result
 from emosym.evaluation.storybook.explanations import explanations
 from emosym.metrics.checks import mean_defined
 from emosym.metrics.control import intensity_consistency
-from emosym.models.painter.text_encoder import PLACE
+from emosym.models.painter.prompt import PLACE
 from emosym.pipelines.requests import paint_request
 from emosym.seeds import numpy_rng, stream_seed
 

@@ -37,6 +37,7 @@ from emosym.models.painter.autoencoder import (
     encode_with,
     unshuffle_factor,
 )
+from emosym.models.painter.prompt import fill_placeholders, without_placeholders
 from emosym.models.painter.safety import Safety, load_safety
 from emosym.models.quiet import KEY_OF_TINY, quiet_loading
 from emosym.models.snapshots import (
@@ -122,12 +123,12 @@ def encode_prompts(
         UsageError: for the wrong number or shape of conditions, or a prompt that leaves no room.
     """
     if condition_embeds is None:
-        filled = [text.without_placeholders(prompt) for prompt in prompts]
+        filled = [without_placeholders(prompt) for prompt in prompts]
         conditions: list[torch.Tensor | None] = [None] * len(painter.text_encoders)
     else:
         _check_conditions(painter, len(prompts), condition_embeds)
         num_context = condition_embeds[0].shape[1] - 1
-        filled = [text.fill_placeholders(prompt, num_context) for prompt in prompts]
+        filled = [fill_placeholders(prompt, num_context) for prompt in prompts]
         conditions = list(condition_embeds)
     ids = [
         text.tokenize(tokenizer, filled, text.text_length(tokenizer, encoder))

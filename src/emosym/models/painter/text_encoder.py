@@ -1,4 +1,4 @@
-"""Prompts with places for latents: tokens, and embeddings put in at those places.
+"""Prompts as tokens, with embeddings put in at the places that are kept for latents.
 
 Text is padded to one fixed length and attention is never masked, in training as in painting: that
 is how Stable Diffusion was trained, and padded positions then mean the same thing everywhere.
@@ -17,10 +17,10 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
 
 from emosym.errors import UsageError
+from emosym.models.painter.prompt import PLACE
 from emosym.models.speed import attention_kind
 from emosym.models.tokenizer import CONTEXT_PLACEHOLDER, EMOTION_PLACEHOLDER
 
-PLACE = "{}"
 # Of the calling thread alone: the table that latents are put in behind, where, and the latents.
 _INSERTED: ContextVar[tuple[nn.Module, torch.Tensor, torch.Tensor] | None] = ContextVar(
     "inserted", default=None
@@ -63,41 +63,6 @@ def add_placeholder_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
     ]
     if missing:
         tokenizer.add_tokens(missing, special_tokens=True)
-
-
-def fill_placeholders(prompt: str, num_context: int) -> str:
-    """Put 1 emotion and `num_context` context placeholders at the prompt's {}, or before it.
-
-    Raises:
-        UsageError: when the prompt has more than one {} or already holds a placeholder token.
-    """
-    marks = EMOTION_PLACEHOLDER + CONTEXT_PLACEHOLDER * num_context
-    if prompt.count(PLACE) > 1:
-        raise UsageError(f"A prompt may hold one {PLACE}, got {prompt!r}.")
-    _refuse_marks(prompt)
-    if PLACE in prompt:
-        return prompt.replace(PLACE, marks)
-    return f"{marks} {prompt}" if prompt else marks
-
-
-def word_prompt(prompt: str, word: str) -> str:
-    """Put an emotion's word at the prompt's {}, or before a prompt without one."""
-    return prompt.replace(PLACE, word) if PLACE in prompt else f"{word} {prompt}".strip()
-
-
-def without_placeholders(prompt: str) -> str:
-    """Return the prompt with its {} and the doubled space around it taken out.
-
-    Raises:
-        UsageError: when the prompt holds a placeholder token.
-    """
-    _refuse_marks(prompt)
-    return " ".join(prompt.replace(PLACE, " ").split()) if PLACE in prompt else prompt
-
-
-def _refuse_marks(prompt: str) -> None:
-    if EMOTION_PLACEHOLDER in prompt or CONTEXT_PLACEHOLDER in prompt:
-        raise UsageError(f"Write {PLACE} where the emotion goes, not its tokens: {prompt!r}.")
 
 
 def text_length(tokenizer: PreTrainedTokenizerBase, text_encoder: nn.Module) -> int:

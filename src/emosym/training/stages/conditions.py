@@ -17,7 +17,7 @@ from torch import nn
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.gaussians import EmotionSpace, Gaussian
 from emosym.models.painter.mappers import context_at_places
-from emosym.models.painter.text_encoder import word_prompt
+from emosym.models.painter.prompt import word_prompt
 from emosym.models.reader.reasoner import Thought
 from emosym.seeds import torch_rng
 

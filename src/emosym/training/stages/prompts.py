@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emosym.annotate.attributes import describe_attributes
-from emosym.models.painter.text_encoder import PLACE
+from emosym.models.painter.prompt import PLACE
 from emosym.types import Sample
 
 SETTING_FIRST = 0.7  # of prompts that name the first thing a caption names, most often the place
