@@ -65,14 +65,15 @@ class Preset:
     wheel: Wheel | None = None
 
 
-# Sizes: of the files that `emosym models get` fetches, from the counts of parameters.
+# Sizes: of the files that `emosym models get` fetches, from the counts of parameters. Licences: only
+# where their owner's words were seen; no page of the hub was reached from where this was written.
 WEIGHTS_OF: dict[str, Weights] = {
     weights.hub_id: weights
     for weights in (
         Weights("Qwen/Qwen2-VL-2B-Instruct", 4.4, "Apache-2.0"),
         Weights("Qwen/Qwen2-VL-7B-Instruct", 16.6, "Apache-2.0"),
         Weights("Qwen/Qwen2.5-VL-3B-Instruct", 7.5, "Qwen Research (not commercial)"),
-        Weights("Qwen/Qwen3-VL-2B-Instruct", 4.3, "Apache-2.0"),
+        Weights("Qwen/Qwen3-VL-2B-Instruct", 4.3, "see its hub page"),
         Weights("OpenGVLab/InternVL3-1B-hf", 1.9, "see its hub page"),
         Weights("HuggingFaceTB/SmolLM2-135M-Instruct", 0.3, "Apache-2.0"),
         Weights(SD15, 5.5, "CreativeML OpenRAIL-M"),
