@@ -65,8 +65,8 @@ class Preset:
     wheel: Wheel | None = None
 
 
-# Sizes: of the files that `emosym models get` fetches, from the counts of parameters. Licences: only
-# where their owner's words were seen; no page of the hub was reached from where this was written.
+# Sizes: of the files that `emosym models get` fetches, from the counts of parameters. Licences: as
+# their owners' files and pages name them; where those were not found, the hub page is to be read.
 WEIGHTS_OF: dict[str, Weights] = {
     weights.hub_id: weights
     for weights in (
