@@ -23,18 +23,23 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def interleaved(
-    variants: Mapping[str, Callable[[], object]], repeats: int
+    variants: Mapping[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Return seconds (repeats,) per variant; each runs once unmeasured, the order rotates."""
+    """Return seconds (repeats,) of `clock` per variant.
+
+    Each variant runs once unmeasured, and the order rotates.
+    """
     for run in variants.values():
         run()
     names = list(variants)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = time.perf_counter()
+            start = clock()
             variants[name]()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return seconds
 
 
