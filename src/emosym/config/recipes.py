@@ -74,10 +74,12 @@ class AlignRecipe(Recipe):
     `reader` and `painter`, folders or hub ids, take the place of those of the preset `init`;
     `max_pixels` bounds what a picture may cost. With `w_cls: 0` it learns from rationales alone and
     uses no label; `rl` with `objective: supervised` can then learn from few. `init` may also be a
-    checkpoint, whose adapter and tokens learn more; `fresh_head` starts its head anew.
+    checkpoint, whose adapter and tokens learn more; `fresh_head` starts its head anew. `also` are
+    more data sets, each with a label space, and so a head, of its own: batches mix their rows.
     """
 
     stage: Literal["align"]
+    also: tuple[DataSection, ...] = ()
     reader: Place | None = None
     painter: Place | None = None
     max_pixels: int | None = Field(None, ge=28 * 28)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from torch import nn
 from emosym.annotate.lookup import rationales_of, say_nothing
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import AlignRecipe
+from emosym.config.schema import DataSection
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.adapters import (
     add_adapter,
@@ -31,10 +33,11 @@ from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
-from emosym.training.stages.feed import Feed, open_feeds
+from emosym.training.stages.feed import Feed, Stretch, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
-from emosym.training.stages.losses import info_nce, label_loss
-from emosym.training.stages.start import open_start
+from emosym.training.stages.join import heads_loss, join_feeds
+from emosym.training.stages.losses import info_nce
+from emosym.training.stages.start import add_heads, open_start
 
 log = logging.getLogger(__name__)
 IGNORE = -100
@@ -58,12 +61,28 @@ def run_align(
 ) -> StageResult:
     """Train stage 1 as the recipe says, and write recipe.out/checkpoint."""
     model = open_start(recipe)
+    spaces = add_heads(model, recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     train, val = open_feeds(model.reader, recipe)
+    others = []
+    if recipe.also:
+        feeds = [replace(train, stretches=known_by(train, recipe.data))]
+        for space, data in zip(spaces, recipe.also, strict=True):
+            more, held_out = open_feeds(replace(model.reader, space=space), recipe, data)
+            feeds.append(replace(more, stretches=known_by(more, data)))
+            others.append(held_out)
+        train = join_feeds(model.reader, feeds, recipe.data.workers)
     use_lora(model, recipe)
     train_align(model, train, recipe, progress, deadline)
-    return finish_stage(model, recipe, dump_recipe(recipe), train, val, fit_domain_too=True)
+    return finish_stage(
+        model, recipe, dump_recipe(recipe), train, val, fit_domain_too=True, others=others
+    )
+
+
+def known_by(feed: Feed, data: DataSection) -> tuple[Stretch, ...]:
+    """Return a feed's rows with the file of their rationales."""
+    return tuple(replace(part, knowledge=data.knowledge) for part in feed.parts())
 
 
 def use_lora(model: EmoSymModel, recipe: AlignRecipe) -> None:
@@ -93,50 +112,45 @@ def train_align(
         raise UsageError("Rationales are compressed into context tokens: K = 0 needs w_align=0.")
     if not told and not recipe.w_cls:
         raise UsageError("There is nothing to learn from: w_cls is 0 and there is no rationale.")
-    knowledge = None
-    if told:
-        stored = recipe.data.knowledge
-        painter = None if model.open_painter is None else model.painter
-        knowledge = knowledge_base(reader, painter, train, recipe.rationale, recipe.seed, stored)
-        if say_nothing(knowledge.texts):
-            learned = told_nothing(knowledge.texts[0])
-            if not recipe.w_cls:
-                raise UsageError(f"There is nothing to learn from: w_cls is 0, and {learned}")
-            log.warning("align learns from labels alone: %s", learned)
-            knowledge = None
-    set_trainable(model, recipe, knowledge is not None)
+    knowledge = knowledge_that_tells(model, train, recipe) if told else None
+    spaces = [part.space for part in train.parts()]
+    set_trainable(model, recipe, knowledge is not None, spaces)
     reasoner.train()
     processes = Processes()
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rows, own, total = torch.from_numpy(indices), processes.own(indices), len(indices)
         thought = think(reasoner, train.prefix(own))
-        own_logits = reasoner.logits(thought.emotion_latent, reader.space)
-        logits = processes.whole(own_logits, total)
-        targets = train.targets[rows].to(logits.device)
-        losses = {"classify": label_loss(logits, targets)}
+        classify, accuracy = heads_loss(
+            reasoner,
+            train,
+            thought.emotion_latent,
+            indices,
+            lambda own_logits: processes.whole(own_logits, total),
+        )
+        device = classify.device
+        losses = {"classify": classify}
         loss = recipe.w_cls * losses["classify"]
         if knowledge is not None and recipe.w_align:
             losses["align"] = info_nce(
                 processes.whole(reasoner.context_projector(thought.context_latents), total),
-                knowledge.embeddings[rows].to(logits.device),
-                knowledge.groups[rows].to(logits.device),
+                knowledge.embeddings[rows].to(device),
+                knowledge.groups[rows].to(device),
                 reasoner.context_projector.log_scale,
                 recipe.symmetric,
             )
             loss = loss + recipe.w_align * losses["align"]
         if knowledge is not None and recipe.w_say:
             tokens, labels = rationale_batch(
-                [knowledge.ids[i] for i in own], reader.end_token, logits.device
+                [knowledge.ids[i] for i in own], reader.end_token, device
             )
-            chance = processes.draw(lambda: torch.rand(total, device=logits.device))
+            chance = processes.draw(lambda: torch.rand(total, device=device))
             gist = processes.own(chance) < recipe.gist_probability
             losses["say"] = processes.mean(
                 say_loss(reasoner, thought, tokens, labels, gist, reader.start_token),
                 (labels != IGNORE).sum(),
             )
             loss = loss + recipe.w_say * losses["say"]
-        accuracy = (logits.argmax(-1) == targets.argmax(-1)).float().mean()
         return {"loss": loss, **losses, "accuracy": accuracy}
 
     optim = recipe.optim
@@ -155,6 +169,27 @@ def train_align(
     return last
 
 
+def knowledge_that_tells(
+    model: EmoSymModel, train: Feed, recipe: AlignRecipe
+) -> KnowledgeBase | None:
+    """Return the rationales of a feed; None, which is said, where they are all equal.
+
+    Raises:
+        UsageError: when they are all equal and no label is used.
+    """
+    painter = None if model.open_painter is None else model.painter
+    knowledge = knowledge_base(
+        model.reader, painter, train, recipe.rationale, recipe.seed, recipe.data.knowledge
+    )
+    if not say_nothing(knowledge.texts):
+        return knowledge
+    learned = told_nothing(knowledge.texts[0])
+    if not recipe.w_cls:
+        raise UsageError(f"There is nothing to learn from: w_cls is 0, and {learned}")
+    log.warning("align learns from labels alone: %s", learned)
+    return None
+
+
 def told_nothing(text: str) -> str:
     """Return the sentence on rationales that are all equal."""
     return (
@@ -163,14 +198,20 @@ def told_nothing(text: str) -> str:
     )
 
 
-def set_trainable(model: EmoSymModel, recipe: AlignRecipe, with_text: bool) -> None:
-    """Train adapter, tokens and head, and the projector where it gets a loss; freeze the rest."""
+def set_trainable(
+    model: EmoSymModel, recipe: AlignRecipe, with_text: bool, spaces: Sequence[LabelSpace] = ()
+) -> None:
+    """Train adapter, tokens and heads, and the projector where it gets a loss; freeze the rest.
+
+    The heads are those of `spaces`, of the model's own unless given.
+    """
     reasoner = model.reader.reasoner
     reasoner.requires_grad_(False)
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.head(model.space).requires_grad_(recipe.w_cls > 0)
+    for space in spaces or (model.space,):
+        reasoner.head(space).requires_grad_(recipe.w_cls > 0)
     projector = reasoner.context_projector
     projector.requires_grad_(with_text and recipe.w_align > 0)
     if not recipe.symmetric:  # the published form has a fixed temperature
@@ -192,12 +233,17 @@ def knowledge_base(
     one's text, `shuffled_within` that of another one of its emotion. Where there is no painter, the
     frozen language model embeds the texts.
     """
-    texts = rationales_of(feed.samples, stored, blind=kind != "label_aware")
-    if kind == "label_aware":
-        texts = [
-            f"{text} It evokes {sample.label_of(feed.task)}."
-            for text, sample in zip(texts, feed.samples, strict=True)
-        ]
+    texts: list[str] = []
+    for part in feed.parts():
+        some = feed.samples[part.first : part.stop]
+        where = part.knowledge if feed.stretches else stored
+        told = rationales_of(some, where, blind=kind != "label_aware")
+        if kind == "label_aware":
+            told = [
+                f"{text} It evokes {sample.label_of(part.task)}."
+                for text, sample in zip(told, some, strict=True)
+            ]
+        texts += told
     if kind in ("shuffled", "shuffled_within"):
         dealt = feed.truth if kind == "shuffled_within" else np.zeros(len(texts), dtype=int)
         texts = shuffled_texts(texts, dealt, seed)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from emosym.config.recipes import Recipe
+from emosym.config.schema import DataSection
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of
 from emosym.data.images import decoded, load_image, size_of
@@ -33,6 +34,20 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows of a feed, from `first` up to, not including, `stop`, that one head answers.
+
+    `knowledge` is the file with their rationales, where they have one.
+    """
+
+    space: LabelSpace
+    first: int
+    stop: int
+    task: str
+    knowledge: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """A labelled set of samples, ready for a reader.
 
@@ -40,6 +55,7 @@ class Feed:
     None where samples, of any number of pictures, are decoded per batch; `pictures` (N, S, S, 3)
     uint8 likewise; `targets` (N, C) sum to 1; `truth`
     (N,) are class indices. They are the truth of `task`.
+    A feed of several label spaces says by `stretches` which rows are of which (`join.join_feeds`).
     """
 
     reader: Reader
@@ -50,6 +66,11 @@ class Feed:
     features: torch.Tensor | None
     ahead: Ahead[Sample, dict[str, torch.Tensor]] | None = None
     task: str = IMAGE_EMOTION
+    stretches: tuple[Stretch, ...] = ()
+
+    def parts(self) -> tuple[Stretch, ...]:
+        """Return its rows by label space: of most feeds all are of the reader's."""
+        return self.stretches or (Stretch(self.reader.space, 0, len(self), self.task),)
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -164,9 +185,11 @@ def label_targets(
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def open_feeds(reader: Reader, recipe: Recipe) -> tuple[Feed, Feed]:
-    """Open a recipe's training and validation splits for a reader."""
-    data = recipe.data
+def open_feeds(
+    reader: Reader, recipe: Recipe, data: DataSection | None = None
+) -> tuple[Feed, Feed]:
+    """Open the training and validation splits of `data`, or a recipe's own, for a reader."""
+    data = data or recipe.data
     splits = (
         (data.train_split, data.label_fraction, data.part),
         (data.val_split, 1.0, (0.0, 1.0)),

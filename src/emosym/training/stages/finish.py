@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from emosym.files import write_text
 from emosym.models.calibration import Calibration, enough_to_calibrate, fit_calibration
 from emosym.models.card import model_card
 from emosym.models.checkpoint import description_of, save_checkpoint
-from emosym.models.emosym_model import EmoSymModel, unknowns
+from emosym.models.emosym_model import EmoSymModel, answering_in, unknowns
 from emosym.models.gaussians import Domain, fit_domain
 from emosym.models.reader.prefix import features_of_pictures, see
 from emosym.models.reader.reader import domain_features
@@ -86,29 +86,38 @@ def finish_stage(
     val: Feed,
     fit_domain_too: bool = False,
     val_store: PrefixStore | None = None,
+    others: Sequence[Feed] = (),
 ) -> StageResult:
     """Calibrate on held-out pictures, write recipe.yaml and the checkpoint; returns both.
 
-    Of several processes the first writes; the others wait for it.
+    `others` are held-out pictures of other label spaces, each of which is calibrated too. Of
+    several processes the first writes; the others wait for it.
     """
     readings = read_all(val, store=val_store)
     domain = model.domain
     if fit_domain_too:
-        domain = picture_domain(train, val)
+        domain = picture_domain(train, val, *others)
+    calibrations = fitted_calibrations(readings, val)
+    values = held_out_values(readings, val)
+    for other in others:
+        name, found = other.reader.space.name, read_all(other)
+        calibrations |= fitted_calibrations(found, other)
+        more = held_out_values(found, other)
+        values |= {f"{key} in {name}": value for key, value in more.items()}
     finished = replace(
         model,
         # what was fitted to another head holds no longer: all heads share what has trained
-        calibrations=fitted_calibrations(readings, val),
-        validation={model.space.name: len(val)},
+        calibrations=calibrations,
+        validation={feed.reader.space.name: len(feed) for feed in (val, *others)},
         domain=domain,
         stages=(*model.stages, recipe.stage),
         recipes=(*model.recipes, resolved),
     )
     checkpoint = recipe.out / "checkpoint"
-    values = held_out_values(readings, val)
     processes = Processes()
     if processes.main:
-        for sentence in unknowns(finished):
+        measured = [answering_in(finished, feed.reader.space) for feed in (val, *others)]
+        for sentence in dict.fromkeys(told for one in measured for told in unknowns(one)):
             log.warning(sentence)
         write_text(recipe.out / "recipe.yaml", resolved)
         card = model_card(description_of(finished), values, finished.recipes)
@@ -137,11 +146,12 @@ def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:
     }
 
 
-def picture_domain(train: Feed, val: Feed) -> Domain | None:
+def picture_domain(train: Feed, *held_out: Feed) -> Domain | None:
     """Fit what the preset has seen; None where the vision tower's features cannot be split."""
     known = seen_features(train, 8000)
-    held_out = seen_features(val, 8000)
-    return None if known is None or held_out is None else fit_domain(known, held_out)
+    found = [seen_features(feed, 8000) for feed in held_out]
+    some = [features for features in found if features is not None]
+    return None if known is None or not some else fit_domain(known, torch.cat(some))
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from emosym.config.recipes import AlignRecipe, Recipe
+from emosym.config.schema import DataSection
 from emosym.data.sources.own_labels import space_of_data
 from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import UsageError
@@ -63,9 +64,34 @@ def open_start(recipe: AlignRecipe) -> EmoSymModel:
     return replace(model, emotion_space=None)
 
 
+def add_heads(model: EmoSymModel, recipe: AlignRecipe) -> list[LabelSpace]:
+    """Give a model the heads of the data sets in `also`; returns their label spaces, in order.
+
+    Raises:
+        UsageError: when two data sets have the same label space.
+    """
+    taken, spaces = {model.space.name}, []
+    for data in recipe.also:
+        space = space_of_section(data) or MIKELS8
+        if space.name in taken:
+            raise UsageError(
+                f"Two data sets of one run have the label space {space.name!r}: each needs one of "
+                "its own. Put their pictures into one folder, or give one of them other labels."
+            )
+        taken.add(space.name)
+        if space.name not in {known.name for known in model.spaces} or recipe.fresh_head:
+            model.reader.reasoner.add_head(space, recipe.seed)
+        spaces.append(space)
+    return spaces
+
+
 def space_of_recipe(recipe: Recipe) -> LabelSpace | None:
     """Return the label space of a recipe's data; None where the model's own is meant."""
-    data = recipe.data
+    return space_of_section(recipe.data)
+
+
+def space_of_section(data: DataSection) -> LabelSpace | None:
+    """Return the label space of a data set; None where it has none of its own."""
     return space_of_data(data.source, data.root, data.labels, data.polarity, data.norms)
 
 
