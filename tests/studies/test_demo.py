@@ -16,7 +16,7 @@ from emosym.studies.demo import BUDGETS, STAGES, Budget, DemoSettings, run_demo,
 STEPS = tuple(f"{stage}.optim.steps=1" for stage in STAGES)
 SMALL = (
     *(f"{stage}.optim.batch_size=8" for stage in STAGES),
-    *("feedback.rounds=1", "feedback.paint_per_emotion=1", "feedback.num_inference_steps=2"),
+    *("feedback.rounds=1", "feedback.paint_per_emotion=1", "feedback.num_inference_steps=1"),
     "feedback.admission=published",
 )
 
@@ -32,8 +32,8 @@ def test_every_budget_has_a_recipe_for_every_stage(tmp_path: Path) -> None:
 def test_the_demo_runs_to_its_report_and_again_without_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(BUDGETS, "demo", Budget(train=80, val=16, test=24, paintings=2))
-    quick = functools.partial(demo.evaluate_painting, num_inference_steps=2)
+    monkeypatch.setitem(BUDGETS, "demo", Budget(train=48, val=16, test=16, paintings=1))
+    quick = functools.partial(demo.evaluate_painting, num_inference_steps=1)
     monkeypatch.setattr(demo, "evaluate_painting", quick)
     settings = DemoSettings(tmp_path, workers=1, overrides=(*STEPS, *SMALL))
     said: list[str] = []
