@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from emosym.config.recipes import BaseRecipe
 from emosym.errors import StoppedEarly
 from emosym.models.presets import resolve_base
 from emosym.models.reader.backbone import load_backbone
+from emosym.training.loop import optim
 from emosym.training.storybook import judges
 from emosym.training.storybook.corpus import prepare_data
 from emosym.training.storybook.pretrain import run_base
@@ -25,23 +27,29 @@ from emosym.training.storybook.pretrain import run_base
 def small() -> Iterator[None]:
     """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs.
 
-    And one core: parts take all there are, and the tests beside them would wait.
+    And one core: parts take all there are, and the tests beside them would wait. Muon takes one
+    Newton-Schulz step of its five, in bf16 too: they were most of the time (test_optim has five).
     """
-    train = judges.train_judges
+    train, orthogonalise = judges.train_judges, optim.orthogonalise
+
+    def once(matrices: torch.Tensor, coefficients: Any, steps: int, eps: float) -> torch.Tensor:
+        return orthogonalise(matrices, coefficients, 1, eps)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 1)
         patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
         patch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
+        patch.setattr(optim, "orthogonalise", once)
         yield
 
 
-def judges_too(out: Path, workers: int) -> BaseRecipe:
+def judges_too(out: Path, workers: int, muon_lr: float | None = 1e-3) -> BaseRecipe:
     """A reader of 21 steps (a line of the log is 20) and judges of 11 (a line is 10)."""
-    optim = {"steps": 21, "batch_size": 2, "bf16": False, "muon_lr": 1e-3}
+    settings = {"steps": 21, "batch_size": 2, "bf16": False, "muon_lr": muon_lr}
     raw = {
         **{"stage": "base", "out": str(out), "count": 64, "workers": workers},
         "parts": ["reader", "judges"],
-        "reader": {"hidden_size": 96, "layers": 1, "optim": optim},
+        "reader": {"hidden_size": 96, "layers": 1, "optim": settings},
         "judges": {"count": 4, "steps": 11, "batch_size": 2},
     }
     found = resolve_recipe(raw, "test")
@@ -109,7 +117,7 @@ def test_called_with_no_time_at_all_it_still_comes_to_its_end(
 
 @pytest.mark.slow  # two spawned processes import torch
 def test_parts_side_by_side_stop_together(tmp_path: Path) -> None:
-    recipe = judges_too(tmp_path / "run", workers=2)
+    recipe = judges_too(tmp_path / "run", workers=2, muon_lr=None)  # only where it stops is asked
     prepare_data(recipe)
     with pytest.raises(StoppedEarly) as stopped:
         run_base(recipe, progress=False, deadline=0.0)
