@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.annotate.loopback import Answer, Asked, failed, free_port, loopback, rationale
@@ -230,14 +231,15 @@ def test_another_variable_may_hold_the_key(tmp_path: Path) -> None:
     assert server.asked[0].headers["authorization"] == "Bearer other"
 
 
-@pytest.mark.slow  # loads torch and the shipped base in a process of its own
-def test_the_toy_base_describes_its_world(tmp_path: Path) -> None:
+@pytest.mark.slow  # the shipped base describes six pictures, token by token
+def test_the_toy_base_describes_its_world(command: Any, tmp_path: Path) -> None:
     from emosym.data.storybook import write_storybook
 
     write_storybook(tmp_path / "book", {"train": 6, "val": 2, "test": 2}, 64, 3, 1)
     out = tmp_path / "kb.parquet"
-    done = run(tmp_path / "book", "--annotator", "vlm", "--split", "train", "--out", out)
-    assert done.returncode == 0, done.stderr
+    words = (tmp_path / "book", "--annotator", "vlm", "--split", "train", "--out", out)
+    code, _, err = command("data", "annotate", *words)
+    assert code == 0, err
     rows = list(read_knowledge(out).rows.values())
     assert len(rows) == 6 and all(row.model.startswith("storybook-base@") for row in rows)
     assert sum(row.status == "ok" for row in rows) >= 5

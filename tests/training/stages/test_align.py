@@ -189,6 +189,7 @@ def test_it_learns_eight_pictures(model: EmoSymModel, tiny_pictures, tmp_path: P
 FORKS = """
 import os, sys
 from pathlib import Path
+import torch.utils.tensorboard  # once, not in every fork
 from tests.training.makers import align_run, align_start
 
 base, arrays, out = map(Path, sys.argv[1:])
