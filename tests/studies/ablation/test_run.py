@@ -47,6 +47,7 @@ def test_a_study_runs_side_by_side_and_goes_on(tiny_base: Path, tmp_path: Path) 
     study, said = tiny_study(tiny_base), list[str]()
     first = run_study(study, tmp_path, 2, said.append, only=["align"])
     assert {row["arm"] for row in first["parts"][0]["rows"]} == {"ours", "none"}
+    assert json.loads((tmp_path / "table.json").read_text())["parts"] == first["parts"]
     folder = tmp_path / "jobs" / "align" / "ours" / "labels-100" / "seed-0"
     before = (folder / "measured.json").stat().st_mtime_ns
     with pytest.raises(EmoSymError, match=r"2 of 8 jobs failed.*K = 0"):
