@@ -85,7 +85,9 @@ def ls(
             str(held["id"][i]),
             intent,
             reads[i] if reads[i] == intent else f"[yellow]{reads[i]}[/yellow]",
-            *(number(held[key][i]) for key in ("confidence", "agreement", "informativeness")),
+            number(held["confidence"][i]),
+            number(held["agreement"][i]),
+            number(held["informativeness"][i]),
             str(held["round"][i]),
             str(held["seed"][i]),
         )
@@ -115,7 +117,9 @@ def stats(path: BankPath, as_json: AsJson = False) -> None:
         table.add_row(
             name,
             str(row["count"]),
-            *(number(row[key]) for key in ("confidence", "agreement", "informativeness")),
+            number(row["confidence"]),
+            number(row["agreement"]),
+            number(row["informativeness"]),
             "–" if row["agreeing"] is None else f"{100 * row['agreeing']:.0f} %",
             f"[cyan]{'█' * int(24 * row['count'] / most + 0.5)}[/cyan]",
         )

@@ -54,7 +54,11 @@ def storybook(
     ) as bar:
         task = bar.add_task("drawing", total=sum(counts.values()))
         drawn = write_storybook(
-            *(out, counts, size, seed, workers),
+            out,
+            counts,
+            size,
+            seed,
+            workers,
             progress=lambda n: bar.advance(task, n),
             style=style,
         )

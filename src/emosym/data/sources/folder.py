@@ -92,7 +92,9 @@ def scan(root: Path, space: LabelSpace, split: str = ALL, notes: Notes | None = 
     rows = [
         [
             normal(path.parts[0]) if path.parts[0] in named else None,
-            *(path.as_posix(), path.as_posix(), None),
+            path.as_posix(),
+            path.as_posix(),
+            None,
         ]
         for path in relative
     ]
