@@ -21,10 +21,11 @@ from emosym.models.reader.reasoner import think
 from emosym.processes import Processes
 from emosym.rewards.labels import parity_beta
 from emosym.training.stages import align, rl
-from emosym.training.stages.feed import Feed, label_targets, picture_feed, read_all
+from emosym.training.stages.feed import Feed, label_targets, picture_feed
 from emosym.training.stages.joint import refresh_space
 from emosym.training.stages.objectives import group_advantages
 from emosym.training.stages.prefix_store import store_prefixes
+from emosym.training.stages.read_all import read_all
 from emosym.types import IMAGE_EMOTION, picture_sample
 
 SOURCE = Path(__file__).parent.parent / "src" / "emosym"

@@ -10,8 +10,9 @@ import pytest
 from emosym.config.load import resolve_recipe
 from emosym.emotions import MIKELS8, own_space
 from emosym.errors import UsageError
-from emosym.tasks.image_emotion import QUESTIONS, image_emotion
+from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.names import TASKS, open_task, require_tasks
+from emosym.tasks.question import QUESTIONS
 from emosym.tasks.task import Task, Unparsed, parse_label
 from emosym.training.run import run_recipe
 from emosym.types import Message, Sample, Turn, picture_sample

@@ -33,7 +33,7 @@ from emosym.models.reader.reader import (
 )
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, Thought, say, think
 from emosym.models.render import render, require_sight
-from emosym.tasks.image_emotion import QUESTIONS, ask
+from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import BadInput, Conversation, Sample, UnderstandingOutput, only_picture
 
 

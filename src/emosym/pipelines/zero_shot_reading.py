@@ -83,15 +83,23 @@ def read_words(
     """Read RGB pictures as one batch; with `explain` the model says why, naming its answer."""
     if not pictures:
         return []
-    labels = reader.space.labels
     found = likelihoods(reader, pictures)  # (B, L)
+    if not explain:
+        return word_readings(reader, found)
+    top = corrected(found, reader.prior).argmax(dim=-1).tolist()
+    asked = [WHY.format(emotion=reader.space.labels[i]) for i in top]
+    with reader.speaking:
+        said = answer(reader.chat, pictures, asked)
+    return word_readings(reader, found, said)
+
+
+def word_readings(
+    reader: ZeroShotReader, found: torch.Tensor, said: Sequence[str] | None = None
+) -> list[UnderstandingOutput]:
+    """Return readings of log p(word | what was shown) (B, L); `said` (B,) are their reasons."""
+    labels = reader.space.labels
     shares = corrected(found, reader.prior).numpy()  # (B, L)
     raw = found.softmax(dim=-1).tolist()
-    asked = [WHY.format(emotion=labels[i]) for i in shares.argmax(axis=1)]
-    said = [""] * len(pictures)
-    if explain:
-        with reader.speaking:
-            said = answer(reader.chat, pictures, asked)
     return [
         UnderstandingOutput(
             **described(reader.space, shares[i]),
@@ -99,8 +107,8 @@ def read_words(
             outside=None,
             emotion_latent=np.empty(0, np.float32),
             context_latents=np.empty((0, 0), np.float32),
-            rationale=said[i] or None,
+            rationale=None if said is None else said[i] or None,
             raw_probabilities=dict(zip(labels, raw[i], strict=True)),
         )
-        for i in range(len(pictures))
+        for i in range(len(found))
     ]

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
 from emosym.models.reader.likelihood import (
     answer_likelihoods,
-    corrected,
     log_prior,
     pack_answers,
 )
 from emosym.models.reader.prefix import shortest_window, text_config
 from emosym.models.render import plain_inputs
-from emosym.pipelines.trained_reading import described
-from emosym.pipelines.zero_shot_reading import ZeroShotReader
+from emosym.pipelines.zero_shot_reading import ZeroShotReader, word_readings
 from emosym.types import Sample, UnderstandingOutput
 
 SENTENCE = "{text}\n\nThe emotion that the speaker of this sentence feels is"
@@ -97,17 +93,5 @@ def read_texts(reader: ZeroShotReader, prompts: Sequence[str]) -> list[Understan
     """Read prompts of `prompt_of` as one batch."""
     if not prompts:
         return []
-    found = answer_likelihoods(reader.chat, plain_inputs(reader.chat, prompts), reader.answers)
-    shares = corrected(found, reader.prior).numpy()  # (B, L)
-    raw = found.softmax(dim=-1).tolist()
-    return [
-        UnderstandingOutput(
-            **described(reader.space, shares[i]),
-            in_domain=None,
-            outside=None,
-            emotion_latent=np.empty(0, np.float32),
-            context_latents=np.empty((0, 0), np.float32),
-            raw_probabilities=dict(zip(reader.space.labels, raw[i], strict=True)),
-        )
-        for i in range(len(prompts))
-    ]
+    inputs = plain_inputs(reader.chat, prompts)
+    return word_readings(reader, answer_likelihoods(reader.chat, inputs, reader.answers))

@@ -25,9 +25,9 @@ from emosym.training.stages.feed import (
     loose_feed,
     open_feed,
     open_feeds,
-    read_all,
 )
 from emosym.training.stages.prefix_store import store_prefixes
+from emosym.training.stages.read_all import read_all
 from emosym.types import Sample, Turn, picture_sample
 
 

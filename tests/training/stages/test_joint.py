@@ -31,7 +31,7 @@ from emosym.models.painter.autoencoder import to_pixels
 from emosym.models.painter.painter import PromptEmbeds, encode_images, encode_prompts
 from emosym.models.reader.reader import ADAPTER
 from emosym.training.stages import joint
-from emosym.training.stages.feed import Feed, read_all
+from emosym.training.stages.feed import Feed
 from emosym.training.stages.joint import (
     canvas_latents,
     drop,
@@ -39,6 +39,7 @@ from emosym.training.stages.joint import (
     run_joint,
     train_joint,
 )
+from emosym.training.stages.read_all import read_all
 from emosym.types import Turn
 
 

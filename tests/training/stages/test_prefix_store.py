@@ -18,8 +18,9 @@ from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import resolve_base
 from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reader import ADAPTER
-from emosym.training.stages.feed import Feed, label_targets, loose_feed, read_all
+from emosym.training.stages.feed import Feed, label_targets, loose_feed
 from emosym.training.stages.prefix_store import MARKER, store_prefixes
+from emosym.training.stages.read_all import read_all
 from emosym.types import picture_sample
 
 

@@ -29,9 +29,10 @@ from emosym.models.reader.reasoner import EmotionReasoner, think
 from emosym.processes import Processes
 from emosym.rewards.labels import combined_reward
 from emosym.training.stages import rl
-from emosym.training.stages.feed import Feed, read_all
+from emosym.training.stages.feed import Feed
 from emosym.training.stages.latent_policy import draw_actions, log_probability
 from emosym.training.stages.objectives import GroupScores, LabelBatch, group_advantages, grpo
+from emosym.training.stages.read_all import read_all
 from emosym.training.stages.rl import loss_of_recipe, run_rl, train_rl, with_shuffled_labels
 
 OBJECTIVES = ("expected", "parity", "grpo", "supervised")

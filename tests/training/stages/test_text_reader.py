@@ -23,7 +23,7 @@ from emosym.models.reader.recompute import checkpoint_layers
 from emosym.models.tokenizer import train_tokenizer
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.service.session import Session, open_session
-from emosym.tasks.image_emotion import QUESTIONS
+from emosym.tasks.question import QUESTIONS
 from emosym.training.stages.align import train_align, use_lora
 from emosym.training.stages.feed import open_feed
 from emosym.training.stages.finish import StageResult, finish_stage

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.apps.cli.understand_text import (
     Text,
     TextFile,
@@ -21,16 +21,13 @@ from emosym.apps.cli.understand_text import (
 )
 from emosym.apps.cli.zero_shot import Labels, MaxPixels, Preset, ZeroShot, wanted_model
 from emosym.errors import UsageError
-from emosym.types import BadInput, UnderstandingOutput
+from emosym.types import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emosym.apps.cli.readings import Tally
     from emosym.data.walk import Passed
-    from emosym.emotions import LabelSpace
     from emosym.service.session import Session
-    from emosym.service.sinks import Journal, Sink
 
 Model = Annotated[
     str | None,
@@ -40,7 +37,6 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that wa
 JsonOut = Annotated[
     Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
 ]
-Reading = tuple[str, "UnderstandingOutput | BadInput"]
 
 
 def understand(
@@ -130,56 +126,6 @@ def tell_unknowns(console: Console, sentences: Sequence[str]) -> None:
         console.print(sentence, style="dim", soft_wrap=True, markup=False)
 
 
-def open_journal(outputs: dict[str, Path], about: dict[str, Any], resume: bool) -> Journal | None:
-    """Open the journal of rows on their way to files, if any output is one; errors as in it."""
-    from emosym.service.sinks import Journal, journal_place
-
-    place = journal_place(outputs)
-    return None if place is None else Journal(place, about, resume)
-
-
-def read_to(
-    outputs: dict[str, Path],
-    journal: Journal | None,
-    readings: Iterator[Reading],
-    total: int,
-    space: Callable[[], LabelSpace],
-) -> Tally:
-    """Send every reading to the outputs; what a stopped run has read stays in the journal."""
-    from emosym.service.sinks import live_sinks, write_files
-
-    try:
-        with ExitStack() as stack:
-            live = live_sinks(outputs, space, stack)
-
-            def sink(row: dict[str, Any]) -> None:
-                if journal is not None:
-                    journal.add(row)
-                live(row)
-
-            tally = read_all(readings, total, sink, journal, live)
-        if journal is not None:
-            write_files(outputs, journal, space())
-            journal.remove()
-    finally:
-        if journal is not None:
-            leave(journal)
-    return tally
-
-
-def leave(journal: Journal) -> None:
-    """Close a journal: one without rows is removed, one with rows is named."""
-    if not journal.path.exists():
-        return
-    count = sum(1 for _ in journal.rows())
-    if count == 0:
-        journal.remove()
-        return
-    journal.close()
-    told = f"{count:,} rows are kept in {journal.path}: the same command with --resume goes on."
-    typer.echo(told, err=True)
-
-
 def tell_passed(console: Console, passed: Passed) -> None:
     """Say which files in the folders were passed over, as they are no pictures."""
     from emosym.data.walk import passed_over
@@ -211,41 +157,3 @@ def find_pictures(paths: Sequence[str]) -> tuple[list[Path | BadInput], Passed]:
     if all(isinstance(item, BadInput) for item in found):
         raise UsageError(next(item.error for item in found if isinstance(item, BadInput)))
     return found, passed
-
-
-def read_all(
-    readings: Iterable[Reading],
-    total: int,
-    sink: Sink,
-    journal: Journal | None = None,
-    live: Sink | None = None,
-) -> Tally:
-    """Send every reading to `sink` under a progress bar; rows of the journal go to `live` first.
-
-    Raises:
-        UsageError: when there is only one picture and it cannot be read.
-    """
-    from emosym.apps.cli.readings import Tally
-    from emosym.apps.cli.terminal import progress_bar
-    from emosym.service.rows import reading_row
-
-    tally = Tally(total)
-    with progress_bar() as bar:
-        task = bar.add_task("reading", total=total)
-        # the model is open when the first reading is there, and with it the columns
-        first = next(iter_readings := iter(readings), None)
-        for row in journal.rows() if journal is not None and journal.kept else ():
-            tally.add(row)
-            bar.advance(task)
-            if live is not None:
-                live(row)
-        while first is not None:
-            source, reading = first
-            if total == 1 and isinstance(reading, BadInput):
-                raise UsageError(reading.error)
-            row = reading_row(source, reading)
-            sink(row)
-            tally.add(row)
-            bar.advance(task)
-            first = next(iter_readings, None)
-    return tally

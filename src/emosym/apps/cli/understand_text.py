@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.errors import UsageError
 from emosym.files import decoded, read_text
-from emosym.types import BadInput, UnderstandingOutput
+from emosym.types import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,6 @@ Text = Annotated[
 TextFile = Annotated[
     Path | None, typer.Option(help="With --zero-shot: read each line; - is the standard input.")
 ]
-Reading = tuple[str, "UnderstandingOutput | BadInput"]
 SHOWN = 50
 LONGEST_SHOWN = 60
 MOST_BYTES = 256 * 1024 * 1024
@@ -89,7 +89,6 @@ def understand_text(
     """
     from rich.console import Console
 
-    from emosym.apps.cli.understand import open_journal, read_to
     from emosym.pipelines.zero_shot import ZeroShotPipeline
     from emosym.service.session import open_session
     from emosym.service.sinks import STDOUT, check_outputs

@@ -18,7 +18,7 @@ from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
-from emosym.tasks.image_emotion import QUESTIONS, ask
+from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
 TEMPLATES = QUESTIONS

@@ -28,7 +28,8 @@ from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.reader import ADAPTER
 from emosym.studies.ablation.grid import Job, recipe_of
 from emosym.training.run import run_recipe
-from emosym.training.stages.feed import Feed, open_feed, read_all
+from emosym.training.stages.feed import Feed, open_feed
+from emosym.training.stages.read_all import read_all
 
 MEASURED = "measured.json"
 LOGITS = "logits.safetensors"

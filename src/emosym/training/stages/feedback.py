@@ -36,7 +36,7 @@ from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import Weights, trainable_tensors
 from emosym.training.stages.bank_painting import Round, fill_bank
-from emosym.training.stages.feed import Feed, loose_feed, open_feeds, picture_feed, read_all
+from emosym.training.stages.feed import Feed, loose_feed, open_feeds, picture_feed
 from emosym.training.stages.finish import (
     StageResult,
     finish_stage,
@@ -46,6 +46,7 @@ from emosym.training.stages.finish import (
 from emosym.training.stages.joint import refresh_space
 from emosym.training.stages.losses import label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
+from emosym.training.stages.read_all import read_all
 from emosym.training.stages.start import open_checkpoint
 from emosym.types import picture_sample
 

@@ -23,8 +23,9 @@ from emosym.models.reader.prefix import features_of_pictures, see
 from emosym.models.reader.reader import domain_features
 from emosym.processes import Processes
 from emosym.training.loop.loop import LoopSettings
-from emosym.training.stages.feed import Feed, Readings, read_all
+from emosym.training.stages.feed import Feed
 from emosym.training.stages.prefix_store import PrefixStore
+from emosym.training.stages.read_all import Readings, read_all
 
 log = logging.getLogger(__name__)
 

@@ -43,11 +43,12 @@ from emosym.training.stages.conditions import (
     inverted_space,
     prompts_for,
 )
-from emosym.training.stages.feed import Feed, open_feeds, read_all
+from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.losses import attribute_loss, label_loss
 from emosym.training.stages.prefix_store import PrefixStore, store_prefixes
 from emosym.training.stages.prompts import draw_prompts
+from emosym.training.stages.read_all import read_all
 from emosym.training.stages.start import open_checkpoint
 from emosym.types import only_picture
 

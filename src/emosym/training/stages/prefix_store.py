@@ -11,7 +11,6 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from emosym.models.chat import longest_picture
 from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reader import prompt_tokens
 from emosym.processes import Processes
-
-if TYPE_CHECKING:
-    from emosym.training.stages.feed import Feed
+from emosym.training.stages.feed import Feed
 
 log = logging.getLogger(__name__)
 LIMIT_BYTES = 3 * 1024**3

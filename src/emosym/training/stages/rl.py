@@ -24,7 +24,7 @@ from emosym.rewards.labels import LABEL_REWARDS, check_weights, combined_reward
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
-from emosym.training.stages.feed import Feed, open_feeds, read_all
+from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import (
     StageResult,
     finish_stage,
@@ -40,6 +40,7 @@ from emosym.training.stages.objectives import (
     parity,
     supervised,
 )
+from emosym.training.stages.read_all import read_all
 from emosym.training.stages.start import open_checkpoint
 
 LossFn = Callable[[int, np.ndarray], Losses]
