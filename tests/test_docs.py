@@ -86,6 +86,27 @@ def test_recipes_in_commands_resolve(name: str) -> None:
             load_recipe(words[1], words[2:])
 
 
+def test_messages_name_commands_and_recipes_that_are_there() -> None:
+    recipes, commands_seen = [], 0
+    for path in (ROOT / "src" / "emosym").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+                continue
+            recipes += re.findall(r"emosym train ([a-z][\w-]*)", node.value)
+            for line in INLINE.findall(node.value):
+                if PLACEHOLDER.search(line) or "|" in line:
+                    continue
+                commands_seen += 1
+                try:
+                    parse(shlex.split(line)[1:])
+                except Exception as error:
+                    # an option may be named without its value
+                    if type(error).__name__ != "BadOptionUsage":
+                        raise AssertionError(f"{path.name}: {line}") from error
+    assert "demo-align" in recipes and set(recipes) <= set(recipe_names())
+    assert commands_seen > 20
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name

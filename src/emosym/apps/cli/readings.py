@@ -21,8 +21,9 @@ NEXT_SHOWN = 3
 UNSURE_NOTE = "where too few readings of held-out pictures were right; see docs/pipeline.md."
 NEXT_OUTSIDE = (
     "No emotion is claimed for what is unlike the pictures this preset was trained on. Next: train "
-    "on pictures of your own (emosym train align data.root=FOLDER), or ask a model that knows "
-    "photographs: add --zero-shot --preset qwen2.5-vl-3b."
+    "on pictures of your own (emosym train demo-align data.source=folder data.root=FOLDER; "
+    "docs/your-pictures.md), or ask a model that knows photographs: add --zero-shot --preset "
+    "qwen2.5-vl-3b."
 )
 
 
