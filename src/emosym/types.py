@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Names of targets that data sets of pictures know: an emotion, and raters' means on 1..7.
 IMAGE_EMOTION, VALENCE, AROUSAL = "image_emotion", "valence", "arousal"
 TEXT_EMOTION = "text_emotion"  # what a speaker feels
+# EmoVerse's: sentiment, emotion of a turn, facial action units, why it is felt, what caused it.
+MSA, MER, FER, ERI, ECPE = "msa", "mer", "fer", "eri", "ecpe"
 
 # A picture, or one of a video, as it is stored.
 Frame: TypeAlias = "Path | bytes | StoredImage | Image.Image"
@@ -40,7 +42,8 @@ class Turn:
 
     `frames` are paths, encoded bytes, stored or decoded pictures; nothing is decoded before it is
     needed. `clip` is a video's path, in which the turn lasts from `start` to `end` seconds.
-    `emotion` is the label of this turn where it is known beforehand, not what is to be found.
+    `emotion` is the label that the data set gives this turn: shown only by a task for which it is
+    given beforehand, never by one that is to find it.
     """
 
     speaker: str | None = None
