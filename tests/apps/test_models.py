@@ -61,6 +61,22 @@ def test_every_preset_is_listed_with_what_it_needs(command) -> None:
     assert code == 0 and "emosym models get PRESET fetches one" in out
 
 
+def test_a_damaged_base_is_one_row_of_the_list(command, tmp_path: Path, monkeypatch) -> None:
+    broken = tmp_path / "weights" / "storybook-base"
+    (broken / "reader").mkdir(parents=True)
+    described = {"format": presets.BASE_FORMAT, "files": {"reader/config.json": "0"}}
+    (broken / "base.json").write_text(json.dumps(described))
+    monkeypatch.setattr(presets, "WEIGHTS", tmp_path / "weights")
+    code, out, _ = command("models", "list")
+    assert code == 0 and "damaged" in out and "emosym models get PRESET fetches one" in out
+    code, out, _ = command("models", "list", "--json")
+    rows = {row["preset"]: row for row in json.loads(out)}
+    assert code == 0 and rows["storybook-base"]["parts"][0]["folder"] is None
+    code, _, err = command("models", "where", "storybook-base")
+    assert code == 1 and rows["storybook-base"]["damaged"] in err
+    assert rows["emosym-2b"]["damaged"] is None
+
+
 def test_where_names_the_folder_or_the_command(command, smol: Path) -> None:
     code, out, _ = command("models", "where", "smollm2-135m")
     assert (code, out) == (0, f"reader: {smol}\n")

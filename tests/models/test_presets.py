@@ -77,6 +77,27 @@ def test_a_folder_that_is_no_base_and_a_format_to_come(folder: Path) -> None:
         verify_base(folder)
 
 
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ({"files": None}, "lists no checksums"),
+        ({"files": {"reader/config.json": 5}}, "lists no checksums"),
+        ({"files": {"../out": "0"}}, "leaves its folder"),
+        ({"image_size": "64"}, "has the image_size '64'"),
+        ({"image_size": True}, "has the image_size True"),
+        ({"image_size": 10**9}, "has the image_size 1000000000"),
+    ],
+)
+def test_a_hostile_description_is_one_sentence(folder: Path, edit, sentence: str) -> None:
+    described = json.loads((folder / "base.json").read_text())
+    (folder / "base.json").write_text(json.dumps({**described, **edit}))
+    with pytest.raises(UsageError, match=sentence):
+        resolve_base(str(folder))
+    (folder / "base.json").write_text("[1]")
+    with pytest.raises(UsageError, match="holds no JSON object"):
+        resolve_base(str(folder))
+
+
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="Did you mean 'storybook-base'"):
         resolve_base("storybok-base")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emosym.errors import EmoSymError, UsageError, unknown_name
-from emosym.files import read_json, sha256_of, write_json
+from emosym.files import inside, read_json, sha256_of, write_json
 from emosym.models.snapshots import fingerprint, locate
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 # 256 tokens of 28 x 28 pixels: what a training step can afford; the full size reads, too.
 MAX_PIXELS = 256 * 28 * 28
+MAX_SIDE = 8192  # pixels; of the square that a base of our own cuts pictures to
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class Preset:
     wheel: Wheel | None = None
 
 
-# Sizes: of the files that `emosym models get` fetches, from the counts of parameters. Licences: as
-# their owners' files and pages name them; where those were not found, the hub page is to be read.
+# Sizes: of the files that `emosym models get` fetches, from the counts of parameters. Licences are
+# those known when this was written; the hub page of a model is what counts.
 WEIGHTS_OF: dict[str, Weights] = {
     weights.hub_id: weights
     for weights in (
@@ -206,8 +207,7 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
     parts = reader or str(folder / "reader"), painter or str(folder / "painter")
     if not (folder / BASE_FILE).is_file() and (folder / "reader").is_dir():
         return Base(name, *parts, None, None, "bfloat16", MAX_PIXELS)
-    verify_base(folder)
-    described = read_json(folder / BASE_FILE, "base description")
+    described = verify_base(folder)
     judges = folder / "judges"
     return Base(name, *parts, judges if judges.is_dir() else None, described.get("image_size"))
 
@@ -225,23 +225,32 @@ def write_base(folder: Path, image_size: int, provenance: dict[str, object]) -> 
     )
 
 
-def verify_base(folder: Path) -> None:
-    """Check the checksums of a base folder; errors as in `resolve_base`."""
-    if not (folder / BASE_FILE).is_file():
+def verify_base(folder: Path) -> dict[str, Any]:
+    """Check the checksums of a base folder; returns base.json. Errors as in `resolve_base`."""
+    written = folder / BASE_FILE
+    if not written.is_file():
         raise UsageError(f"{folder} is not a base: it has no {BASE_FILE}.")
-    described = read_json(folder / BASE_FILE, "base description")
+    described = read_json(written, "base description")
+    if not isinstance(described, dict):
+        raise UsageError(f"{written} holds no JSON object. Copy the base again.")
     if described.get("format") != BASE_FORMAT:
         raise UsageError(
-            f"{folder / BASE_FILE} has format {described.get('format')!r}; this version reads "
+            f"{written} has format {described.get('format')!r}; this version reads "
             f"{BASE_FORMAT}. Install the version of emosym that wrote it."
         )
-    verify_files(folder, described["files"])
+    files, side = described.get("files"), described.get("image_size")
+    if not isinstance(files, dict) or not all(isinstance(wanted, str) for wanted in files.values()):
+        raise UsageError(f"{written} lists no checksums of files. Copy the base again.")
+    if side is not None and (type(side) is not int or not 1 <= side <= MAX_SIDE):
+        raise UsageError(f"{written} has the image_size {side!r:.40}; a number of pixels is meant.")
+    verify_files(folder, files)
+    return described
 
 
 def verify_files(folder: Path, files: dict[str, str]) -> None:
     """Raise EmoSymError when a listed file is missing or its SHA-256 differs."""
     for name, wanted in files.items():
-        path = folder / name
+        path = inside(folder, name, "file")
         if not path.is_file():
             raise EmoSymError(f"{folder} is incomplete: {name} is missing. Copy it again.")
         if sha256_of(path) != wanted:

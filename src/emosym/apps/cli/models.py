@@ -84,12 +84,17 @@ def size_of(gigabytes: float | None) -> str:
 
 
 def row_of(preset: Preset) -> dict[str, Any]:
-    """Return a preset as a row for JSON."""
-    parts = parts_of(preset)
+    """Return a preset as a row for JSON; `damaged` says why a shipped one cannot be opened."""
+    damaged = None
+    try:
+        parts = parts_of(preset)
+    except EmoSymError as error:
+        parts, damaged = [Part(part, "", None, "Apache-2.0", None) for part in PARTS], str(error)
     return {
         "preset": preset.name,
         "does": does(preset),
         "memory_gb": preset.memory_gb,
+        "damaged": damaged,
         "parts": [
             {
                 "part": part.part,
@@ -128,11 +133,16 @@ def list_models(
     for row in rows:
         for index, part in enumerate(row["parts"]):
             first = (row["preset"], row["does"]) if index == 0 else ("", "")
-            here = "[green]yes" if part["folder"] else "[yellow]no"
+            here = "[red]damaged" if row["damaged"] else "[yellow]no"
+            if part["folder"]:
+                here = "[green]yes"
             size = size_of(part["gigabytes"])
             table.add_row(*first, part["part"], size, here, part["licence"])
     console = Console(highlight=False)
     console.print(table)
+    for row in rows:
+        if row["damaged"]:
+            console.print(f"{row['preset']}: {row['damaged']}", markup=False, soft_wrap=True)
     console.print(
         "emosym models get PRESET fetches one (--part reader: without its painter); nothing is "
         "fetched otherwise.",
