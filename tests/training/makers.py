@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from emosym.config.load import resolve_recipe
-from emosym.config.recipes import AlignRecipe, JointRecipe, RlRecipe
+from emosym.config.recipes import AlignRecipe, JointRecipe, M2seRecipe, RlRecipe
 from emosym.emotions import MIKELS8
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reader import Reader
@@ -57,10 +57,10 @@ def recipe_of(stage: str, out: Path, **changes: Any) -> Any:
         **changes.pop("optim", {}),
     }
     raw = {"stage": stage, "out": str(out), "optim": optim, "lora": {"r": 2, "dropout": 0.1}}
-    if stage != "align":
+    if stage not in ("align", "m2se"):
         del raw["lora"]
     recipe = resolve_recipe({**raw, **changes}, "test")
-    assert isinstance(recipe, (AlignRecipe, RlRecipe, JointRecipe))
+    assert isinstance(recipe, (AlignRecipe, RlRecipe, JointRecipe, M2seRecipe))
     return recipe
 
 

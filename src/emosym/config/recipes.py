@@ -168,11 +168,38 @@ class FeedbackRecipe(Recipe):
     cache_prefixes: bool = True
 
 
-StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe
+class M2seRecipe(Recipe):
+    """Conversations, all turns at once: the emotion of every turn, and what caused it.
+
+    `init` is a base or a checkpoint. `w_causes` weighs the pointer to causes, where the data tell
+    them. `balance` 0..1 and `focal` count rare emotions for more. Every `evaluate_every` steps the
+    validation split is read; the weights of the best weighted F1 are kept, and after `patience`
+    evaluations without a better one training ends. `history: false` shows each turn alone.
+    """
+
+    stage: Literal["m2se"]
+    tasks: tuple[str, ...] = ("mer",)
+    reader: Place | None = None
+    painter: Place | None = None
+    max_pixels: int | None = Field(None, ge=28 * 28)
+    latents: LatentSection = LatentSection(template="turns")
+    lora: LoraSection = LoraSection()
+    w_causes: float = Field(1.0, ge=0)
+    balance: float = Field(0.0, ge=0, le=1)
+    focal: float = Field(0.0, ge=0)
+    evaluate_every: int = Field(100, ge=1)
+    patience: int = Field(3, ge=1)
+    rows_at_once: int = Field(4, ge=1)
+    history: bool = True
+    fresh_head: bool = False
+
+
+StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe | M2seRecipe
 STAGES: dict[str, type[Section]] = {
     "base": BaseRecipe,
     "align": AlignRecipe,
     "rl": RlRecipe,
     "joint": JointRecipe,
     "feedback": FeedbackRecipe,
+    "m2se": M2seRecipe,
 }

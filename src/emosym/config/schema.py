@@ -103,4 +103,4 @@ class LatentSection(Section):
 
     num_context_tokens: int = Field(4, ge=0)
     recurrent: bool = True
-    template: Literal["emosym", "picture", "speaker"] = "emosym"
+    template: Literal["emosym", "picture", "speaker", "turns"] = "emosym"

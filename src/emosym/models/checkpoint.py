@@ -164,6 +164,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "mappers": model.mappers is not None,
         "emotion_space": None if painted is None else painted_in(model).name,
         "domain": {"threshold": model.domain.threshold} if model.domain else None,
+        "causes": None if model.causes is None else model.causes.name,
         "recipes": len(model.recipes),
         "stages": list(model.stages),
         "versions": package_versions(),
@@ -225,6 +226,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         from emosym.models.adapters import load_adapter  # peft: only where there is an adapter
 
         load_adapter(reasoner.backbone, ADAPTER, folder / "adapter")
+    if described.causes is not None:
+        reasoner.add_pointer(described.causes, seed=0)
     _fill(trained_parts(reasoner), saved, folder / READER)
     reasoner.requires_grad_(False)
     adapter = folder / "unet_adapter" if described.unet_adapter else None
@@ -241,6 +244,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         four_bit=described.four_bit,
         condition=described.condition,
         validation=described.validation,
+        causes=described.causes,
     )
 
 

@@ -66,6 +66,7 @@ class Description:
     stages: tuple[str, ...]
     recipes: tuple[str, ...]
     files: dict[str, str]
+    causes: LabelSpace | None = None
 
 
 def parse_description(content: bytes, where: Path) -> Description:
@@ -292,6 +293,7 @@ def _from_whole(whole: Whole, where: Path) -> Description:
         stages=whole.stages,
         recipes=recipes,
         files=dict(whole.files),
+        causes=None if whole.causes is None else named[whole.causes],
     )
 
 

@@ -74,6 +74,7 @@ class Whole(Strict):
     mappers: bool
     emotion_space: str | None
     domain: DomainRow | None
+    causes: str | None
     card: bool
     recipes: Annotated[int, Field(ge=0)]
     stages: Annotated[tuple[Stage, ...], Field(max_length=64)]
@@ -90,6 +91,7 @@ class Whole(Strict):
         for what, named in (
             ("space", [self.space]),
             ("emotion_space", [self.emotion_space] if self.emotion_space is not None else []),
+            ("causes", [self.causes] if self.causes is not None else []),
             ("calibrations", self.calibrations),
             ("validation", self.validation),
         ):

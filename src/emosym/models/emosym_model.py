@@ -69,7 +69,8 @@ class EmoSymModel:
     The reader answers in one label space, and its reasoner may have heads of others. `calibrations`
     are by the name of their label space: a space without one is not calibrated, so how sure its
     readings are is unknown. `validation` tells on how many held-out pictures of each space the
-    model was measured. `condition` is what the painter gets (see `training.conditions`).
+    model was measured. `condition` is what the painter gets (see `training.conditions`). `causes`
+    is the label space of the emotions whose causes the reasoner's pointer finds, where it has one.
     """
 
     base: Base
@@ -84,6 +85,7 @@ class EmoSymModel:
     four_bit: bool = False
     condition: str = "emotion_context"
     validation: Mapping[str, int] = field(default_factory=dict)
+    causes: LabelSpace | None = None
 
     @property
     def space(self) -> LabelSpace:

@@ -55,7 +55,7 @@ def render(chat: ChatModel, conversations: Sequence[Conversation]) -> Rendered:
         UsageError: for a picture that cannot be read or that the model does not take, and for a
             chat template that does not render such a conversation.
     """
-    pictures = [[_prepared(chat, part) for part in pictures_of(c)] for c in conversations]
+    pictures = [[prepared(chat, part) for part in pictures_of(c)] for c in conversations]
     if any(pictures):
         require_sight(chat)
     counts = [len(row) for row in pictures]
@@ -83,7 +83,7 @@ def require_sight(chat: ChatModel) -> None:
 def plain_inputs(chat: ChatModel, texts: Sequence[str]) -> dict[str, torch.Tensor]:
     """Turn texts that a model is to go on with into inputs (B, P), without any chat template."""
     rows = [chat.tokenizer.encode(without_controls(chat, text)) for text in texts]
-    inputs = _padded(chat, rows) | {FRAMES: torch.zeros(len(rows), dtype=torch.int64)}
+    inputs = padded(chat, rows) | {FRAMES: torch.zeros(len(rows), dtype=torch.int64)}
     return {name: tensor.to(chat.device) for name, tensor in inputs.items()}
 
 
@@ -100,7 +100,7 @@ def row_tokens(
     `sizes` says how many tokens each picture takes; the pictures themselves are not looked at.
     """
     text, spans = _rendered_text(chat, conversation)
-    expanded = _expand(chat, text, sizes)
+    expanded = expand(chat, text, sizes)
     if not spans:
         ids: list[int] = chat.tokenizer.encode(expanded, add_special_tokens=False)
         return ids, [False] * len(ids)
@@ -112,7 +112,7 @@ def _is_text(part: object) -> bool:
     return isinstance(part, str)
 
 
-def _prepared(chat: ChatModel, frame: Frame) -> Image.Image:
+def prepared(chat: ChatModel, frame: Frame) -> Image.Image:
     """Return a picture as RGB, cut square where the model's are."""
     ready = isinstance(frame, Image.Image) and frame.mode == "RGB"
     picture = frame if ready else load_image(frame)
@@ -125,11 +125,8 @@ def _by_tokenizer(
     chat: ChatModel, conversations: Sequence[Conversation], pictures: list[list[Image.Image]]
 ) -> tuple[dict[str, torch.Tensor], list[list[bool]]]:
     """Return inputs and learned tokens a row, of families fed by tokenizer and image processor."""
-    flat = [picture for row in pictures for picture in row]
-    encoded: Mapping[str, Any] = {}
-    if flat:
-        encoded = chat.image_processor(images=flat, return_tensors="pt")
-    left = iter(image_token_counts(chat, encoded) if flat else [])
+    encoded, sizes_of_all = encoded_pictures(chat, pictures)
+    left = iter(sizes_of_all)
     known: dict[Any, tuple[list[int], list[bool]]] = {}  # rows of a batch are often alike
     rows = []
     for conversation, row in zip(conversations, pictures, strict=True):
@@ -138,16 +135,35 @@ def _by_tokenizer(
         if (said, sizes) not in known:
             known[said, sizes] = row_tokens(chat, conversation, sizes)
         rows.append(known[said, sizes])
-    inputs = _padded(chat, [ids for ids, _ in rows])
-    if flat:
-        inputs["pixel_values"] = encoded["pixel_values"]
+    inputs = padded(chat, [ids for ids, _ in rows])
+    add_pictures(chat, inputs, encoded)
+    return inputs, [learned for _, learned in rows]
+
+
+def encoded_pictures(
+    chat: ChatModel, pictures: Sequence[Sequence[Image.Image]]
+) -> tuple[Mapping[str, Any], list[int]]:
+    """Encode the pictures of all rows; returns that, and how many tokens each picture takes."""
+    flat = [picture for row in pictures for picture in row]
+    if not flat:
+        return {}, []
+    encoded: Mapping[str, Any] = chat.image_processor(images=flat, return_tensors="pt")
+    return encoded, image_token_counts(chat, encoded)
+
+
+def add_pictures(
+    chat: ChatModel, inputs: dict[str, torch.Tensor], encoded: Mapping[str, Any]
+) -> None:
+    """Put encoded pictures, if any, beside the tokens of a batch."""
+    if not encoded:
+        return
+    inputs["pixel_values"] = encoded["pixel_values"]
     if "image_grid_thw" in encoded:
         inputs["image_grid_thw"] = encoded["image_grid_thw"]
         placed = inputs["input_ids"] == image_token(chat)
         inputs["mm_token_type_ids"] = placed.int() * inputs["attention_mask"].int()
     if "num_patches" in encoded:
         inputs["num_patches"] = torch.as_tensor(encoded["num_patches"])
-    return inputs, [learned for _, learned in rows]
 
 
 def _key(part: str | Frame) -> str | None:
@@ -194,15 +210,15 @@ def _rendered_text(chat: ChatModel, conversation: Conversation) -> tuple[str, li
     """
     if not getattr(chat.renderer, "chat_template", None):
         raise UsageError("This model has no chat template: take the instruction-tuned one.")
-    messages = [_template_message(chat, message) for message in conversation]
+    messages = [template_message(chat, message) for message in conversation]
     waits = not conversation or conversation[-1].role != "assistant"
-    whole = _templated(chat, messages, waits)
+    whole = templated(chat, messages, waits)
     spans = []
     for place, message in enumerate(conversation):
         if not message.learned:
             continue
-        before = _templated(chat, messages[:place], True)
-        until = _templated(chat, messages[: place + 1], False).rstrip()
+        before = templated(chat, messages[:place], True)
+        until = templated(chat, messages[: place + 1], False).rstrip()
         if not whole.startswith(before) or not until.startswith(before):
             raise UsageError(
                 "This model's chat template does not let an answer begin with its first word, as "
@@ -214,13 +230,14 @@ def _rendered_text(chat: ChatModel, conversation: Conversation) -> tuple[str, li
     return whole, spans
 
 
-def _templated(chat: ChatModel, messages: list[dict[str, Any]], waits: bool) -> str:
+def templated(chat: ChatModel, messages: list[dict[str, Any]], waits: bool) -> str:
+    """Return messages as the chat template writes them, with `waits` up to an answer's begin."""
     return str(
         chat.renderer.apply_chat_template(messages, tokenize=False, add_generation_prompt=waits)
     )
 
 
-def _template_message(chat: ChatModel, message: Message) -> dict[str, Any]:
+def template_message(chat: ChatModel, message: Message) -> dict[str, Any]:
     """Return a message as chat templates take it."""
     texts = [
         without_controls(chat, part) if isinstance(part, str) else None for part in message.parts
@@ -244,7 +261,7 @@ def without_controls(chat: ChatModel, text: str) -> str:
     return text
 
 
-def _expand(chat: ChatModel, text: str, sizes: Sequence[int]) -> str:
+def expand(chat: ChatModel, text: str, sizes: Sequence[int]) -> str:
     """Put each picture's tokens where the template has its mark.
 
     Raises:
@@ -274,7 +291,7 @@ def _moved(chat: ChatModel, text: str, place: int, sizes: Sequence[int]) -> int:
     if not chat.reads_pictures:
         return place
     mark = str(chat.tokenizer.convert_ids_to_tokens(image_token(chat)))
-    return len(_expand(chat, head, sizes[: head.count(mark)]))
+    return len(expand(chat, head, sizes[: head.count(mark)]))
 
 
 def _encoded(
@@ -295,7 +312,8 @@ def _encoded(
     return list(encoded["input_ids"]), flags
 
 
-def _padded(chat: ChatModel, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+def padded(chat: ChatModel, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+    """Return input_ids and attention_mask (B, P) of rows of tokens, padded on the left."""
     longest = max(len(row) for row in rows)
     pad = chat.tokenizer.pad_token_id
     filler = int(chat.tokenizer.eos_token_id if pad is None else pad)

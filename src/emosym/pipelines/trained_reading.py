@@ -30,11 +30,11 @@ from emosym.models.reader.reader import (
     encode_pictures,
     prefill_features,
     prepare_inputs,
+    prepare_samples,
 )
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, Thought, say, think
-from emosym.models.render import render, require_sight
-from emosym.tasks.question import QUESTIONS, ask
-from emosym.types import BadInput, Conversation, Sample, UnderstandingOutput, only_picture
+from emosym.models.render import require_sight
+from emosym.types import BadInput, Sample, UnderstandingOutput, only_picture
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def read_samples(
     found: list[UnderstandingOutput | BadInput | None] = [None] * len(samples)
     for start in range(0, len(samples), batch_size):
         pictures: dict[int, Image.Image] = {}
-        others: dict[int, Conversation] = {}
+        others: dict[int, Sample] = {}
         for place in range(start, min(start + batch_size, len(samples))):
             try:
                 sample = decoded(samples[place])
@@ -81,7 +81,7 @@ def read_samples(
                     assert isinstance(picture, Image.Image)  # it is decoded
                     pictures[place] = picture
                 else:
-                    others[place] = ask(sample, QUESTIONS[model.reader.template])
+                    others[place] = sample
             except UsageError as error:
                 found[place] = BadInput(samples[place].id, str(error))
         if pictures:
@@ -96,7 +96,7 @@ def read_samples(
 
 
 def _read_conversations(
-    model: EmoSymModel, conversations: Sequence[Conversation], explain: bool
+    model: EmoSymModel, conversations: Sequence[Sample], explain: bool
 ) -> Sequence[UnderstandingOutput | str]:
     """Read conversations as one batch; of one that cannot be read the sentence that says why."""
     try:
@@ -110,7 +110,7 @@ def _read_conversations(
 
 
 def open_conversations(
-    reader: Reader, conversations: Sequence[Conversation]
+    reader: Reader, conversations: Sequence[Sample]
 ) -> tuple[Prefix, list[torch.Tensor] | None]:
     """Prefill conversations; also returns each row's domain features (pictures of it, 2 H).
 
@@ -118,7 +118,7 @@ def open_conversations(
         UsageError: for a conversation that the model does not take, or of more tokens than it does.
     """
     backbone = reader.reasoner.backbone
-    inputs = render(reader.chat, conversations).inputs
+    inputs = prepare_samples(reader, conversations)
     most, longest = longest_conversation(reader), inputs["input_ids"].shape[1]
     if most is not None and longest > most:
         raise UsageError(

@@ -11,11 +11,13 @@ from emosym.errors import UsageError
 from emosym.tasks.task import Task, measure_labels, parse_label, reward_labels
 from emosym.types import Conversation, Frame, Message, Sample
 
-# `emosym` is the published wording; `speaker` asks of words (`text_emotion`).
+# `emosym` is the published wording; `speaker` asks of words (`text_emotion`); `turns` stands before
+# a conversation that is read all turns at once.
 QUESTIONS: dict[str, str] = {
     "emosym": "What is the emotion of the image?",
     "picture": "What does this picture make a viewer feel, and why?",
     "speaker": "What emotion does the speaker feel?",
+    "turns": "What emotion does each speaker feel?",
 }
 
 

@@ -14,6 +14,7 @@ from emosym.config.recipes import (
     BaseRecipe,
     FeedbackRecipe,
     JointRecipe,
+    M2seRecipe,
     RlRecipe,
     StageRecipe,
 )
@@ -21,7 +22,7 @@ from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
 from emosym.locks import LOCK, one_writer
 from emosym.tasks.names import require_tasks
-from emosym.types import IMAGE_EMOTION
+from emosym.types import ECPE, IMAGE_EMOTION, MER
 
 if TYPE_CHECKING:
     from emosym.processes import Processes
@@ -48,7 +49,8 @@ def run_recipe(
     from emosym.processes import Processes
 
     if not isinstance(recipe, BaseRecipe):
-        require_tasks(recipe.tasks, (IMAGE_EMOTION,), f"The stage {recipe.stage!r}")
+        trainable = (MER, ECPE) if isinstance(recipe, M2seRecipe) else (IMAGE_EMOTION,)
+        require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
     processes = Processes()
     with one_writer(recipe.out, "training") if processes.main else nullcontext():
         return _run(recipe, processes, progress, deadline)
@@ -152,11 +154,15 @@ def _has_work(recipe: StageRecipe) -> bool:
 
 
 def _run_stage(
-    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe,
+    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe | M2seRecipe,
     progress: bool,
     deadline: float | None,
 ) -> StageResult:
-    """Import and run one of the four stages."""
+    """Import and run one of the stages."""
+    if isinstance(recipe, M2seRecipe):
+        from emosym.training.stages.m2se import run_m2se
+
+        return run_m2se(recipe, progress, deadline)
     if isinstance(recipe, AlignRecipe):
         from emosym.training.stages.align import run_align
 

@@ -268,11 +268,12 @@ def extend(
     within: torch.Tensor | None = None,
     offsets: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Run new embeddings (B, T, H) after a cache; `mask` (B, S) says which cached columns they see.
+    """Run new embeddings (B, T, H) after a cache; `mask` says which cached columns they see.
 
-    `within` (T, T) bool says which new columns a new row sees (its own and all before it, unless
-    given), `offsets` (T,) where they stand after `position` (0, 1, ... unless given): so several
-    continuations can share a call. Returns their last hidden states (B, T, H).
+    It is (B, S), or (B, T, S) where each new row sees others. `within` (T, T) bool says which new
+    columns a new row sees (its own and all before it, unless given), `offsets` (T,) or (B, T) where
+    they stand after `position` (0, 1, ... unless given): so several continuations can share a call.
+    Returns their last hidden states (B, T, H).
     """
     batch, length, _ = embeds.shape
     keys = cache.layers[0].keys
@@ -280,9 +281,8 @@ def extend(
         embeds = embeds.to(keys.dtype)
     steps = torch.arange(length, device=embeds.device)
     causal = steps[None, :] <= steps[:, None] if within is None else within  # (T, T)
-    allowed = torch.cat(
-        [mask[:, None, :].expand(-1, length, -1), causal.expand(batch, -1, -1)], dim=2
-    )  # (B, T, S + T)
+    seen = mask[:, None].expand(-1, length, -1) if mask.ndim == 2 else mask
+    allowed = torch.cat([seen, causal.expand(batch, -1, -1)], dim=2)  # (B, T, S + T)
     additive = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
     additive = additive.masked_fill(~allowed, torch.finfo(embeds.dtype).min)[:, None]
     decoder = language_model(backbone)

@@ -12,16 +12,20 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
 from emosym.models import chat as chats
 from emosym.models.chat import ChatModel
 from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
+from emosym.models.render_turns import render_turns, until_focus
 from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
 TEMPLATES = QUESTIONS
+TURNS = "turns"  # conversations are read all turns at once; pictures as with OF_PICTURES
+OF_PICTURES = "emosym"
 SAY_START = "\n"
 ADAPTER = "emosym"
 
@@ -53,6 +57,11 @@ class Reader:
         )
 
     @property
+    def question(self) -> str:
+        """What is asked about a picture, or about words in the turn-by-turn form."""
+        return TEMPLATES[OF_PICTURES if self.template == TURNS else self.template]
+
+    @property
     def tokens(self) -> LatentTokens:
         """The latent tokens."""
         return self.reasoner.latent_tokens
@@ -73,21 +82,29 @@ def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, t
 
     Returns input_ids, attention_mask (B, P), and the family's picture tensors.
     """
-    return render(reader.chat, ask_of_pictures(images, TEMPLATES[reader.template])).inputs
+    return render(reader.chat, ask_of_pictures(images, reader.question)).inputs
 
 
 def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     """Turn samples into the backbone's inputs, as the task asks about them; see `render`.
 
-    Rows may hold no, one or several pictures.
+    Rows may hold no, one or several pictures. With the template `turns` conversations are rendered
+    as `render_turns` does, up to the turn in question, after which the latents come at once.
+
+    Raises:
+        UsageError: for a batch of conversations and single pictures with that template.
     """
-    question = TEMPLATES[reader.template]
-    return render(reader.chat, [ask(sample, question) for sample in samples]).inputs
+    if reader.template == TURNS and not all(sample.is_picture for sample in samples):
+        if any(sample.is_picture for sample in samples):
+            raise UsageError("Single pictures and conversations are asked about in other words.")
+        cut = [until_focus(sample) for sample in samples]
+        return render_turns(reader.chat, cut, TEMPLATES[TURNS]).inputs
+    return render(reader.chat, [ask(sample, reader.question) for sample in samples]).inputs
 
 
 def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:
     """Return the token ids of everything before [CTX] for one picture."""
-    asked = (Message("user", (b"", TEMPLATES[reader.template])),)
+    asked = (Message("user", (b"", reader.question)),)
     return row_tokens(reader.chat, asked, [image_tokens])[0]
 
 

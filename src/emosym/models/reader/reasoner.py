@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from emosym.emotions import LabelSpace, label_space
 from emosym.models.reader.latent_tokens import ContextProjector, LatentTokens, build_heads
+from emosym.models.reader.pointer import CausePointer
 from emosym.models.reader.prefix import (
     Prefix,
     extend,
@@ -72,6 +73,7 @@ class EmotionReasoner(nn.Module):
             torch.manual_seed(generator.initial_seed())
             self.heads = build_heads(hidden_size, {s.name: len(s) for s in self.spaces})
             self.context_projector = ContextProjector(hidden_size, text_size)
+        self.pointer: CausePointer | None = None  # to causes; `add_pointer`
 
     @property
     def language_model(self) -> nn.Module:
@@ -96,6 +98,13 @@ class EmotionReasoner(nn.Module):
         self.heads[space.name] = fresh[space.name].to(self.device)
         kept = (old for old in self.spaces if old.name != space.name)
         self.spaces = (*kept, space)
+
+    def add_pointer(self, space: LabelSpace, seed: int) -> None:
+        """Add a fresh pointer to the causes of emotions of a label space: (seed, "pointer")."""
+        hidden_size = self.latent_tokens.emotion_embed.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_rng(seed, "pointer").initial_seed())
+            self.pointer = CausePointer(hidden_size, len(space)).to(self.device)
 
     def logits(
         self, emotion_latent: torch.Tensor, space: str | LabelSpace = "mikels8"

@@ -70,6 +70,7 @@ class LoopSettings:
     repeat: int = 1  # a batch serves this many steps in a row
     shuffle: bool = True  # False: the data are in their order already
     deadline: float | None = None
+    until: int | None = None  # a stretch of the run: return, with the state saved, at this step
 
 
 def batch_indices(seed: int, name: str, step: int, batch_size: int, data_size: int) -> np.ndarray:
@@ -146,7 +147,8 @@ def run_loop(
         kept=found and found / METRICS,
     )
     with training_bar(settings.name, settings.steps, start, progress and processes.main) as advance:
-        for step in range(start, settings.steps):
+        last = settings.steps if settings.until is None else min(settings.until, settings.steps)
+        for step in range(start, last):
             for optimizer, rates in zip(optimizers, base_rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * schedule(step / settings.steps)
@@ -157,7 +159,7 @@ def run_loop(
             logger.add(step, losses)
             advance(losses["loss"], settings.batch_size)
             done = step + 1
-            finished, stop = done == settings.steps, _stops_here(settings, done, processes)
+            finished, stop = done == last, _stops_here(settings, done, processes)
             if finished or stop or done % settings.checkpoint_every == 0:
                 save_state(
                     states, done, weights, optimizers, average, settings.name, processes.main
@@ -183,6 +185,8 @@ def _check(settings: LoopSettings, data_size: int, processes: int) -> None:
             f"{data_size} samples, batch {settings.batch_size}, steps {settings.steps}."
         )
     for name in ("log_every", "repeat"):
+        if settings.until is not None and settings.until % getattr(settings, name):
+            raise UsageError(f"{settings.name}: a stretch must be a multiple of {name}.")
         if settings.checkpoint_every % getattr(settings, name):
             raise UsageError(
                 f"{settings.name}: checkpoint_every ({settings.checkpoint_every}) must be a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import torch
 from emosym.config.recipes import Recipe
 from emosym.config.schema import OptimSection
 from emosym.device import cpu_plan
+from emosym.emotions import LabelSpace
 from emosym.files import write_text
-from emosym.models.calibration import Calibration, enough_to_calibrate, fit_calibration
+from emosym.models.calibration import enough_to_calibrate, fit_calibration
 from emosym.models.card import model_card
 from emosym.models.checkpoint import description_of, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, unknowns
@@ -94,30 +95,48 @@ def finish_stage(
     `others` are held-out pictures of other label spaces, each of which is calibrated too. Of
     several processes the first writes; the others wait for it.
     """
-    readings = read_all(val, store=val_store)
     domain = model.domain
     if fit_domain_too:
         domain = picture_domain(train, val, *others)
-    calibrations = fitted_calibrations(readings, val)
+    readings = read_all(val, store=val_store)
+    held = {val.reader.space: (readings.logits.numpy(), val.truth)}
     values = held_out_values(readings, val)
     for other in others:
         name, found = other.reader.space.name, read_all(other)
-        calibrations |= fitted_calibrations(found, other)
+        held[other.reader.space] = found.logits.numpy(), other.truth
         more = held_out_values(found, other)
         values |= {f"{key} in {name}": value for key, value in more.items()}
+    return write_stage(replace(model, domain=domain), recipe, resolved, held, values)
+
+
+def write_stage(
+    model: EmoSymModel,
+    recipe: Recipe,
+    resolved: str,
+    held: Mapping[LabelSpace, tuple[np.ndarray, np.ndarray]],
+    values: dict[str, float],
+) -> StageResult:
+    """Calibrate on held-out readings, write recipe.yaml and the checkpoint; returns both.
+
+    `held` are logits (N, C) and class indices (N,) by label space, the one that the model answers
+    in first. Of several processes the first writes; the others wait for it.
+    """
     finished = replace(
         model,
         # what was fitted to another head holds no longer: all heads share what has trained
-        calibrations=calibrations,
-        validation={feed.reader.space.name: len(feed) for feed in (val, *others)},
-        domain=domain,
+        calibrations={
+            space.name: fit_calibration(logits, truth)
+            for space, (logits, truth) in held.items()
+            if enough_to_calibrate(len(truth), len(space))
+        },
+        validation={space.name: len(truth) for space, (_, truth) in held.items()},
         stages=(*model.stages, recipe.stage),
         recipes=(*model.recipes, resolved),
     )
     checkpoint = recipe.out / "checkpoint"
     processes = Processes()
     if processes.main:
-        measured = [answering_in(finished, feed.reader.space) for feed in (val, *others)]
+        measured = [answering_in(finished, space) for space in held]
         for sentence in dict.fromkeys(told for one in measured for told in unknowns(one)):
             log.warning(sentence)
         write_text(recipe.out / "recipe.yaml", resolved)
@@ -125,14 +144,6 @@ def finish_stage(
         save_checkpoint(finished, checkpoint, card)
     processes.wait()
     return StageResult(finished, checkpoint, values)
-
-
-def fitted_calibrations(readings: Readings, val: Feed) -> dict[str, Calibration]:
-    """Return the calibration by label space; none where too few pictures were held out."""
-    space = val.reader.space
-    if not enough_to_calibrate(len(val), len(space)):
-        return {}
-    return {space.name: fit_calibration(readings.logits.numpy(), val.truth)}
 
 
 def held_out_values(readings: Readings, val: Feed) -> dict[str, float]:

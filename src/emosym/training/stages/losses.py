@@ -45,6 +45,28 @@ def info_nce(
     return 0.5 * (forward + nn.functional.cross_entropy(scores.T, truth))
 
 
+def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
+    """Return weights (C,) of classes that occur `counts` (C,) times: rarer ones count for more.
+
+    Proportional to counts ** -power, and 1 on average over samples; power 0 leaves all at 1, power
+    1 gives every class the same sum. A class that never occurs has weight 0.
+    """
+    raw = counts.clamp(min=1).double() ** -power * (counts > 0)
+    return (raw * counts.sum() / (raw * counts).sum()).float()
+
+
+def weighted_cross_entropy(
+    logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor, focus: float = 0.0
+) -> torch.Tensor:
+    """Return the mean over samples of w_y (1 - p_y) ** focus (-ln p_y); logits (M, C), truth (M,).
+
+    `focus` above 0 is the focal loss (Lin et al. 2017): what is sure already counts for less.
+    """
+    own = logits.float().log_softmax(dim=-1).gather(1, truth[:, None])[:, 0]  # ln p_y, (M,)
+    losses = -own if not focus else -own * (1 - own.exp()) ** focus
+    return (weights[truth] * losses).mean()
+
+
 def kl_to_reference(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Return KL(softmax(logits) || softmax(reference)) averaged over the batch; both (B, C)."""
     current = logits.float().log_softmax(dim=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from emosym.config.recipes import AlignRecipe, Recipe
+from emosym.config.recipes import AlignRecipe, M2seRecipe, Recipe
 from emosym.config.schema import DataSection
 from emosym.data.sources.own_labels import space_of_data
 from emosym.emotions import MIKELS8, LabelSpace
@@ -13,6 +13,7 @@ from emosym.errors import UsageError
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, new_model
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
+from emosym.models.reader.reader import OF_PICTURES, TURNS
 from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.trained import SHIPPED, find_checkpoint
 from emosym.training.stages.finish import training_device
@@ -29,11 +30,12 @@ def open_checkpoint(recipe: Recipe) -> EmoSymModel:
     return model if space is None else answering_in(model, space)
 
 
-def open_start(recipe: AlignRecipe) -> EmoSymModel:
-    """Open what stage 1 starts from: a base with fresh tokens, or a checkpoint that learns more.
+def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
+    """Open what stage 1 and `m2se` start from: a base with fresh tokens, or a checkpoint.
 
-    A checkpoint keeps its adapter, tokens and mappers. Where the recipe names labels, its head of
-    that space is a fresh one. Its emotion space is left behind, since the latents will move.
+    A checkpoint, which learns more, keeps its adapter, tokens and mappers. Where the recipe names
+    labels, its head of that space is a fresh one. Its emotion space is left behind, since the
+    latents will move.
 
     Raises:
         UsageError: for latents that are not those of the checkpoint.
@@ -46,6 +48,10 @@ def open_start(recipe: AlignRecipe) -> EmoSymModel:
             raise UsageError(f"{name} is of a base; {recipe.init} is a checkpoint: leave it out.")
     model = load_checkpoint(find_checkpoint(recipe.init), training_device())
     tokens = model.reader.tokens
+    if recipe.latents.template == TURNS and model.reader.template == OF_PICTURES:
+        # pictures are asked about in the same words: it learns conversations beside them
+        model = replace(model, reader=replace(model.reader, template=TURNS))
+        tokens = model.reader.tokens
     own = {
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
@@ -104,7 +110,7 @@ def _names_checkpoint(init: str) -> bool:
     return found is not None and is_checkpoint(found)
 
 
-def _on_base(recipe: AlignRecipe, space: LabelSpace) -> EmoSymModel:
+def _on_base(recipe: AlignRecipe | M2seRecipe, space: LabelSpace) -> EmoSymModel:
     latents = recipe.latents
     base = resolve_base(recipe.init, recipe.reader, recipe.painter)
     if recipe.max_pixels is not None:

@@ -1,0 +1,329 @@
+"""Stage `m2se`: conversations, all turns at once, and what caused the emotions in them.
+
+EmoVerse (arXiv 2412.08049) trains its tasks in two stages on one model; here the latents answer
+what labels can answer, in one pass a conversation.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from emosym.config.load import dump_recipe
+from emosym.config.recipes import M2seRecipe
+from emosym.data.dataset import Dataset
+from emosym.data.sources.open import open_dataset
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
+from emosym.files import read_json, write_atomic, write_json
+from emosym.metrics.classification import macro_f1, weighted_f1
+from emosym.models.adapters import add_adapter, has_adapter, language_lora, train_adapter
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.reader.pointer import UNKNOWN_EMOTION
+from emosym.models.reader.reader import ADAPTER, Reader
+from emosym.processes import Processes
+from emosym.training.loop.loop import run_loop
+from emosym.training.loop.optim import build_optimizers, cosine
+from emosym.training.loop.state import trainable_tensors
+from emosym.training.stages.finish import StageResult, loop_settings, write_stage
+from emosym.training.stages.losses import class_weights, weighted_cross_entropy
+from emosym.training.stages.start import open_start
+from emosym.training.stages.talks import (
+    UNKNOWN,
+    Talk,
+    alike,
+    alone,
+    emotional,
+    padded_causes,
+    padded_labels,
+    padded_speakers,
+    point,
+    read_all_turns,
+    read_talks,
+    talks_of,
+)
+
+log = logging.getLogger(__name__)
+ROUNDS, BEST = "rounds.json", "best.safetensors"
+THRESHOLD = 0.5  # of the pointer's probability
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What held-out conversations said after `step` steps."""
+
+    step: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Readings of held-out turns that have a label: logits (M, C), truth (M,), and the values."""
+
+    logits: np.ndarray
+    truth: np.ndarray
+    values: dict[str, float]
+
+
+def run_m2se(
+    recipe: M2seRecipe, progress: bool = True, deadline: float | None = None
+) -> StageResult:
+    """Train on conversations as the recipe says, and write recipe.out/checkpoint.
+
+    Raises:
+        UsageError: for data that are no conversations, a conversation without a known emotion, or
+            several processes, which cannot share a conversation yet.
+    """
+    if Processes().world > 1:
+        raise UsageError("The stage m2se runs in one process; start it without accelerate launch.")
+    model = open_start(recipe)
+    train, val = (
+        conversations(model.reader, recipe, split)
+        for split in (recipe.data.train_split, recipe.data.val_split)
+    )
+    backbone = model.reader.reasoner.backbone
+    if recipe.lora.r and not has_adapter(backbone, ADAPTER):
+        config = language_lora(backbone, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout)
+        add_adapter(backbone, config, ADAPTER, recipe.seed)
+    if recipe.w_causes and any(talk.causes is not None for talk in train):
+        if model.causes is None or model.causes.name != model.space.name:
+            model.reader.reasoner.add_pointer(model.space, recipe.seed)
+        model = replace(model, causes=model.space)
+    train_m2se(model, train, val, recipe, progress, deadline)
+    held = held_out(model.reader, val)
+    return write_stage(
+        model, recipe, dump_recipe(recipe), {model.space: (held.logits, held.truth)}, held.values
+    )
+
+
+def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk, ...]:
+    """Open a split as conversations; without `history` every turn is one of its own."""
+    data = recipe.data
+    fraction, part = (1.0, (0.0, 1.0))
+    if split == data.train_split:
+        fraction, part = data.label_fraction, data.part
+    dataset: Dataset = open_dataset(
+        data.source, data.root, split, reader.space, fraction, recipe.seed, part
+    )
+    talks = talks_of(dataset)
+    if not recipe.history:
+        talks = tuple(turn for talk in talks for turn in alone(talk))
+    known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
+    if not known:
+        raise UsageError(f"No turn of {data.source} {split!r} has a known emotion.")
+    return known
+
+
+def train_m2se(
+    model: EmoSymModel,
+    train: Sequence[Talk],
+    val: Sequence[Talk],
+    recipe: M2seRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
+) -> list[Evaluated]:
+    """Train adapter, tokens, head and pointer; the model ends with its best weights on `val`.
+
+    What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it.
+    """
+    reader, reasoner = model.reader, model.reader.reasoner
+    set_trainable(model)
+    reasoner.train()
+    counts = np.bincount(
+        np.concatenate([talk.labels[talk.labels != UNKNOWN] for talk in train]),
+        minlength=len(model.space),
+    )
+    weights = class_weights(torch.from_numpy(counts), recipe.balance).to(reasoner.device)
+
+    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        return batch_loss(model, [train[i] for i in indices], recipe, weights)
+
+    optim, live = recipe.optim, trainable_tensors({"reasoner": reasoner})
+    settings = loop_settings("m2se", recipe, deadline)
+    rounds = _rounds(recipe.out)
+    stops = [*range(recipe.evaluate_every, optim.steps, recipe.evaluate_every), optim.steps]
+    for stop in stops:
+        if _is_over(rounds, recipe.patience):
+            break
+        run_loop(
+            replace(settings, until=stop),
+            {"reasoner": reasoner},
+            build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
+            cosine(optim.warmup),
+            len(train),
+            loss_fn,
+            progress=progress,
+        )
+        if stop in [done.step for done in rounds]:
+            continue
+        now = Evaluated(stop, held_out(reader, val).values)
+        best = max((done.values["weighted_f1"] for done in rounds), default=-1.0)
+        if now.values["weighted_f1"] > best:
+            _keep(live, recipe.out / BEST)
+        rounds.append(now)
+        write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
+        log.info("m2se step %d: %s", stop, now.values)
+    best_weights = load_file(recipe.out / BEST)
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(best_weights[name])
+    reasoner.eval().requires_grad_(False)
+    return rounds
+
+
+def _keep(live: Mapping[str, torch.Tensor], path: Path) -> None:
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in live.items()}
+    write_atomic(path, lambda temporary: save_file(kept, temporary))
+
+
+def _rounds(out: Path) -> list[Evaluated]:
+    """Return what a stopped run had evaluated already."""
+    path = out / ROUNDS
+    if not path.is_file() or not (out / BEST).is_file():
+        return []
+    return [Evaluated(int(row["step"]), row["values"]) for row in read_json(path, "evaluations")]
+
+
+def _is_over(rounds: Sequence[Evaluated], patience: int) -> bool:
+    scores = [done.values["weighted_f1"] for done in rounds]
+    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
+
+
+def set_trainable(model: EmoSymModel) -> None:
+    """Train adapter, tokens, the answering head and the pointer, if any; freeze the rest."""
+    reasoner = model.reader.reasoner
+    reasoner.requires_grad_(False)
+    if has_adapter(reasoner.backbone, ADAPTER):
+        train_adapter(reasoner.backbone, ADAPTER, True)
+    reasoner.latent_tokens.requires_grad_(True)
+    reasoner.head(model.space).requires_grad_(True)
+    if model.causes is not None and reasoner.pointer is not None:
+        reasoner.pointer.requires_grad_(True)
+
+
+def batch_loss(
+    model: EmoSymModel, talks: Sequence[Talk], recipe: M2seRecipe, weights: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return the loss of a batch of conversations: of every turn's emotion, and of causes.
+
+    Conversations of like length are computed together, `rows_at_once` of them.
+    """
+    reasoner = model.reader.reasoner
+    device = reasoner.device
+    logits, truth, causes = [], [], []
+    for group in alike(talks, recipe.rows_at_once):
+        some = [talks[i] for i in group]
+        turns, found = read_talks(model.reader, some)
+        labels = padded_labels(some, turns.ends.shape[1]).to(device)  # (B, N)
+        scores = reasoner.logits(found.emotion, model.space)  # (B, N, C)
+        known = labels != UNKNOWN
+        logits.append(scores[known])
+        truth.append(labels[known])
+        if model.causes is not None and reasoner.pointer is not None:
+            causes.append(cause_losses(model, some, found.emotion, scores, labels, turns.there))
+    classes, answers = torch.cat(logits), torch.cat(truth)
+    losses = {"emotion": weighted_cross_entropy(classes, answers, weights, recipe.focal)}
+    losses["loss"] = losses["emotion"]
+    if causes and sum(map(len, causes)):
+        losses["causes"] = torch.cat(causes).mean()
+        losses["loss"] = losses["loss"] + recipe.w_causes * losses["causes"]
+    losses["accuracy"] = (classes.argmax(-1) == answers).float().mean()
+    return losses
+
+
+def cause_losses(
+    model: EmoSymModel,
+    talks: Sequence[Talk],
+    latents: torch.Tensor,
+    scores: torch.Tensor,
+    labels: torch.Tensor,
+    there: torch.Tensor,
+) -> torch.Tensor:
+    """Return the loss of every pair whose first turn has an emotion, flat.
+
+    Half of the conversations are told the true emotions of their turns, the others what the head
+    finds: so one pointer serves both settings.
+    """
+    pointer = model.reader.reasoner.pointer
+    assert pointer is not None
+    most, device = labels.shape[1], labels.device
+    causes, known = padded_causes(talks, most)
+    told = torch.rand(len(talks), 1, device=device) < 0.5
+    found = scores.detach().argmax(-1).where(there, labels.new_tensor(UNKNOWN_EMOTION))
+    logits = pointer(
+        latents, labels.where(told, found), padded_speakers(talks, most).to(device)
+    )  # (B, N, N)
+    asked = emotional(labels, model.space) & known.to(device)[:, None]
+    pairs = asked[:, :, None] & there[:, None]
+    return nn.functional.binary_cross_entropy_with_logits(
+        logits[pairs], causes.to(device)[pairs].float(), reduction="none"
+    )
+
+
+def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
+    """Read held-out conversations; the values are of all labelled turns, and of pairs of causes."""
+    logits, latents = read_all_turns(reader, talks)
+    known = [talk.labels != UNKNOWN for talk in talks]
+    scores = np.concatenate([rows[mask] for rows, mask in zip(logits, known, strict=True)])
+    truth = np.concatenate([t.labels[mask] for t, mask in zip(talks, known, strict=True)])
+    guesses, classes = scores.argmax(1), scores.shape[1]
+    values = {
+        "accuracy": float((guesses == truth).mean()),
+        "weighted_f1": weighted_f1(guesses, truth, classes),
+        "macro_f1": macro_f1(guesses, truth, classes),
+    }
+    if reader.reasoner.pointer is not None:
+        values |= cause_scores(reader, talks, logits, latents)
+    return HeldOut(scores, truth, values)
+
+
+def cause_scores(
+    reader: Reader,
+    talks: Sequence[Talk],
+    logits: Sequence[np.ndarray],
+    latents: Sequence[np.ndarray],
+) -> dict[str, float]:
+    """Return the F1 of pairs (turn, cause), emotions given and found, and of two fixed answers.
+
+    A pair of found emotions is right only where the emotion is; "self" says that every emotion is
+    caused by its own turn, "self and previous" also by the turn before.
+    """
+    counts: dict[str, list[int]] = {}
+    for talk, scores, rows in zip(talks, logits, latents, strict=True):
+        if talk.causes is None:
+            continue
+        truth = _pairs(talk.causes, talk.labels, reader.space)
+        found = scores.argmax(1)
+        size = len(talk.labels)
+        for name, emotions in (("given", talk.labels), ("found", found)):
+            shares = point(reader.reasoner, talk, rows, emotions)
+            guess = _pairs(shares >= THRESHOLD, emotions, reader.space)
+            _count(counts, f"causes_{name}", guess, truth)
+            self_too = np.eye(size, dtype=bool)
+            before = np.eye(size, k=-1, dtype=bool)
+            _count(counts, f"self_{name}", _pairs(self_too, emotions, reader.space), truth)
+            both = _pairs(self_too | before, emotions, reader.space)
+            _count(counts, f"self_previous_{name}", both, truth)
+    return {
+        f"{name}_f1": 2 * hits / (made + true) if made + true else 0.0
+        for name, (hits, made, true) in counts.items()
+    }
+
+
+def _pairs(causes: np.ndarray, emotions: np.ndarray, space: LabelSpace) -> set[Any]:
+    asked = emotional(torch.from_numpy(emotions), space).numpy()
+    return {(t, int(emotions[t]), j) for t, j in np.argwhere(causes & asked[:, None]).tolist()}
+
+
+def _count(counts: dict[str, list[int]], name: str, guess: set[Any], truth: set[Any]) -> None:
+    row = counts.setdefault(name, [0, 0, 0])
+    for place, number in enumerate((len(guess & truth), len(guess), len(truth))):
+        row[place] += number

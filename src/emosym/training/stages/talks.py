@@ -1,0 +1,207 @@
+"""Conversations with what is known of their turns, ready to be read all turns at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from emosym.data.dataset import Dataset
+from emosym.data.images import decoded
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
+from emosym.models.reader.reader import Reader
+from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
+from emosym.models.render_turns import HISTORY, MOST_TURNS, render_turns
+from emosym.tasks.question import QUESTIONS
+from emosym.types import ECPE, CausePair, Sample
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One conversation, or a stretch of one.
+
+    `labels` (n,) are class indices of its turns, -1 where unknown or where the turn is only there
+    as history. `causes` (n, n) bool: turn j caused the emotion of turn t; None where nobody said.
+    `rows` (n,) are the places of its turns in the data set they come from, -1 for none.
+    """
+
+    sample: Sample
+    labels: np.ndarray
+    causes: np.ndarray | None
+    rows: np.ndarray
+
+    @property
+    def words(self) -> int:
+        """About how long it is, for putting alike lengths together."""
+        said = sum(len(str(turn.text or "").split()) for turn in self.sample.turns)
+        return said + 4 * len(self.sample.turns)
+
+
+def talks_of(dataset: Dataset) -> tuple[Talk, ...]:
+    """Return the conversations of a data set whose samples are turns in focus.
+
+    Raises:
+        UsageError: when its samples are no turns of conversations.
+    """
+    if dataset.places is None or bool((dataset.places[:, 1] < 0).any()):
+        raise UsageError(
+            "This stage reads conversations turn by turn: it needs a data set of dialogues, such "
+            "as meld, ecf or storybook-dialogues."
+        )
+    rows_of: dict[int, list[int]] = {}
+    for row, conversation in enumerate(dataset.places[:, 0].tolist()):
+        rows_of.setdefault(conversation, []).append(row)
+    talks: list[Talk] = []
+    for rows in rows_of.values():
+        first = dataset[rows[0]]
+        count = len(first.turns)
+        labels = np.full(count, UNKNOWN)
+        places = np.full(count, -1)
+        causes = np.zeros((count, count), dtype=bool)
+        told = False
+        for row in rows:
+            focus = int(dataset.places[row, 1])
+            labels[focus], places[focus] = int(dataset.codes[row]), row
+            pairs = dataset.targets[row].get(ECPE) if dataset.targets is not None else None
+            if pairs is not None:
+                told = True
+                mark_causes(causes, pairs)  # type: ignore[arg-type]
+        whole = replace(first, focus=None, targets={})
+        talks += stretches(Talk(whole, labels, causes if told else None, places))
+    return tuple(talks)
+
+
+def mark_causes(causes: np.ndarray, pairs: Sequence[CausePair]) -> None:
+    """Mark pairs in a matrix (n, n); one that points outside is left out: `data check` names it."""
+    for turn, _, cause in pairs:
+        if 0 <= turn < len(causes) and 0 <= cause < len(causes):
+            causes[turn, cause] = True
+
+
+def stretches(talk: Talk) -> list[Talk]:
+    """Cut a long conversation: each stretch begins with turns that were read already."""
+    count = len(talk.sample.turns)
+    if count <= MOST_TURNS:
+        return [talk]
+    found, done = [], 0
+    while done < count:
+        first = max(0, done - HISTORY)
+        stop = min(count, first + MOST_TURNS)
+        labels, rows = talk.labels[first:stop].copy(), talk.rows[first:stop].copy()
+        labels[: done - first], rows[: done - first] = UNKNOWN, -1
+        part = replace(talk.sample, turns=talk.sample.turns[first:stop])
+        causes = None if talk.causes is None else talk.causes[first:stop, first:stop]
+        found.append(Talk(part, labels, causes, rows))
+        done = stop
+    return found
+
+
+def alone(talk: Talk) -> list[Talk]:
+    """Return every turn as a conversation of its own, which knows of no other turn."""
+    turns = talk.sample.turns
+    return [
+        Talk(
+            replace(talk.sample, turns=turns[i : i + 1]),
+            talk.labels[i : i + 1],
+            None,
+            talk.rows[i : i + 1],
+        )
+        for i in range(len(turns))
+    ]
+
+
+def alike(talks: Sequence[Talk], size: int) -> list[list[int]]:
+    """Return the places of talks in groups of up to `size`, those of like length together."""
+    order = sorted(range(len(talks)), key=lambda i: (talks[i].words, i))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[Turns, TurnLatents]:
+    """Read conversations as one batch, all turns at once, with the current adapter."""
+    samples = [decoded(talk.sample) for talk in talks]
+    rendered = render_turns(reader.chat, samples, QUESTIONS[reader.template])
+    turns = read_turns(reader.reasoner, rendered.inputs, rendered.ends)
+    return turns, think_turns(reader.reasoner, turns)
+
+
+def padded_labels(talks: Sequence[Talk], most: int) -> torch.Tensor:
+    """Return the labels of talks (B, N), -1 where unknown or no turn is."""
+    rows = [np.pad(talk.labels, (0, most - len(talk.labels)), constant_values=-1) for talk in talks]
+    return torch.from_numpy(np.stack(rows))
+
+
+def padded_causes(talks: Sequence[Talk], most: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the causes of talks (B, N, N), and in which talks they are known (B,)."""
+    whole = np.zeros((len(talks), most, most), dtype=bool)
+    for row, talk in zip(whole, talks, strict=True):
+        if talk.causes is not None:
+            row[: len(talk.causes), : len(talk.causes)] = talk.causes
+    known = torch.tensor([talk.causes is not None for talk in talks])
+    return torch.from_numpy(whole), known
+
+
+def padded_speakers(talks: Sequence[Talk], most: int) -> torch.Tensor:
+    """Return numbers of speakers (B, N): the same for turns of one speaker of a conversation."""
+    rows = []
+    for talk in talks:
+        known: dict[str | None, int] = {}
+        numbers = [known.setdefault(turn.speaker, len(known)) for turn in talk.sample.turns]
+        rows.append(numbers + [-1] * (most - len(numbers)))
+    return torch.tensor(rows)
+
+
+def emotional(labels: torch.Tensor, space: LabelSpace) -> torch.Tensor:
+    """Return which turns have an emotion, of labels of any shape: known, and not neutral."""
+    neutral = UNKNOWN if space.neutral is None else space.index(space.neutral)
+    return (labels != UNKNOWN) & (labels != neutral)
+
+
+@torch.no_grad()
+def read_all_turns(
+    reader: Reader, talks: Sequence[Talk], batch_size: int = 16
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Read every conversation; returns each one's logits (n, C) and emotion latents (n, H)."""
+    reasoner = reader.reasoner
+    training = reasoner.training
+    reasoner.eval()
+    logits: list[np.ndarray] = [np.zeros(0)] * len(talks)
+    latents: list[np.ndarray] = [np.zeros(0)] * len(talks)
+    for group in alike(talks, batch_size):
+        some = [talks[i] for i in group]
+        _, found = read_talks(reader, some)
+        scores = reasoner.logits(found.emotion, reader.space)
+        for place, talk, row, emotion in zip(group, some, scores, found.emotion, strict=True):
+            count = len(talk.sample.turns)
+            logits[place] = row[:count].float().cpu().numpy()
+            latents[place] = emotion[:count].float().cpu().numpy()
+    reasoner.train(training)
+    return logits, latents
+
+
+@torch.no_grad()
+def point(
+    reasoner: EmotionReasoner, talk: Talk, latents: np.ndarray, emotions: np.ndarray
+) -> np.ndarray:
+    """Return the probability (n, n) that turn j caused the emotion of turn t.
+
+    `emotions` (n,) are class indices, given or found before.
+
+    Raises:
+        UsageError: when the model has no pointer.
+    """
+    if reasoner.pointer is None:
+        raise UsageError("This model was not trained to find causes.")
+    count, device = len(talk.labels), reasoner.device
+    logits = reasoner.pointer(
+        torch.from_numpy(latents)[None].to(device),
+        torch.from_numpy(emotions)[None].to(device),
+        padded_speakers([talk], count).to(device),
+    )
+    probabilities: np.ndarray = logits[0].sigmoid().cpu().numpy()
+    return probabilities

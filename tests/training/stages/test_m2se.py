@@ -1,0 +1,280 @@
+"""Conversations end to end at toy size: every turn's emotion and its cause, from one pass."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.training.makers import recipe_of
+from tests.training.stages.test_text_reader import CONFIGS
+
+from emosym.config.load import dump_recipe
+from emosym.data.dataset import Dataset
+from emosym.emotions import LabelSpace
+from emosym.errors import StoppedEarly, UsageError
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel, new_model
+from emosym.models.presets import resolve_base, write_base
+from emosym.models.render_turns import HISTORY, MOST_TURNS, until_focus
+from emosym.models.tokenizer import train_tokenizer
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.tasks.question import QUESTIONS
+from emosym.training.stages.finish import write_stage
+from emosym.training.stages.losses import class_weights, weighted_cross_entropy
+from emosym.training.stages.m2se import (
+    batch_loss,
+    cause_scores,
+    held_out,
+    set_trainable,
+    train_m2se,
+)
+from emosym.training.stages.talks import (
+    Talk,
+    alike,
+    alone,
+    read_all_turns,
+    stretches,
+    talks_of,
+)
+from emosym.types import ECPE, MER, CausePair, Sample, Turn, UnderstandingOutput
+
+SPACE = LabelSpace("moods", ("glee", "dread", "none"), neutral="none")
+THINGS = {"glee": ("sun", "party", "gift"), "dread": ("storm", "ghost", "knife")}
+FILLERS = ("Well.", "I see.", "Hm.")
+
+
+def dialogue(number: int) -> tuple[tuple[Turn, ...], list[str], list[CausePair]]:
+    """A thing is named, perhaps something is said between, then someone feels it."""
+    rng = np.random.default_rng(number)
+    label = ("glee", "dread")[number % 2]
+    thing = THINGS[label][int(rng.integers(3))]
+    turns, labels = [Turn("Ann", f"Look, the {thing}.")], ["none"]
+    for _ in range(int(rng.integers(3))):
+        turns.append(Turn("Cy", FILLERS[int(rng.integers(3))]))
+        labels.append("none")
+    turns.append(Turn("Bo", "Oh!"))
+    labels.append(label)
+    return tuple(turns), labels, [CausePair(len(turns) - 1, label, 0)]
+
+
+def talk_data(split: str, first: int, count: int) -> Dataset:
+    told = [dialogue(number) for number in range(first, first + count)]
+    places = [(i, t) for i, (turns, _, _) in enumerate(told) for t in range(len(turns))]
+    return Dataset(
+        root=Path("nowhere"),
+        split=split,
+        space=SPACE,
+        codes=np.array([SPACE.index(told[i][1][t]) for i, t in places], dtype=np.int16),
+        names=tuple(f"{split} {i} {t}" for i, t in places),
+        images=(),
+        annotations=(None,) * len(places),
+        task=MER,
+        targets=tuple({ECPE: tuple(p for p in told[i][2] if p.turn == t)} for i, t in places),
+        conversations=tuple(turns for turns, _, _ in told),
+        places=np.array(places),
+    )
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("talks") / "base"
+    texts = [turn.text or "" for number in range(24) for turn in dialogue(number)[0]]
+    tokenizer = train_tokenizer([*texts, *QUESTIONS.values(), "Ann: Bo: Cy:"] * 4, 320)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        import transformers
+
+        model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama"](len(tokenizer)))
+    model.save_pretrained(folder / "reader")
+    tokenizer.save_pretrained(folder / "reader")
+    write_base(folder, 64, {"seed": 1})
+    return folder
+
+
+def opened(base: Path) -> EmoSymModel:
+    found = resolve_base(str(base), painter="none")
+    model = new_model(found, 1, True, "turns", 0, SPACE)
+    model.reader.reasoner.add_pointer(SPACE, 0)
+    return replace(model, causes=SPACE)
+
+
+def plan(out: Path, steps: int, **changes: Any) -> Any:
+    optim = {"steps": steps, "batch_size": 16, "checkpoint_every": 10, "lr": 5e-3}
+    given = {"tasks": [MER, ECPE], "evaluate_every": 20, **changes}
+    return recipe_of("m2se", out, optim=optim, **given)
+
+
+def adapted(model: EmoSymModel, recipe: Any) -> EmoSymModel:
+    from emosym.training.stages.align import use_lora
+
+    use_lora(model, recipe)
+    return model
+
+
+@pytest.fixture(scope="module")
+def done(base: Path, tmp_path_factory: pytest.TempPathFactory):
+    recipe = plan(tmp_path_factory.mktemp("m2se"), 60)
+    model = adapted(opened(base), recipe)
+    train, val = talks_of(talk_data("train", 0, 64)), talks_of(talk_data("val", 500, 32))
+    rounds = train_m2se(model, train, val, recipe, progress=False)
+    held = held_out(model.reader, val)
+    told = {SPACE: (held.logits, held.truth)}
+    return write_stage(model, recipe, dump_recipe(recipe), told, held.values), rounds
+
+
+def test_it_learns_what_only_the_turns_before_tell(done) -> None:
+    result, rounds = done
+    assert [r.step for r in rounds] == [20, 40, 60]
+    assert result.values["accuracy"] > 0.95 and result.values["macro_f1"] > 0.9
+    assert result.values["causes_given_f1"] > 0.9
+    assert result.values["causes_found_f1"] > 0.8
+    # the cause is never the turn itself, and seldom the one before
+    assert result.values["self_given_f1"] == 0.0
+    assert result.values["self_previous_given_f1"] < 0.5
+    best = max(r.values["weighted_f1"] for r in rounds)
+    assert result.values["weighted_f1"] == pytest.approx(best)
+
+
+def test_without_history_the_feeling_turn_cannot_be_told(base, tmp_path) -> None:
+    recipe = plan(tmp_path, 40, history=False, w_causes=0)
+    model = replace(opened(base), causes=None)
+    model.reader.reasoner.pointer = None
+    train, val = (
+        [turn for talk in talks_of(data) for turn in alone(talk)]
+        for data in (talk_data("train", 0, 64), talk_data("val", 500, 32))
+    )
+    train_m2se(adapted(model, recipe), train, val, recipe, progress=False)
+    held = held_out(model.reader, val)
+    felt = held.truth != SPACE.index("none")
+    assert 0.3 < (held.logits.argmax(1) == held.truth)[felt].mean() < 0.7
+    assert "causes_given_f1" not in held.values
+
+
+def test_the_checkpoint_reads_a_turn_as_training_did(done) -> None:
+    result, _ = done
+    pipeline = EmoSymPipeline(load_checkpoint(result.checkpoint))
+    assert pipeline.about().tasks == (MER, ECPE)
+    turns, labels, _ = dialogue(501)
+    samples = [Sample(f"t{i}", turns, focus=i) for i in range(len(turns))]
+    read = pipeline.understand(samples)
+    assert all(isinstance(reading, UnderstandingOutput) for reading in read)
+    assert [reading.emotion for reading in read] == labels
+    talk = talks_of(talk_data("val", 501, 1))[0]
+    logits, latents = read_all_turns(pipeline.model.reader, [talk])
+    for reading, row in zip(read, latents[0], strict=True):
+        np.testing.assert_allclose(reading.emotion_latent, row, atol=1e-4)
+    one = pipeline.understand(samples[-1])
+    assert one.probabilities == pytest.approx(read[-1].probabilities, abs=1e-5)
+    assert logits[0].argmax(1).tolist() == [SPACE.index(label) for label in labels]
+
+
+def test_every_trainable_weight_moves_and_no_other(base, tmp_path) -> None:
+    recipe = plan(tmp_path, 3, evaluate_every=3, balance=0.5, focal=1.0)
+    model = adapted(opened(base), recipe)
+    reasoner = model.reader.reasoner
+    before = {n: p.detach().clone() for n, p in reasoner.named_parameters()}
+    set_trainable(model)
+    trained = {n for n, p in reasoner.named_parameters() if p.requires_grad}
+    train = talks_of(talk_data("train", 0, 32))
+    train_m2se(model, train, train[:8], recipe, progress=False)
+    moved = {n for n, p in reasoner.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == trained
+    assert {n.split(".")[0] for n in trained} == {"backbone", "latent_tokens", "heads", "pointer"}
+
+
+def test_a_stopped_run_goes_on_to_the_same_numbers(base, tmp_path, monkeypatch) -> None:
+    train, val = talks_of(talk_data("train", 0, 32)), talks_of(talk_data("val", 500, 8))
+
+    def run(out: Path, deadline: float | None = None):
+        recipe = plan(out, 30, evaluate_every=10)
+        model = adapted(opened(base), recipe)
+        rounds = train_m2se(model, train, val, recipe, False, deadline)
+        return rounds, held_out(model.reader, val).logits
+
+    rounds, logits = run(tmp_path / "whole")
+    with pytest.raises(StoppedEarly):
+        run(tmp_path / "stopped", time.time())
+    again, resumed = run(tmp_path / "stopped")
+    assert again == rounds
+    np.testing.assert_array_equal(resumed, logits)
+    # a finished one trains no more
+    once_more, same = run(tmp_path / "whole")
+    assert once_more == rounds
+    np.testing.assert_array_equal(same, logits)
+
+
+def test_it_stops_when_nothing_gets_better(base, tmp_path) -> None:
+    recipe = plan(tmp_path, 60, evaluate_every=10, patience=1)
+    recipe = recipe.model_copy(update={"optim": recipe.optim.model_copy(update={"lr": 1e-12})})
+    train = talks_of(talk_data("train", 0, 16))
+    rounds = train_m2se(adapted(opened(base), recipe), train, train[:4], recipe, progress=False)
+    assert [r.step for r in rounds] == [10, 20]
+
+
+def test_a_batch_is_its_conversations(base, tmp_path) -> None:
+    recipe, model = plan(tmp_path, 1, rows_at_once=2), opened(base)
+    model.reader.reasoner.eval()
+    talks = talks_of(talk_data("train", 0, 6))
+    weights = torch.ones(3)
+    with torch.no_grad():
+        whole = batch_loss(model, talks, recipe, weights)["emotion"]
+        each = [batch_loss(model, [talk], recipe, weights)["emotion"] for talk in talks]
+    sizes = torch.tensor([float(len(talk.labels)) for talk in talks])
+    torch.testing.assert_close(whole, (torch.stack(each) * sizes).sum() / sizes.sum())
+    assert sorted(i for group in alike(talks, 4) for i in group) == list(range(6))
+
+
+def test_long_conversations_are_read_in_stretches(base) -> None:
+    turns = tuple(Turn("Ann", f"Hm {number}.") for number in range(120))
+    labels = np.arange(120) % 3
+    talk = Talk(Sample("long", turns), labels, np.eye(120, dtype=bool), np.arange(120))
+    parts = stretches(talk)
+    assert all(len(part.labels) <= MOST_TURNS for part in parts)
+    rows = np.concatenate([part.rows[part.rows >= 0] for part in parts])
+    np.testing.assert_array_equal(rows, np.arange(120))
+    for part in parts:
+        read = part.rows >= 0
+        np.testing.assert_array_equal(part.labels[read], labels[part.rows[read]])
+        for place, row in enumerate(part.rows):
+            if row >= 0:  # read alone, a turn has the history that it has in its stretch
+                cut = until_focus(Sample("long", turns, focus=int(row)))
+                assert cut.turns == part.sample.turns[: place + 1]
+    assert len(parts[1].labels) - (parts[1].rows >= 0).sum() == HISTORY
+
+
+def test_what_cannot_be_trained(base) -> None:
+    data = talk_data("train", 0, 4)
+    whole = replace(data, places=np.array([(0, -1)] * len(data)))
+    with pytest.raises(UsageError, match="needs a data set of dialogues"):
+        talks_of(whole)
+
+
+def test_weights_of_rare_classes() -> None:
+    counts = torch.tensor([8, 2, 0])
+    torch.testing.assert_close(class_weights(counts, 0.0), torch.tensor([1.0, 1.0, 0.0]))
+    # 1 / n each, times 10 / 2, so that the mean over the ten samples is 1
+    torch.testing.assert_close(class_weights(counts, 1.0), torch.tensor([0.625, 2.5, 0.0]))
+    logits, truth = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
+    weights = torch.tensor([1.0, 3.0])
+    loss = weighted_cross_entropy(logits, truth, weights)
+    assert float(loss) == pytest.approx(2 * np.log(2))
+    focal = weighted_cross_entropy(logits, truth, weights, focus=2.0)
+    assert float(focal) == pytest.approx(2 * np.log(2) / 4)
+
+
+def test_scores_of_fixed_answers(base) -> None:
+    model = opened(base)
+    causes = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    labels = np.array([2, 0, 1])
+    talk = Talk(Sample("s", (Turn("A", "x"),) * 3), labels, causes, np.arange(3))
+    logits, latents = np.eye(3)[labels], np.zeros((3, 32), dtype=np.float32)
+    values = cause_scores(model.reader, [talk], [logits], [latents])
+    assert values["self_given_f1"] == pytest.approx(2 * 1 / (2 + 2))
+    assert values["self_previous_given_f1"] == pytest.approx(2 * 2 / (4 + 2))
+    wrong = cause_scores(model.reader, [talk], [np.eye(3)[[2, 1, 1]]], [latents])
+    assert wrong["self_previous_found_f1"] == pytest.approx(2 * 1 / (4 + 2))
