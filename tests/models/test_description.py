@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple[Any, ...]] = {
     "validation": ({},),
     "calibrations": ({},),
     "versions": ({},),
+    "causes": ("gone",),  # as much as None: no pointer
     "text_size": (3,),
     "neutral": (None,),
     "recipes": (),

@@ -74,7 +74,7 @@ class Whole(Strict):
     mappers: bool
     emotion_space: str | None
     domain: DomainRow | None
-    causes: str | None
+    causes: str | None = None
     card: bool
     recipes: Annotated[int, Field(ge=0)]
     stages: Annotated[tuple[Stage, ...], Field(max_length=64)]
