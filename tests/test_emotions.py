@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from emosym.emotions import (
     LABEL_SPACES,
     MIKELS8,
-    POLARITY,
     WORD_NORMS,
     label_space,
     normal,
     own_space,
     space_of_row,
     space_row,
+    translated,
     weights_for_affect,
 )
 from emosym.errors import UsageError
@@ -38,7 +38,7 @@ def test_the_order_is_emosets() -> None:
 def test_every_label_of_every_space_has_a_polarity_and_stands_once() -> None:
     for space in LABEL_SPACES.values():
         assert len(set(space.labels)) == len(space)
-        assert all(label in POLARITY for label in space.labels)
+        assert all(space.polarity(label) is not None for label in space.labels)
     assert label_space("meld7").polarity("Surprise") == "neutral"
 
 
@@ -184,3 +184,33 @@ def test_a_space_comes_back_from_its_row() -> None:
         space_of_row({**space_row(MIKELS8), "labels": ["joy", "calm"]})
     with pytest.raises(UsageError, match="published label space"):
         own_space(["joy", "calm"], "mikels8")
+
+
+@pytest.mark.parametrize(
+    ("label", "space", "known_as"),
+    [
+        ("Happines", "mosei7", "happy"),
+        ("happy", "meld7", "joy"),
+        ("Joy", "emory7", "joyful"),
+        ("excited", "meld7", "joy"),
+        ("excited", "goemotions28", "excitement"),
+        ("annoyance", "ekman7", "anger"),
+        ("frustrated", "meld7", "anger"),
+        ("annoyance", "emory7", "mad"),
+        ("excited", "mikels8", "excitement"),
+        ("love", "mikels8", None),
+        ("powerful", "meld7", None),
+        ("", "meld7", None),
+    ],
+)
+def test_labels_of_other_taxonomies(label: str, space: str, known_as: str | None) -> None:
+    found = translated(label, LABEL_SPACES[space])
+    assert (None if found is None else LABEL_SPACES[space].labels[found]) == known_as
+
+
+def test_goemotions_has_27_and_neutral_and_each_belongs_to_one_of_ekmans() -> None:
+    space, six = LABEL_SPACES["goemotions28"], LABEL_SPACES["ekman7"]
+    assert len(space) == 28 and space.index("neutral") == 27 and space.index("admiration") == 0
+    assert all(translated(label, six) is not None for label in space.labels)
+    groups = [space.indices(polarity) for polarity in ("positive", "negative", "neutral")]
+    assert [len(group) for group in groups] == [12, 11, 5]

@@ -21,6 +21,7 @@ ORDER = (
         "provenance",
         "device",
         "processes",
+        "taxonomies",
         "emotions",
     ),
     *("types", "config", "data", "metrics", "rewards", "tasks", "models", "pipelines", "service"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emosym.errors import UsageError, unknown_name
+from emosym.taxonomies import BASIC, EKMAN, FORMS
 
 VAD_MIN = 1.0
 VAD_MAX = 9.0
@@ -47,6 +48,7 @@ POLARITY: dict[str, str] = {
 
 
 POLARITIES = ("positive", "negative", "neutral")
+SENTIMENTS = ("negative", "neutral", "positive")  # in order
 FEWEST_LABELS, MOST_LABELS = 2, 64
 LONGEST_LABEL = 40
 SIGNS = " -'\u2019"
@@ -172,9 +174,40 @@ LABEL_SPACES: dict[str, LabelSpace] = {
             neutral="neutral",
         ),
         LabelSpace("ecf6", ("anger", "disgust", "fear", "joy", "sadness", "surprise")),
+        LabelSpace("ekman7", (*EKMAN, "neutral"), neutral="neutral"),
+        LabelSpace(
+            "goemotions28",
+            (*sorted(BASIC), "neutral"),
+            "neutral",
+            (*(POLARITY[BASIC[word]] for word in sorted(BASIC)), "neutral"),
+        ),
+        LabelSpace(
+            "emory7",
+            ("joyful", "mad", "neutral", "peaceful", "powerful", "sad", "scared"),
+            "neutral",
+            ("positive", "negative", "neutral", "positive", "positive", "negative", "negative"),
+        ),
+        LabelSpace("sentiment3", ("negative", "neutral", "positive"), "neutral", SENTIMENTS),
     )
 }
 MIKELS8 = LABEL_SPACES["mikels8"]
+
+
+def translated(label: str, space: LabelSpace) -> int | None:
+    """Return the class index of a label as another data set or a person writes it, or None.
+
+    In turn: the label itself, another form of the word (FORMS), and Ekman's emotion that it
+    belongs to (EKMAN), in whatever form the space has it. So "Happines" is mosei7's happy and
+    meld7's joy, and "annoyance" is meld7's anger.
+    """
+    found = space.find(label)
+    if found is not None:
+        return found
+    word = normal(label)
+    root = next((root for root, forms in FORMS.items() if word in forms), word)
+    basic = BASIC.get(root, root)
+    wanted = (root, *FORMS.get(root, ()), basic, *FORMS.get(basic, ()))
+    return next((space.labels.index(word) for word in wanted if word in space.labels), None)
 
 
 def label_space(name: str | LabelSpace) -> LabelSpace:

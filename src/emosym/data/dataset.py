@@ -44,7 +44,8 @@ class Dataset(Sequence[Sample]):
     not files, `stored` turns an entry of `images` into a picture that can be read. Sources that
     know them in advance also fill: `votes` float32 (N, C), a row of zeros where nobody voted;
     `affect` float64 (N, 2), mean valence and arousal on 1..7 or NaN; `about`, N mappings of
-    attributes; `targets`, N mappings of what is true for other tasks.
+    attributes; `targets`, N mappings of what is true for other tasks, or for this one where that
+    is more than a class: several labels (then the code is the first of them) or a number.
 
     Of pictures, sample i is one turn with the frame `images[i]`. Of conversations, `images` is
     empty, `conversations` holds the turns, whose frames and clips are paths below `root`, and
@@ -113,15 +114,17 @@ class Dataset(Sequence[Sample]):
         if self.places is None:
             return (Turn(frames=self.frames(index)),), None
         conversation, focus = self.places[index].tolist()
-        turns = tuple(
-            replace(
-                turn,
-                frames=tuple(self._frame(str(frame)) for frame in turn.frames),
-                clip=None if turn.clip is None else inside(self.root, str(turn.clip), "clip"),
-            )
-            for turn in self.conversations[conversation]
-        )
+        turns = tuple(self._with_paths(turn) for turn in self.conversations[conversation])
         return turns, None if focus < 0 else focus
+
+    def _with_paths(self, turn: Turn) -> Turn:
+        if not turn.frames and turn.clip is None:
+            return turn
+        return replace(
+            turn,
+            frames=tuple(self._frame(str(frame)) for frame in turn.frames),
+            clip=None if turn.clip is None else inside(self.root, str(turn.clip), "clip"),
+        )
 
     def _frame(self, name: str) -> Path | StoredImage:
         return inside(self.root, name, "picture") if self.stored is None else self.stored(name)
@@ -131,7 +134,9 @@ class Dataset(Sequence[Sample]):
         targets: dict[str, Target] = dict(self.targets[index]) if self.targets else {}
         code = int(self.codes[index])
         label = None if code == NO_LABEL else self.space.labels[code]
-        if self.votes is not None and self.votes[index].any():
+        if self.task in targets:
+            pass  # told more exactly than by one class: several labels at once, or a number
+        elif self.votes is not None and self.votes[index].any():
             pairs = zip(self.space.labels, self.votes[index].tolist(), strict=True)
             targets[self.task] = Votes({word: vote for word, vote in pairs if vote > 0}, label)
         elif label is not None:

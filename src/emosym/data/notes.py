@@ -10,8 +10,9 @@ from emosym.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One complaint: `kind` (bad_row, unknown_label), the file and row, and the whole sentence.
+    """One complaint or remark: its kind, the file and row, and the whole sentence.
 
+    Kinds are bad_row, unknown_label, and those of conversations that `data.check.dialogues` lists.
     `got` is the label that nobody knows.
     """
 
@@ -31,3 +32,11 @@ def complain(
     if notes is None:
         raise error
     notes.append(Note(kind, where, str(error), got))
+
+
+def remark(
+    notes: Notes | None, kind: str, where: str, sentence: str, got: str | None = None
+) -> None:
+    """Note what a reader went on over, where somebody takes notes."""
+    if notes is not None:
+        notes.append(Note(kind, where, sentence, got))
