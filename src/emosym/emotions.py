@@ -191,6 +191,7 @@ LABEL_SPACES: dict[str, LabelSpace] = {
     )
 }
 MIKELS8 = LABEL_SPACES["mikels8"]
+SENTIMENT3 = LABEL_SPACES["sentiment3"]
 
 
 def translated(label: str, space: LabelSpace) -> int | None:
@@ -208,6 +209,13 @@ def translated(label: str, space: LabelSpace) -> int | None:
     basic = BASIC.get(root, root)
     wanted = (root, *FORMS.get(root, ()), basic, *FORMS.get(basic, ()))
     return next((space.labels.index(word) for word in wanted if word in space.labels), None)
+
+
+def other_words(space: LabelSpace) -> dict[str, str]:
+    """Return {word: label} for all words but its own labels that `translated` finds in a space."""
+    words = {word for root, forms in FORMS.items() for word in (root, *forms)} | set(BASIC)
+    found = {word: translated(word, space) for word in sorted(words - set(space.labels))}
+    return {word: space.labels[code] for word, code in found.items() if code is not None}
 
 
 def label_space(name: str | LabelSpace) -> LabelSpace:

@@ -17,15 +17,29 @@ EKMAN: dict[str, tuple[str, ...]] = {
 BASIC = {word: basic for basic, group in EKMAN.items() for word in group}
 # Other forms of these words in data sets and answers, misspelt ones included.
 FORMS: dict[str, tuple[str, ...]] = {
-    "anger": ("angry", "mad", "frustrated", "frustration", "furious", "angery"),
-    "disgust": ("disgusted", "digust"),
-    "fear": ("scared", "afraid", "fearful", "feared"),
-    "joy": ("happy", "happiness", "happines", "joyful", "hapiness", "happyness"),
-    "sadness": ("sad", "sadnes", "saddness"),
-    "surprise": ("surprised", "suprise", "suprised", "surprize"),
+    "anger": (
+        *("angry", "mad", "frustrated", "frustration", "furious", "angery"),
+        *("fury", "rage", "enraged"),
+    ),
+    "annoyance": ("annoyed", "irritated", "irritation"),
+    "disgust": ("disgusted", "disgusting", "digust", "revulsion"),
+    "fear": ("scared", "afraid", "fearful", "feared", "frightened", "terrified", "terror"),
+    "nervousness": ("nervous", "anxious", "anxiety", "worried"),
+    "joy": (
+        *("happy", "happiness", "happines", "joyful", "hapiness", "happyness"),
+        *("joyous", "glad", "cheerful", "delighted", "delight"),
+    ),
+    "sadness": ("sad", "sadnes", "saddness", "unhappy", "unhappiness", "sorrow", "sorrowful"),
+    "disappointment": ("disappointed",),
+    "surprise": (
+        *("surprised", "suprise", "suprised", "surprize"),
+        *("astonished", "astonishment", "shocked", "amazed", "amazement"),
+    ),
     "neutral": ("none", "no emotion", "neural", "netural"),
-    "excitement": ("excited",),
+    "excitement": ("excited", "thrilled"),
     "amusement": ("amused",),
+    "contentment": ("content", "contented"),
+    "awe": ("awed", "awestruck"),
     "positive": ("pos",),
     "negative": ("neg",),
 }

@@ -107,3 +107,14 @@ def test_recognition_without_unreadable_answers_is_the_usual_score() -> None:
 def test_recognition_refuses(guess: list[float], truth: list[float]) -> None:
     with pytest.raises(UsageError):
         c.recognition_values(guess, truth, 7)
+
+
+def test_recognition_stands_beside_the_majority() -> None:
+    values = c.recognition_values([0, 0, 1, -1], [0, 0, 0, 1], 3)
+    # class 0: 2 hits of 2 + 3, class 1: none of 1 + 1, class 2 occurs nowhere
+    assert values["f1_per_class"] == [pytest.approx(4 / 5), 0.0, None]
+    assert values["macro_f1"] == pytest.approx(2 / 5)
+    assert values["majority_accuracy"] == 0.75
+    # always 0: F1 2 * 3 / (4 + 3), and 0 of class 1
+    assert values["majority_weighted_f1"] == pytest.approx(6 / 7 * 3 / 4)
+    assert values["majority_macro_f1"] == pytest.approx(3 / 7)

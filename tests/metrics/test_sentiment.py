@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result
-from emosym.metrics.sentiment import rounded_accuracy, sentiment_values
+from emosym.metrics.sentiment import constant_values, rounded_accuracy, sentiment_values
 
 SCORES = st.floats(-3.0, 3.0, allow_subnormal=False)
 
@@ -84,3 +84,14 @@ def test_refusals() -> None:
     for predicted, truth in (([np.nan], [1.0]), ([1.0], [1.0, 2.0]), ([], [])):
         with pytest.raises(UsageError):
             sentiment_values(predicted, truth)
+
+
+def test_constant_answers_by_hand() -> None:
+    values = constant_values([-1.0, 0.0, 2.0, 2.2])
+    assert values["majority_acc2_non_negative"] == 0.75
+    # always "0 or more": its F1 is 2 * 3 / (4 + 3), weighted by 3 of 4
+    assert values["majority_f1_non_negative"] == pytest.approx(6 / 7 * 3 / 4)
+    assert values["majority_acc2_positive"] == pytest.approx(2 / 3)
+    assert values["majority_acc7"] == values["majority_acc5"] == 0.5
+    assert values["median_mae"] == pytest.approx((2 + 1 + 1 + 1.2) / 4)
+    assert constant_values([0.0], scored=False)["majority_acc2_positive"] is None

@@ -113,7 +113,7 @@ def test_the_reward_has_trls_form(task: Task) -> None:
 
 
 def test_a_recipe_names_its_tasks(tmp_path: Path) -> None:
-    assert list(TASKS) == ["image_emotion", "text_emotion"]
+    assert list(TASKS)[:2] == ["image_emotion", "text_emotion"]
     raw = {"stage": "align", "out": str(tmp_path / "run")}
     assert resolve_recipe(raw, "test").tasks == ("image_emotion",)  # type: ignore[union-attr]
     wrong = resolve_recipe({**raw, "tasks": ["image_emotoin"]}, "test")

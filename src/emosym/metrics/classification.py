@@ -108,13 +108,15 @@ def classification_values(
 def recognition_values(
     predicted: ArrayLike, truth: ArrayLike, classes: int
 ) -> dict[str, float | list[float | None]]:
-    """Return accuracy and weighted F1 of named emotions (MER, FER), ready for a result file.
+    """Return accuracy and F1 of named emotions (MER), ready for a result file.
 
     `predicted` (N,) may hold -1, an unreadable answer: it is wrong, a miss of the true class and no
-    false alarm of another. `unreadable` is their share; `recall_per_class` has C entries.
+    false alarm of another. `unreadable` is their share. `weighted_f1` weights classes by their true
+    samples; `macro_f1` is the plain mean over the classes that occur on either side, the entries of
+    `f1_per_class` that are not None; `recall_per_class` has C entries too. `majority_accuracy`,
+    `majority_weighted_f1`, `majority_macro_f1` are those of the most frequent true class, said of
+    every sample.
     """
-    from sklearn.metrics import f1_score
-
     found = as_vector("predicted", predicted)
     read = found != UNREADABLE
     if read.any():
@@ -122,13 +124,33 @@ def recognition_values(
     guesses, answers = found.astype(np.int64), as_labels("truth", truth, classes)
     same_length(predicted=guesses, truth=answers)
     right = guesses == answers
-    f1 = f1_score(
-        answers, guesses, labels=np.arange(classes), average="weighted", zero_division=0.0
-    )
     rows = [answers == label for label in range(classes)]
+    usual = np.full_like(answers, np.bincount(answers).argmax())
+    always = f1_means(usual, answers, classes)
+    weighted, macro = f1_means(guesses, answers, classes)
     return {
         "accuracy": float(right.mean()),
-        "weighted_f1": float(f1),
+        "weighted_f1": weighted,
+        "macro_f1": macro,
+        "f1_per_class": _f1_per_class(guesses, answers, classes),
         "recall_per_class": [float(right[row].mean()) if row.any() else None for row in rows],
         "unreadable": float((~read).mean()),
+        "majority_accuracy": float((usual == answers).mean()),
+        "majority_weighted_f1": always[0],
+        "majority_macro_f1": always[1],
     }
+
+
+def f1_means(guesses: np.ndarray, answers: np.ndarray, classes: int) -> tuple[float, float]:
+    """Return (weighted, macro) F1 of class indices (N,), where a guess may be -1; unchecked."""
+    each = _f1_per_class(guesses, answers, classes)
+    counts = np.bincount(answers, minlength=classes)
+    weighted = sum(f1 * count for f1, count in zip(each, counts, strict=True) if f1 is not None)
+    return float(weighted / len(answers)), float(np.mean([f1 for f1 in each if f1 is not None]))
+
+
+def _f1_per_class(guesses: np.ndarray, answers: np.ndarray, classes: int) -> list[float | None]:
+    hits = np.bincount(answers[guesses == answers], minlength=classes)
+    totals = np.bincount(answers, minlength=classes)
+    totals = totals + np.bincount(guesses[guesses >= 0], minlength=classes)
+    return [2.0 * h / t if t else None for h, t in zip(hits.tolist(), totals.tolist(), strict=True)]

@@ -73,3 +73,27 @@ def sentiment_values(
         values["mae"] = mae(guess, answer)
         values["pearson"] = pearson(guess, answer) if len(guess) > 1 else None
     return values
+
+
+def constant_values(truth: ArrayLike, scored: bool = True) -> dict[str, float | None]:
+    """Return what answers that are the same for every sample score, for a result file.
+
+    `majority_acc2_*`, `majority_f1_*`, `majority_acc7`, `majority_acc5`: of the most frequent side
+    or whole number; `median_mae`: of the median score, which no other constant can beat. The two of
+    `positive` are None when every true score is 0.
+    """
+    answer = as_vector("truth", truth)
+    values: dict[str, float | None] = {}
+    told = answer[answer != 0.0]
+    sides = {"non_negative": answer >= 0.0, "positive": told > 0.0}
+    for name, side in sides.items():
+        share = max(side.mean(), 1.0 - side.mean()) if len(side) else None
+        values[f"majority_acc2_{name}"] = None if share is None else float(share)
+        # one class has recall 1 and precision `share`, the other F1 0
+        values[f"majority_f1_{name}"] = None if share is None else float(2 * share**2 / (1 + share))
+    if scored:
+        for name, reach in (("acc7", 3), ("acc5", 2)):
+            counts = np.unique(_rounded(answer, reach), return_counts=True)[1]
+            values[f"majority_{name}"] = float(counts.max() / len(answer))
+        values["median_mae"] = mae(np.full_like(answer, np.median(answer)), answer)
+    return values

@@ -6,15 +6,28 @@ from collections.abc import Callable, Sequence
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
+from emosym.tasks.ecpe import ecpe, ecpe_predicted
+from emosym.tasks.eri import eri
+from emosym.tasks.fer import fer_of
 from emosym.tasks.image_emotion import image_emotion
+from emosym.tasks.mer import mer
+from emosym.tasks.msa import msa_of
 from emosym.tasks.task import Task
 from emosym.tasks.text_emotion import text_emotion
-from emosym.types import IMAGE_EMOTION, TEXT_EMOTION
+from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, TEXT_EMOTION
+
+ECPE_PREDICTED = "ecpe_predicted"  # the same task and truth, with the emotions not shown
 
 # What makes each task for a label space; a task that has its own labels ignores it.
 TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     IMAGE_EMOTION: image_emotion,
     TEXT_EMOTION: text_emotion,
+    MSA: msa_of,
+    MER: mer,
+    FER: fer_of,
+    ERI: eri,
+    ECPE: ecpe,
+    ECPE_PREDICTED: ecpe_predicted,
 }
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from emosym.emotions import LabelSpace
-from emosym.errors import UsageError
-from emosym.tasks.task import Task, measure_labels, parse_label, reward_labels
-from emosym.types import Conversation, Frame, Message, Sample
+from emosym.errors import UsageError, unknown_name
+from emosym.tasks.task import (
+    Task,
+    label_said,
+    measure_labels,
+    parse_label,
+    reward_labels,
+    truth_column,
+)
+from emosym.types import Conversation, Frame, Message, Sample, Turn
 
+EMOVERSE_SYSTEM = "You are an sentiment and emotion analysis expert."  # as published
 # `emosym` is the published wording; `speaker` asks of words (`text_emotion`); `turns` stands before
 # a conversation that is read all turns at once.
 QUESTIONS: dict[str, str] = {
@@ -24,16 +32,87 @@ QUESTIONS: dict[str, str] = {
 def label_task(name: str, space: LabelSpace, template: str) -> Task:
     """Return the task of answering one of the QUESTIONS with a label of a space."""
     question = QUESTIONS[template]
-    parse = partial(parse_label, labels=space.labels)
+    return labelled(name, space, lambda sample: ask(sample, question))
+
+
+def labelled(
+    name: str,
+    space: LabelSpace,
+    conversation: Callable[[Sample], Conversation],
+    synonyms: Mapping[str, str] | None = None,
+) -> Task:
+    """Return the task of answering any question with one label of a space."""
+    parse = partial(parse_label, labels=space.labels, synonyms=synonyms)
+
+    def reward(
+        completions: Sequence[Any],
+        label: Sequence[Any] | None = None,
+        solution: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        return reward_labels(parse, completions, truth_column(label, solution))
+
     return Task(
         name,
         space,
-        conversation=lambda sample: ask(sample, question),
-        teach=lambda sample: teach(sample, question, name),
+        conversation=conversation,
+        teach=lambda sample: taught(conversation(sample), f"{true_label(sample, name)}."),
         parse=parse,
         measure=lambda predictions, truths: measure_labels(predictions, truths, space),
-        reward=lambda completions, label=(), **_: reward_labels(parse, completions, label),
+        reward=reward,
     )
+
+
+def true_label(sample: Sample, task: str) -> str:
+    """Return the one label that is true of a sample, as an answer begins: "Joy".
+
+    Raises:
+        UsageError: when the sample has none.
+    """
+    label = label_said(sample.targets.get(task))
+    if label is None:
+        raise UsageError(f"Sample {sample.id!r} has no label for {task}.")
+    return label.capitalize()
+
+
+def taught(asked: Conversation, answer: str) -> Conversation:
+    """Return a conversation with its answer, marked as what is to be learned."""
+    return (*asked, Message("assistant", (answer,), learned=True))
+
+
+def chosen_wording(template: str, wordings: Sequence[str]) -> str:
+    """Return the name of a wording; a UsageError names the nearest of those there are."""
+    if template not in wordings:
+        raise unknown_name("wording", template, wordings)
+    return template
+
+
+def turn_in_question(sample: Sample) -> Turn:
+    """Return the turn in focus, or the last one.
+
+    Raises:
+        UsageError: when the sample has no such turn.
+    """
+    place = len(sample.turns) - 1 if sample.focus is None else sample.focus
+    if not 0 <= place < len(sample.turns):
+        raise UsageError(
+            f"Sample {sample.id!r} has {len(sample.turns)} turns, and no turn {place + 1}."
+        )
+    return sample.turns[place]
+
+
+def published(sample: Sample, query: str) -> Conversation:
+    """Return a query in EmoVerse's form: its system prompt, the turn's pictures, then the words.
+
+    Only the turn in question is shown, as published.
+    """
+    frames = turn_in_question(sample).frames
+    return (Message("system", (EMOVERSE_SYSTEM,)), Message("user", (*frames, query)))
+
+
+def one_line(text: str | None) -> str:
+    """Return a text with line ends and repeated blanks as single blanks."""
+    return " ".join((text or "").split())
 
 
 def ask(sample: Sample, question: str) -> Conversation:
@@ -54,33 +133,32 @@ def shown(sample: Sample) -> Sequence[str | Frame]:
     if sample.is_picture:
         return sample.images
     last = len(sample.turns) if sample.focus is None else sample.focus + 1
-    parts: list[str | Frame] = []
-    for turn in sample.turns[:last]:
-        parts += turn.frames
-        if turn.text and turn.text.strip():
-            line = _line(turn.speaker, turn.text) + "\n"
-            before = parts[-1] if parts else None
-            if isinstance(before, str):
-                parts[-1] = before + line
-            else:
-                parts.append(line)
+    parts = lines_of(sample.turns[:last], lambda _, turn: _line(turn))
     if not parts:
         raise UsageError(f"Sample {sample.id!r} has neither a picture nor words.")
     return parts
 
 
-def _line(speaker: str | None, text: Any) -> str:
-    return f"{speaker}: {text}" if speaker else str(text)
+def lines_of(turns: Sequence[Turn], line: Callable[[int, Turn], str | None]) -> list[str | Frame]:
+    """Return the turns' pictures, each turn's before its `line(number, turn)`; None: no line.
 
-
-def teach(sample: Sample, question: str, task: str) -> Conversation:
-    """Return the question with the true label of a task as its answer.
-
-    Raises:
-        UsageError: when the sample has no label.
+    Numbers count from 0. Lines that follow each other are one part.
     """
-    label = sample.label_of(task)
-    if label is None:
-        raise UsageError(f"Sample {sample.id!r} has no label for {task}.")
-    answer = Message("assistant", (f"{label.capitalize()}.",), learned=True)
-    return (*ask(sample, question), answer)
+    parts: list[str | Frame] = []
+    for number, turn in enumerate(turns):
+        parts += turn.frames
+        words = line(number, turn)
+        if words is None:
+            continue
+        before = parts[-1] if parts else None
+        if isinstance(before, str):
+            parts[-1] = f"{before}{words}\n"
+        else:
+            parts.append(f"{words}\n")
+    return parts
+
+
+def _line(turn: Turn) -> str | None:
+    if not turn.text or not turn.text.strip():
+        return None
+    return f"{turn.speaker}: {turn.text}" if turn.speaker else turn.text

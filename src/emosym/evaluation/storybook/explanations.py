@@ -19,13 +19,12 @@ from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result
 from emosym.evaluation.results.value_intervals import add_difference, add_mean, add_share
 from emosym.evaluation.storybook.faithfulness import faithfulness
+from emosym.metrics.cues import Counts, Facts, count_cues
 from emosym.types import Sample, only_picture
 
 if TYPE_CHECKING:
     from emosym.pipelines.trained import EmoSymPipeline
 
-Facts = dict[str, frozenset[str]]
-Counts = dict[str, np.ndarray]
 KINDS = ("scene", "object", "face", "action")
 GREY = 128
 
@@ -98,13 +97,8 @@ def _blank_rationales(pipeline: EmoSymPipeline, shown: Sequence[Image.Image]) ->
 
 def count(texts: Sequence[str], samples: Sequence[Sample]) -> Counts:
     """Return for each kind an array (3, N): named and there, named, there."""
-    found: dict[str, list[tuple[int, int, int]]] = {kind: [] for kind in KINDS}
-    for text, sample in zip(texts, samples, strict=True):
-        said, there = spoken(text), facts_of(sample)
-        for kind in KINDS:
-            hits = len(said[kind] & there[kind])
-            found[kind].append((hits, len(said[kind]), len(there[kind])))
-    return {kind: np.array(rows, dtype=np.int64).reshape(-1, 3).T for kind, rows in found.items()}
+    said = [spoken(text) for text in texts]
+    return count_cues(said, [facts_of(sample) for sample in samples], KINDS)
 
 
 def _shares(counted: Counts) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,0 +1,105 @@
+"""Facial expression recognition: which action units a face shows, said as phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from emosym.data.action_units import NOTHING, UNITS, checked_units, unit_phrases, units_in
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
+from emosym.tasks.question import chosen_wording, published, shown, taught, turn_in_question
+from emosym.tasks.task import Prediction, Task, Unparsed, reward_each, truth_column
+from emosym.types import FER, Conversation, Message, Sample, Target
+
+QUESTION = "What does the face of the speaker show?"
+WORDINGS = ("emosym", "emoverse")
+_NO_UNIT = (NOTHING, "nothing", "no expression", "no facial expression", "no action units")
+
+
+def fer(template: str = "emosym") -> Task:
+    """Return the task, in our wording or the published one (`emoverse`).
+
+    An answer is phrases between semicolons: "Brows lowered; lips tightened." A phrase that is no
+    unit's ("slightly puzzled") is passed over, where another one is.
+    """
+    chosen_wording(template, WORDINGS)
+
+    def conversation(sample: Sample) -> Conversation:
+        if not turn_in_question(sample).frames:
+            raise UsageError(f"Sample {sample.id!r} has no picture of a face in its turn.")
+        if template == "emoverse":
+            return published(sample, "Detail the facial expressions used in the image.")
+        return (Message("user", (*shown(sample), QUESTION)),)
+
+    def reward(
+        completions: Sequence[Any],
+        label: Sequence[Any] | None = None,
+        solution: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        from emosym.metrics.label_sets import set_f1
+
+        return reward_each(parse_units, set_f1, completions, truth_column(label, solution))
+
+    return Task(
+        FER,
+        None,
+        conversation=conversation,
+        teach=lambda sample: taught(conversation(sample), f"{unit_phrases(true_units(sample))}."),
+        parse=parse_units,
+        measure=measure_units,
+        reward=reward,
+    )
+
+
+def true_units(sample: Sample) -> tuple[str, ...]:
+    """Return the true action units of a sample.
+
+    Raises:
+        UsageError: when none are known, or one is not in the table.
+    """
+    found = sample.targets.get(FER)
+    if not isinstance(found, tuple):
+        raise UsageError(f"Sample {sample.id!r} has no action units.")
+    return checked_units(str(code) for code in found)
+
+
+def parse_units(answer: object) -> tuple[str, ...] | Unparsed:
+    """Return the action units that an answer names, sorted; () where it says that there is none."""
+    if not isinstance(answer, str):
+        return Unparsed(repr(answer)[:80], "it is no text")
+    found = units_in(answer, near=True)
+    if found:
+        return found
+    said = " ".join(answer.lower().strip(" \t\r\n.;,!").split())
+    if said in _NO_UNIT:
+        return ()
+    return Unparsed(answer, "it names no action unit" if said else "it is empty")
+
+
+def measure_units(predictions: Sequence[Prediction], truths: Sequence[Target]) -> dict[str, Any]:
+    """Return the values of `metrics.label_sets`, lists with an entry a unit of the table.
+
+    Raises:
+        UsageError: for no samples, not as many of both, or a truth that is no units of the table.
+    """
+    from emosym.metrics.label_sets import label_set_values
+
+    found, wanted = unit_sets(predictions), unit_sets(truths)
+    if any(units is None for units in wanted):
+        raise UsageError("True action units must be a tuple of codes.")
+    return label_set_values(found, [units or () for units in wanted], tuple(UNITS))
+
+
+def unit_sets(values: Sequence[Prediction]) -> list[tuple[str, ...] | None]:
+    """Return units as checked codes, None for what is unparsed."""
+    return [
+        checked_units(str(code) for code in value) if isinstance(value, tuple) else None
+        for value in values
+    ]
+
+
+def fer_of(space: LabelSpace) -> Task:
+    """Return the task whatever the label space of emotions is: its labels are action units."""
+    return fer()
