@@ -27,6 +27,7 @@ from emosym.apps.cli.generate import generate
 from emosym.apps.cli.models import models
 from emosym.apps.cli.report import report
 from emosym.apps.cli.storybook import storybook
+from emosym.apps.cli.storybook_dialogues import storybook_dialogues
 from emosym.apps.cli.train import train
 from emosym.apps.cli.understand import understand
 from emosym.errors import EmoSymError
@@ -54,6 +55,7 @@ app.command()(ablate)
 app.command()(report)
 app.command()(doctor)
 data.command()(storybook)
+data.command()(storybook_dialogues)
 data.command()(check)
 data.command()(annotate)
 app.add_typer(data, name="data")

@@ -235,7 +235,7 @@ def draw_story(seed: int, index: int, split: str = "train") -> Story:
         face=_pick(rng, values_of_group("face", groups["face"])),
         action=_pick(rng, values_of_group("action", groups["action"])),
         side=side,
-        places=_draw_places(rng, objects, side),
+        places=draw_places(rng, objects, side),
         variant=int(rng.integers(VARIANTS)),
         looks=(
             int(rng.integers(4)),
@@ -264,7 +264,7 @@ def _draw_votes(rng: np.random.Generator) -> tuple[tuple[float, ...], bool]:
     return tuple(votes), mixed
 
 
-def _draw_places(
+def draw_places(
     rng: np.random.Generator, objects: Sequence[str], side: str
 ) -> tuple[tuple[float, float], ...]:
     """Give every object a free column, in the sky or on the ground as its kind asks."""

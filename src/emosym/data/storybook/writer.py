@@ -156,16 +156,12 @@ def write_storybook(
         UsageError: for bad numbers, or a folder that holds anything else.
         EmoSymError: when the disk is full or not writable.
     """
-    check_size(size)
+    check_request(size, counts, workers)
     painter_of(style)
-    if set(counts) != set(SPLITS) or any(counts[split] < 1 for split in SPLITS):
-        raise UsageError(f"Give at least one picture for each of {', '.join(SPLITS)}.")
-    if workers < 1:
-        raise UsageError(f"The number of workers must be 1 or more, got {workers}.")
     request = {"format": FORMAT, "seed": seed, "size": size, "counts": dict(counts)}
     if style != PICTURE:
         request["style"] = style
-    _claim(out, request)
+    claim_folder(out, request)
     if _complete(out, counts):
         return False
     with disk_errors(out):
@@ -187,9 +183,13 @@ def write_storybook(
     return True
 
 
-def _claim(out: Path, request: dict[str, Any]) -> None:
-    """Make `out` the folder of this request, or refuse."""
-    stored = out / REQUEST_FILE
+def claim_folder(out: Path, request: dict[str, Any], name: str = REQUEST_FILE) -> None:
+    """Make `out` the folder of this request, which is kept in its file `name`.
+
+    Raises:
+        UsageError: when the folder holds anything else.
+    """
+    stored = out / name
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give a folder for the storybook.")
     if stored.exists():
@@ -202,6 +202,19 @@ def _claim(out: Path, request: dict[str, Any]) -> None:
         raise UsageError(f"{out} is not empty and holds no storybook; choose another folder.")
     else:
         write_json(stored, request)
+
+
+def check_request(size: int, counts: Mapping[str, int], workers: int) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        UsageError: for a size outside 32..1024, a split without an entry, or no worker.
+    """
+    check_size(size)
+    if set(counts) != set(SPLITS) or any(counts[split] < 1 for split in SPLITS):
+        raise UsageError(f"Give a count of at least one for each of {', '.join(SPLITS)}.")
+    if workers < 1:
+        raise UsageError(f"The number of workers must be 1 or more, got {workers}.")
 
 
 def _complete(out: Path, counts: Mapping[str, int]) -> bool:

@@ -1,11 +1,11 @@
-"""The child: nine poses, six faces, and looks that have nothing to do with the emotion."""
+"""The child: nine poses, its faces, and looks that have nothing to do with the emotion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from emosym.data.storybook.drawing.pen import Colour, Pen, Point, blend, bow, ring
-from emosym.data.storybook.world import FACES
+from emosym.data.storybook.faces import PARTS, Face
 
 HEAD = 0.168  # radius of the head in units of the picture: 21 pixels across at 64
 SKINS: tuple[Colour, ...] = ((255, 224, 194), (246, 200, 156), (214, 156, 112), (176, 118, 82))
@@ -161,7 +161,7 @@ def _draw_cat_head(pen: Pen, face: str, skin: Colour, hair: Colour, x: float, y:
             start, end = (0.7, 0.42), (1.25, 0.42 + tilt)
             pen.line([(x + side * dx * r, y + dy * r) for dx, dy in (start, end)], 0.05 * r, INK)
     pen.oval(x, y + 0.3 * r, 0.1 * r, 0.07 * r, (220, 120, 130))
-    _draw_face(pen, FACES.index(face), x, y)
+    _draw_face(pen, PARTS[face], x, y)
 
 
 def _draw_arms(pen: Pen, arms: list[list[Point]], skin: Colour, clothes: Colour) -> None:
@@ -206,7 +206,7 @@ def _draw_head(
     for side in (-1, 1):
         pen.oval(x + side * 0.62 * r, y + 0.42 * r, 0.17 * r, 0.12 * r,
                  blend(skin, (240, 90, 90), 0.32))  # fmt: skip
-    _draw_face(pen, FACES.index(face), x, y)
+    _draw_face(pen, PARTS[face], x, y)
 
 
 # The hair above the forehead: an arc over the crown, back along the hair line.
@@ -215,38 +215,84 @@ _FRINGE = (
     (0.8, -0.62), (0.97, -0.3), (1.0, 0.05), (0.84, -0.2), (0.68, -0.48), (0.3, -0.56),
     (0.0, -0.52), (-0.3, -0.6), (-0.68, -0.46), (-0.84, -0.2),
 )  # fmt: skip
-# Heights of the outer and the inner end of a brow for each face, in head radii.
-_BROWS = ((-0.25, -0.25), (-0.38, -0.42), (-0.38, -0.42), (-0.12, -0.44), (-0.38, -0.06),
-          (-0.12, -0.44))  # fmt: skip
+# Heights of the outer and the inner end of a brow, in head radii.
+_BROWS = {
+    "level": (-0.25, -0.25), "raised": (-0.38, -0.42), "slanted": (-0.12, -0.44),
+    "lowered": (-0.38, -0.06),
+}  # fmt: skip
 
 
-def _draw_face(pen: Pen, face: int, x: float, y: float) -> None:
+def _draw_face(pen: Pen, face: Face, x: float, y: float) -> None:
     r = HEAD
-    outer, inner = _BROWS[face]
-    tall = (0.19, 0.19, 0.25, 0.25, 0.17, 0.19)[face]
+    outer, inner = _BROWS[face.brows]
     for side in (-1, 1):
-        ex, ey = x + side * 0.38 * r, y + 0.1 * r
-        pen.oval(ex, ey, 0.15 * r, tall * r, INK)
-        pen.oval(ex + 0.05 * r, ey - 0.07 * r, 0.055 * r, 0.065 * r, (255, 255, 255))
+        _draw_eye(pen, face, x + side * 0.38 * r, y + 0.1 * r)
         pen.line(
             [(x + side * 0.62 * r, y + outer * r), (x + side * 0.18 * r, y + inner * r)],
             0.13 * r, INK,
         )  # fmt: skip
-    my = y + 0.56 * r
-    if face == 0:
-        pen.line(bow(x - 0.4 * r, x + 0.4 * r, my - 0.1 * r, 0.24 * r), 0.14 * r, MOUTH)
-    elif face == 1:
-        pen.pie(x, my - 0.16 * r, 0.46 * r, 0, 180, MOUTH)
-        pen.box(x - 0.36 * r, my - 0.16 * r, x + 0.36 * r, my - 0.03 * r, (255, 255, 255))
-        pen.oval(x, my + 0.18 * r, 0.2 * r, 0.08 * r, TONGUE)
-    elif face == 2:
-        pen.oval(x, my + 0.02 * r, 0.19 * r, 0.23 * r, MOUTH)
-    elif face == 3:
-        pen.round_box(x - 0.46 * r, my - 0.2 * r, x + 0.46 * r, my + 0.3 * r, 0.22 * r, MOUTH)
-        pen.oval(x, my + 0.18 * r, 0.26 * r, 0.1 * r, TONGUE)
-    elif face == 4:
-        pen.line(bow(x - 0.4 * r, x + 0.4 * r, my + 0.14 * r, -0.24 * r), 0.14 * r, MOUTH)
-    else:
+        if face.nose == "wrinkled":
+            for height in (0.16, 0.28):
+                pen.line([(x + side * 0.17 * r, y + (height + 0.07) * r),
+                          (x + side * 0.04 * r, y + height * r)], 0.07 * r, INK)  # fmt: skip
+    _draw_mouth(pen, face.mouth, x, y + 0.56 * r)
+
+
+def _draw_eye(pen: Pen, face: Face, x: float, y: float) -> None:
+    r = HEAD
+    if face.eyes == "smiling":  # the cheek pushes the lid up to an arc
+        pen.line(bow(x - 0.19 * r, x + 0.19 * r, y + 0.1 * r, -0.24 * r), 0.13 * r, INK)
+        return
+    if face.eyes == "narrowed":
+        pen.oval(x, y + 0.03 * r, 0.17 * r, 0.1 * r, INK)
+        return
+    tall = 0.25 if face.eyes == "wide" else 0.17 if face.brows == "lowered" else 0.19
+    pen.oval(x, y, 0.15 * r, tall * r, INK)
+    pen.oval(x + 0.05 * r, y - 0.07 * r, 0.055 * r, 0.065 * r, (255, 255, 255))
+
+
+def _draw_mouth(pen: Pen, mouth: str, x: float, y: float) -> None:
+    r = HEAD
+    if mouth == "turned up":
+        pen.line(bow(x - 0.4 * r, x + 0.4 * r, y - 0.1 * r, 0.24 * r), 0.14 * r, MOUTH)
+    elif mouth == "turned up and open":
+        pen.pie(x, y - 0.16 * r, 0.46 * r, 0, 180, MOUTH)
+        pen.box(x - 0.36 * r, y - 0.16 * r, x + 0.36 * r, y - 0.03 * r, (255, 255, 255))
+        pen.oval(x, y + 0.18 * r, 0.2 * r, 0.08 * r, TONGUE)
+    elif mouth == "round":
+        pen.oval(x, y + 0.02 * r, 0.19 * r, 0.23 * r, MOUTH)
+    elif mouth == "wide open":
+        pen.round_box(x - 0.46 * r, y - 0.2 * r, x + 0.46 * r, y + 0.3 * r, 0.22 * r, MOUTH)
+        pen.oval(x, y + 0.18 * r, 0.26 * r, 0.1 * r, TONGUE)
+    elif mouth == "turned down":
+        pen.line(bow(x - 0.4 * r, x + 0.4 * r, y + 0.14 * r, -0.24 * r), 0.14 * r, MOUTH)
+    elif mouth == "wavy":
         wave = [(-0.42, 0.02), (-0.26, -0.1), (-0.06, 0.08), (0.14, -0.1), (0.34, 0.06),
                 (0.42, 0.0)]  # fmt: skip
-        pen.line([(x + dx * r, my + dy * r) for dx, dy in wave], 0.14 * r, MOUTH)
+        pen.line([(x + dx * r, y + dy * r) for dx, dy in wave], 0.14 * r, MOUTH)
+    else:
+        _draw_other_mouth(pen, mouth, x, y)
+
+
+def _draw_other_mouth(pen: Pen, mouth: str, x: float, y: float) -> None:
+    """Draw a mouth that single pictures never show."""
+    r = HEAD
+    if mouth == "straight":
+        pen.line([(x - 0.3 * r, y), (x + 0.3 * r, y)], 0.12 * r, MOUTH)
+    elif mouth == "parted":
+        pen.oval(x, y + 0.02 * r, 0.21 * r, 0.11 * r, MOUTH)
+    elif mouth == "pressed":
+        pen.line([(x - 0.36 * r, y + 0.04 * r), (x + 0.36 * r, y + 0.04 * r)], 0.2 * r, MOUTH)
+        pen.line([(x - 0.2 * r, y + 0.3 * r), (x + 0.2 * r, y + 0.3 * r)], 0.06 * r, MOUTH)
+    elif mouth == "showing teeth":
+        pen.round_box(x - 0.48 * r, y - 0.22 * r, x + 0.48 * r, y + 0.26 * r, 0.12 * r, MOUTH)
+        pen.box(x - 0.38 * r, y - 0.12 * r, x + 0.38 * r, y + 0.16 * r, (255, 255, 255))
+        pen.line([(x - 0.38 * r, y + 0.02 * r), (x + 0.38 * r, y + 0.02 * r)], 0.05 * r, MOUTH)
+        for share in (-0.19, 0.0, 0.19):
+            pen.line([(x + share * r, y - 0.12 * r), (x + share * r, y + 0.16 * r)],
+                     0.04 * r, MOUTH)  # fmt: skip
+    else:  # curled: the upper lip is drawn up, the tongue is out
+        lip = [(-0.44, 0.16), (-0.24, -0.06), (0.0, -0.14), (0.24, -0.06), (0.44, 0.16)]
+        pen.poly([(x + dx * r, y + dy * r) for dx, dy in lip], MOUTH)
+        pen.line([(x + dx * r, y + dy * r) for dx, dy in lip], 0.11 * r, MOUTH)
+        pen.oval(x + 0.06 * r, y + 0.24 * r, 0.19 * r, 0.2 * r, TONGUE)

@@ -12,6 +12,7 @@ from emosym.data.storybook.drawing.light import LIGHT_LOOKS, Light, falling_of, 
 from emosym.data.storybook.drawing.objects import HALF, draw_object
 from emosym.data.storybook.drawing.pen import Pen, lay, new_pen, reduced
 from emosym.data.storybook.drawing.wild import SCENE_PAINTERS
+from emosym.data.storybook.shot import Shot
 from emosym.data.storybook.world import SIDE_X, SKY_OBJECTS, Story
 from emosym.errors import UsageError
 from emosym.seeds import numpy_rng
@@ -183,8 +184,8 @@ def _gleam(picture: np.ndarray, cx: float, cy: float, reach: float, look: Light)
     picture += (strength * np.exp(-2.5 * away))[..., None] * warm * (1.0 - picture)
 
 
-def paint_array(story: Story, size: int) -> np.ndarray:
-    """Paint a story, (size, size, 3) uint8.
+def paint_array(story: Story | Shot, size: int) -> np.ndarray:
+    """Paint a story, or a turn of a conversation, (size, size, 3) uint8.
 
     Raises:
         UsageError: for a size outside 32..1024.
