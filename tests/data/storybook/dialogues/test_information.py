@@ -12,7 +12,7 @@ from emosym.data.storybook.dialogues.information import (
 from emosym.data.storybook.dialogues.rules import CONTRADICTIONS, true_emotion
 from emosym.data.storybook.dialogues.structure import Step, all_steps, next_steps
 
-DRAWN = 1500
+DRAWN = 600
 
 
 def test_probabilities_sum_to_one() -> None:
@@ -50,11 +50,11 @@ def test_what_is_drawn_has_the_shares_that_are_told() -> None:
     moved = [(place, turn) for place, turn in turns if turn.cause is not None]
     gaps = [place - turn.cause for place, turn in moved if turn.cause is not None]
     shares = cause_shares()
-    assert gaps.count(0) / len(gaps) == pytest.approx(shares["self"], abs=0.03)
-    assert gaps.count(1) / len(gaps) == pytest.approx(shares["previous"], abs=0.03)
-    assert sum(gap < 0 for gap in gaps) / len(gaps) == pytest.approx(shares["later"], abs=0.015)
+    assert gaps.count(0) / len(gaps) == pytest.approx(shares["self"], abs=0.04)
+    assert gaps.count(1) / len(gaps) == pytest.approx(shares["previous"], abs=0.04)
+    assert sum(gap < 0 for gap in gaps) / len(gaps) == pytest.approx(shares["later"], abs=0.025)
     neutral = 1 - len(moved) / len(turns)
-    assert neutral == pytest.approx(best_accuracy("nothing"), abs=0.03)
+    assert neutral == pytest.approx(best_accuracy("nothing"), abs=0.04)
     apart = sum(turn.showing.mode in CONTRADICTIONS for _, turn in turns) / len(turns)
     told = sum(case.share for case in cases() if case.showing.mode in CONTRADICTIONS)
-    assert apart == pytest.approx(told, abs=0.02)
+    assert apart == pytest.approx(told, abs=0.025)
