@@ -84,10 +84,11 @@ def cause_records(
 
     `sample`: its number; `read`, `raw`, `gold`, `own`: pair strings of the prediction, of the
     prediction to the letter, of the truth, and of "self and previous" for the emotions predicted;
-    `asked`: "i_emotion", "neutral" where the turn is not asked about.
+    `asked`: "i_emotion", "neutral" where the turn is not asked about; `usual`: "self and previous"
+    for what is asked, or without `targets` for the true emotions.
     """
     rows: dict[str, list[Any]] = {
-        name: [] for name in ("sample", "read", "raw", "gold", "own", "asked")
+        name: [] for name in ("sample", "read", "raw", "gold", "own", "asked", "usual")
     }
     for number, (found, truth) in enumerate(zip(predictions, truths, strict=True)):
         gold = _checked(truth)
@@ -104,6 +105,12 @@ def cause_records(
             rows["gold"].append(pairs_text(p for p in gold if p.turn == turn))
             rows["own"].append(pairs_text(_self_and_previous(own)))  # type: ignore[arg-type]
             rows["asked"].append(f"{turn + 1}_{wanted.get(turn, 'neutral')}")
+            true = [CausePair(turn, wanted[turn], turn)] if turn in wanted else []
+            if targets is None:
+                true = sorted((p for p in gold if p.turn == turn), key=lambda p: pairs_text([p]))[
+                    :1
+                ]
+            rows["usual"].append(pairs_text(_self_and_previous(true)))
         if isinstance(read, Unparsed):
             rows["read"][-1] = UNREADABLE
     return rows
