@@ -45,9 +45,25 @@ class DataSection(Section):
     columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
     `labels` are those of a label space of your own (unset: the folders' names, else the model's);
     `polarity` and `norms` (valence, arousal, dominance on 1..9) tell what is known of them.
+    `held_out` names a test (a list of hashes, or a data set) whose dialogues are not trained on.
     """
 
-    source: Literal["storybook", "emoset", "folder", "fi", "oasis", "ldl", "hub"] = "storybook"
+    source: Literal[
+        "storybook",
+        "emoset",
+        "folder",
+        "fi",
+        "oasis",
+        "ldl",
+        "hub",
+        "meld",
+        "ecf",
+        "reccon",
+        "emorynlp",
+        "mosei",
+        "goemotions",
+        "emobench",
+    ] = "storybook"
     root: Folder = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
@@ -61,6 +77,7 @@ class DataSection(Section):
     config: str | None = None
     download: bool = False
     knowledge: Folder | None = None
+    held_out: Folder | None = None
     workers: int = Field(2, ge=1)
 
 

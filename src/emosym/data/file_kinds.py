@@ -38,6 +38,9 @@ SUFFIXES = frozenset(
     ]
 )
 HEIC_SUFFIXES = frozenset((".heic", ".heics", ".heif", ".heifs", ".hif"))
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp")
+)
 # What systems leave in folders and archives; hidden entries (a dot first) are passed over as well.
 JUNK = frozenset(
     (
@@ -99,9 +102,7 @@ OTHER_KINDS: tuple[tuple[tuple[str, str], str, frozenset[str]], ...] = (
     (
         ("video", "videos"),
         "take pictures out of them first",
-        frozenset(
-            [".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"]
-        ),
+        VIDEO_SUFFIXES,
     ),
     (
         ("drawing or page", "drawings or pages"),

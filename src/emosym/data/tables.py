@@ -17,6 +17,8 @@ from emosym.files import decoded, read_file
 
 MAX_BYTES = 64 * 1024 * 1024
 HEAD_BYTES = 64 * 1024
+# Of the csv module, for the whole process: a turn of 30,000 words is longer than its own limit.
+csv.field_size_limit(MAX_BYTES)
 IMAGE_FOLDERS = ("images", "Images", "image", "img")
 
 
@@ -74,11 +76,16 @@ def table_text(data: bytes, path: Path) -> str:
 
 def table_head(path: Path) -> str:
     """Return the first line of a table that is not blank, at most HEAD_BYTES of it."""
+    text = head_text(path)
+    return next((line for line in text.split("\n") if line.strip(" \t,;\ufeff")), "")
+
+
+def head_text(path: Path) -> str:
+    """Return the text that a file begins with, at most HEAD_BYTES of it."""
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
-    encoding = json.detect_encoding(head)
-    text = head.decode(encoding, errors="replace").replace("\r", "\n")
-    return next((line for line in text.split("\n") if line.strip(" \t,;\ufeff")), "")
+    text = head.decode(json.detect_encoding(head), errors="replace")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _by_spaces(line: str, width: int) -> list[str]:

@@ -8,8 +8,11 @@ from emosym.data.sources.emoset import broken_splits, splits_of
 from emosym.data.sources.fi import fi_root
 from emosym.data.sources.folder import described, split_folders
 from emosym.data.sources.hub import SAVED, HubOptions, hub_splits
+from emosym.data.sources.known_files import source_of_folder, split_files
 from emosym.data.sources.ldl import split_named, vote_tables
+from emosym.data.sources.mosei import modes_of, mosei_table
 from emosym.data.sources.oasis import TABLES
+from emosym.data.sources.own_labels import SOURCE_SPACES
 from emosym.data.stored_splits import ALL, SPLITS
 from emosym.data.walk import data_folder, entries, find_images, only_paths
 from emosym.emotions import LabelSpace, label_space
@@ -18,7 +21,7 @@ from emosym.files import FILE, FOLDER, look, read_json
 
 
 def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
-    """Return the name of the source that a folder (or Parquet file) looks like.
+    """Return the name of the source that a folder (or a file of one) looks like.
 
     Raises:
         UsageError: when there is nothing at `root`.
@@ -26,6 +29,10 @@ def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
     kind = look(root)
     if kind == FILE and root.suffix == ".parquet":
         return "hub"
+    if kind == FILE:
+        known = source_of_folder(root)
+        if known is not None:
+            return known
     if kind != FOLDER:
         raise UsageError(
             f"There is no data set at {str(root)!r}: no such folder. (For an id of the hub, add "
@@ -37,6 +44,9 @@ def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
         return "oasis"
     if vote_tables(root, label_space(space)):
         return "ldl"
+    known = source_of_folder(root)
+    if known is not None:
+        return known
     found = splits_of(root)
     if found:
         return "folder" if all(_from_folders(root, name) for name in found) else "emoset"
@@ -70,6 +80,10 @@ def splits_to_check(
     """
     if source == "hub":
         return hub_splits(root, hub), []
+    if source == "mosei":
+        return modes_of(mosei_table(root)) or [ALL], []
+    if source in SOURCE_SPACES:
+        return _ordered(list(split_files(root, source))), []
     if source in ("emoset", "storybook"):
         found, broken = splits_of(data_folder(root)), broken_splits(root)
         if not found:

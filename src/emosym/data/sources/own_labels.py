@@ -7,9 +7,25 @@ from pathlib import Path
 
 from emosym.data.sources.folder import split_folders
 from emosym.data.walk import find_images
-from emosym.emotions import LabelSpace, nearest_space, normal, own_space
+from emosym.emotions import LabelSpace, label_space, nearest_space, normal, own_space
 from emosym.errors import UsageError
 from emosym.types import BadInput
+
+# Sources of conversations and texts, and the label space that each has by itself.
+SOURCE_SPACES: dict[str, str] = {
+    "meld": "meld7",
+    "ecf": "meld7",
+    "reccon": "meld7",
+    "emorynlp": "emory7",
+    "mosei": "sentiment3",
+    "goemotions": "goemotions28",
+    "emobench": "ekman7",
+}
+
+
+def space_of_source(source: str) -> LabelSpace:
+    """Return the label space that a source has where nobody names one."""
+    return label_space(SOURCE_SPACES.get(source, "mikels8"))
 
 
 def space_of_data(
@@ -19,7 +35,9 @@ def space_of_data(
     polarity: Mapping[str, str] | None = None,
     norms: Mapping[str, Sequence[float]] | None = None,
 ) -> LabelSpace | None:
-    """Return the label space of `labels`, else that of a folder of folders; None where untold.
+    """Return the label space of `labels`, else that of a source; None where untold.
+
+    Sources of conversations have one of their own, and so has a folder of folders.
 
     Raises:
         UsageError: for labels that cannot be, or polarity and norms of none.
@@ -32,7 +50,7 @@ def space_of_data(
     if labels is None:
         if polarity or norms:
             raise UsageError("polarity and norms are of labels of your own: give data.labels, too.")
-        return None
+        return label_space(SOURCE_SPACES[source]) if source in SOURCE_SPACES else None
     return own_space(labels, None, polarity, norms)
 
 

@@ -15,9 +15,11 @@ from emosym.config.recipes import Recipe
 from emosym.config.schema import DataSection
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of
+from emosym.data.held_out import NOTHING_HELD
 from emosym.data.images import decoded, load_image, size_of
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
+from emosym.data.sources.other_tests import held_out_hashes
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.files import is_writable
@@ -189,8 +191,8 @@ def open_feeds(
     """Open the training and validation splits of `data`, or a recipe's own, for a reader."""
     data = data or recipe.data
     splits = (
-        (data.train_split, data.label_fraction, data.part),
-        (data.val_split, 1.0, (0.0, 1.0)),
+        (data.train_split, data.label_fraction, data.part, data.held_out),
+        (data.val_split, 1.0, (0.0, 1.0), None),
     )
     hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
     cache = cache_folder(data.root, recipe.out)
@@ -208,11 +210,12 @@ def open_feeds(
                     recipe.seed,
                     part,
                     hub=hub,
+                    held_out=NOTHING_HELD if test is None else held_out_hashes(test),
                 ),
                 cache,
                 data.workers,
             )
-            for split, fraction, part in splits
+            for split, fraction, part, test in splits
         )
     return train, val
 

@@ -20,7 +20,9 @@ from torch import nn
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import M2seRecipe
 from emosym.data.dataset import Dataset
+from emosym.data.held_out import NOTHING_HELD
 from emosym.data.sources.open import open_dataset
+from emosym.data.sources.other_tests import held_out_hashes
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
@@ -107,11 +109,19 @@ def run_m2se(
 def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk, ...]:
     """Open a split as conversations; without `history` every turn is one of its own."""
     data = recipe.data
-    fraction, part = (1.0, (0.0, 1.0))
+    fraction, part, tests = (1.0, (0.0, 1.0), NOTHING_HELD)
     if split == data.train_split:
         fraction, part = data.label_fraction, data.part
+        tests = NOTHING_HELD if data.held_out is None else held_out_hashes(data.held_out)
     dataset: Dataset = open_dataset(
-        data.source, data.root, split, reader.space, fraction, recipe.seed, part
+        data.source,
+        data.root,
+        split,
+        reader.space,
+        fraction,
+        recipe.seed,
+        part,
+        held_out=tests,
     )
     talks = talks_of(dataset)
     if not recipe.history:
