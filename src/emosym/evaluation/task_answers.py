@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emosym.data.action_units import UNITS
+from emosym.data.notes import Notes, complain
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.evaluation.results.predictions import KEY
 from emosym.evaluation.results.result import make_result, subject_of, write_result
@@ -21,7 +24,9 @@ from emosym.files import printable, write_atomic
 from emosym.metrics.checks import same_length
 from emosym.metrics.cues import Facts
 from emosym.tasks.cause_values import Targets, emotional_turns, measure_causes, pairs_text
-from emosym.tasks.eri import true_reason
+from emosym.tasks.eri import cues_in, true_reason
+from emosym.tasks.names import open_task
+from emosym.tasks.swift import read_answers
 from emosym.tasks.task import Prediction, Task, Unparsed
 from emosym.types import ECPE, ERI, FER, CausePair, Sample, Target, Votes
 
@@ -83,6 +88,33 @@ def answered(
         answers,
         asked,
     )
+
+
+def read_answered(path: Path, name: str, space: LabelSpace, notes: Notes | None = None) -> Answered:
+    """Return the answers of a file of ms-swift's, each against the true answer beside it.
+
+    Every row is its own group: such a file does not tell conversations. Rows without an answer or
+    a truth, or whose truth the task cannot read, are noted, or stop where nobody takes notes.
+
+    Raises:
+        UsageError: for an unknown task, a row that is none without notes, or a file without rows.
+    """
+    task = open_task(name, space)
+    kept: list[tuple[str, str, Target]] = []
+    for row_id, answer, true in read_answers(path, notes):
+        truth = task.parse(true)
+        if isinstance(truth, Unparsed):
+            where = f"{path.name}, {row_id}"
+            told = f"{where}: the true answer {true!r:.80} cannot be read: {truth.reason}."
+            complain(notes, "unknown_label", where, UsageError(told), true)
+        else:
+            kept.append((row_id, answer, truth))
+    if not kept:
+        raise UsageError(f"{path} holds no true answer that the task {name!r} can read.")
+    ids, answers, truths = zip(*kept, strict=True)
+    predictions = [task.parse(answer) for answer in answers]
+    cues = partial(cues_in, space=space)
+    return Answered(name, task, ids, ids, predictions, truths, answers, None, cues)
 
 
 def truth_of(sample: Sample, task: str) -> Target:

@@ -22,6 +22,7 @@ from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
 from emosym.apps.cli.evaluate import evaluate
+from emosym.apps.cli.evaluate_answers import evaluate_answers
 from emosym.apps.cli.evaluate_base import evaluate_base
 from emosym.apps.cli.generate import generate
 from emosym.apps.cli.models import models
@@ -51,6 +52,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)
 app.command("evaluate-base")(evaluate_base)
+app.command("evaluate-answers")(evaluate_answers)
 app.command()(ablate)
 app.command()(report)
 app.command()(doctor)
