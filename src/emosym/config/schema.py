@@ -63,6 +63,7 @@ class DataSection(Section):
         "mosei",
         "goemotions",
         "emobench",
+        "storybook-dialogues",
     ] = "storybook"
     root: Folder = Path("runs/data")
     train_split: str = "train"

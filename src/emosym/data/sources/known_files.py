@@ -29,6 +29,10 @@ HEADERS: dict[str, tuple[str, ...]] = {
 }
 # What the beginning of a file without a header matches, tried in this order.
 BEGINNINGS: dict[str, tuple[str, str]] = {
+    "storybook-dialogues": (
+        ".json",
+        r'"format"\s*:\s*"emosym\.storybook-dialogues/\d+"\s*,\s*"split"',
+    ),
     "ecf": (".json", r'"conversation_ID"\s*:'),
     "emorynlp": (".json", r'"(scene_id|season_id)"\s*:'),
     "reccon": (".json", r'^\s*\{\s*"[^"]*"\s*:\s*\[\s*\[.*"utterance"\s*:'),

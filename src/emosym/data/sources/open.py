@@ -24,6 +24,7 @@ from emosym.data.sources.mosei import load_mosei
 from emosym.data.sources.oasis import load_oasis
 from emosym.data.sources.own_labels import space_of_source
 from emosym.data.sources.reccon import load_reccon
+from emosym.data.sources.storybook_dialogues import load_storybook_dialogues
 from emosym.data.splits import label_fraction, stretch
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
@@ -43,6 +44,7 @@ SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], D
     "mosei": load_mosei,
     "goemotions": load_goemotions,
     "emobench": load_emobench,
+    "storybook-dialogues": load_storybook_dialogues,
 }
 
 

@@ -150,7 +150,7 @@ def _draw_cast(rng: np.random.Generator) -> _Cast:
 
 
 def _draw_speakers(rng: np.random.Generator, length: int, count: int) -> list[int]:
-    speakers = [int(rng.integers(count))]
+    speakers = [0]  # who stands on the left
     while len(speakers) < length:
         others = [speaker for speaker in range(count) if speaker != speakers[-1]]
         again = rng.random() < SPEAKS_AGAIN
