@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emosym.data.images import load_image
 from emosym.errors import UsageError
 from emosym.files import inside
+from emosym.types import Frame
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,10 +39,13 @@ def shown(root: Path, relative: object, side: int = 256) -> Shown:
     if not isinstance(relative, str) or not relative:
         return Shown(why="no picture")
     path = inside(root, relative, "picture")
-    if not path.is_file():
-        return Shown(why="missing")
+    return shown_frame(path, side) if path.is_file() else Shown(why="missing")
+
+
+def shown_frame(frame: Frame, side: int = 256) -> Shown:
+    """Return a sample's picture as `shown` does."""
     try:
-        image = load_image(path)
+        image = load_image(frame)
     except UsageError:
         return Shown(why="unreadable")
     image.thumbnail((side, side))
