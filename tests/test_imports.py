@@ -36,6 +36,7 @@ HEAVY = {
 OPTIONAL = {
     *("trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics", "openai"),
     "pillow_heif",
+    "av",
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80

@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "annotate": ("openai",),
     "app": ("fastapi", "gradio", "uvicorn"),
     "metrics": ("torchmetrics",),
+    "video": ("av",),
 }
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn
+from emosym.apps.cli.data_options import (
+    SOURCE_NAMES,
+    Config,
+    Download,
+    ImageColumn,
+    LabelColumn,
+)
 from emosym.errors import EmoSymError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +40,29 @@ TITLES: dict[str, tuple[str, str]] = {
     ),
     "passed_over": ("kind of file passed over", "kinds of files passed over"),
     "unlisted_pictures": ("picture file that no row names", "picture files that no row names"),
+    "pairs_outside": ("cause outside its conversation", "causes outside their conversations"),
+    "empty_conversations": ("conversation without turns", "conversations without turns"),
+    "missing_clips": ("turn without its clip", "turns without their clips"),
+    "unreadable_clips": ("clip that cannot be read", "clips that cannot be read"),
+    "held_out": (
+        "conversation that stands in a test or another split",
+        "conversations that stand in a test or another split",
+    ),
+    "id_gaps": ("conversation with missing turns", "conversations with missing turns"),
+    "backward_times": ("time that goes back", "times that go back"),
+    "overlapping_times": ("time that overlaps", "times that overlap"),
+    "duplicate_pairs": ("cause told twice", "causes told twice"),
+    "spellings": ("label in several spellings", "labels in several spellings"),
+    "many_speakers": ("conversation of over 50 speakers", "conversations of over 50 speakers"),
+    "long_turns": ("turn of over 2,000 words", "turns of over 2,000 words"),
+    "turns_without_words": ("turn without words", "turns without words"),
+    "long_clips": ("clip of an hour or more", "clips of an hour or more"),
+    "clips_not_looked_into": ("remark on clips", "remarks on clips"),
 }
+COUNTS = (
+    *("unlabelled", "annotated", "with_votes", "rated"),
+    *("conversations", "speakers", "words", "with_clips", "causes", "rows"),
+)
 
 
 def check(
@@ -43,15 +71,25 @@ def check(
     ],
     source: Annotated[
         str | None,
-        typer.Option(help="storybook, emoset, folder, fi, oasis, ldl or hub; unset: found out."),
+        typer.Option(help=f"{SOURCE_NAMES}; unset: found out."),
     ] = None,
     json_out: Annotated[
         Path | None,
         typer.Option("--json", metavar="PATH", help="Everything, as JSON; - prints it."),
     ] = None,
     labels: Annotated[
-        str, typer.Option(help="Label space, or labels of your own: joy,calm,fear,sad.")
-    ] = "mikels8",
+        str | None,
+        typer.Option(
+            help="Label space, or labels of your own: joy,calm,fear,sad; unset: the source's."
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Of conversations: a list of hashes, or a data set, whose test none may hold.",
+        ),
+    ] = None,
     distance: Annotated[
         int, typer.Option(min=0, max=11, help="Bits of 64 in which near duplicates may differ.")
     ] = 6,
@@ -72,8 +110,11 @@ def check(
 
     from emosym.apps.cli.terminal import progress_bar
     from emosym.data.check.run import check_dataset
+    from emosym.data.held_out import NOTHING_HELD
     from emosym.data.sources.detect import detect_source
     from emosym.data.sources.hub import HubOptions
+    from emosym.data.sources.other_tests import held_out_hashes
+    from emosym.data.sources.own_labels import space_of_source
     from emosym.device import usable_cores
     from emosym.emotions import space_of_text
     from emosym.files import write_json
@@ -81,8 +122,9 @@ def check(
 
     if json_out is not None:
         json_out = check_outputs({"json": json_out})["json"]
-    space = space_of_text(labels)
-    chosen = source or detect_source(root, space)
+    chosen = source or detect_source(root, space_of_text(labels or "mikels8"))
+    space = space_of_source(chosen) if labels is None else space_of_text(labels)
+    tests = NOTHING_HELD if held_out is None else held_out_hashes(held_out)
     began = time.perf_counter()
     with progress_bar() as bar:
         task = bar.add_task("reading", total=None)
@@ -94,6 +136,7 @@ def check(
                 distance=distance,
                 workers=workers or usable_cores(),
                 hub=HubOptions(image_column, label_column, config, download),
+                held_out=tests,
                 started=lambda count: bar.update(task, total=count),
                 progress=lambda count: bar.advance(task, count),
             )
@@ -129,17 +172,22 @@ def show(console: Console, report: Mapping[str, Any], examples: int, seconds: fl
     for kind, found in report["remarks"].items():
         if isinstance(found, list) and kind in TITLES:
             show_finding(console, kind, found, examples, "yellow")
-    sides = report["remarks"]["short_sides"]
-    told = f", short sides {sides[0]} to {sides[2]} px (median {sides[1]})" if sides else ""
-    console.print(
-        f"{report['pictures']:,} of {report['rows']:,} pictures read in {seconds:.1f} s{told}.",
-        soft_wrap=True,
-    )
+    console.print(read_line(report, seconds), soft_wrap=True)
     if report["clean"]:
         console.print("[green]Clean.[/green]")
     else:
         count = report["problems"]
         console.print(f"[red]{count:,} problem{'' if count == 1 else 's'}.[/red]")
+
+
+def read_line(report: Mapping[str, Any], seconds: float) -> str:
+    """Return what was read: pictures, or turns of conversations."""
+    talks = sum(counts.get("conversations", 0) for counts in report["splits"].values())
+    if talks:
+        return f"{report['rows']:,} samples of {talks:,} conversations read in {seconds:.1f} s."
+    sides = report["remarks"]["short_sides"]
+    told = f", short sides {sides[0]} to {sides[2]} px (median {sides[1]})" if sides else ""
+    return f"{report['pictures']:,} of {report['rows']:,} pictures read in {seconds:.1f} s{told}."
 
 
 def counts_table(report: Mapping[str, Any]) -> Table:
@@ -158,8 +206,8 @@ def counts_table(report: Mapping[str, Any]) -> Table:
                 emotion, *(f"{counts['emotions'][emotion]:,}" for counts in splits.values())
             )
         table.add_section()
-    for key in ("unlabelled", "annotated", "with_votes", "rated", "rows"):
-        if key == "rows" or any(counts[key] for counts in splits.values()):
+    for key in COUNTS:
+        if key == "rows" or any(counts.get(key) for counts in splits.values()):
             table.add_row(
                 key.replace("_", " "), *(f"{counts[key]:,}" for counts in splits.values())
             )

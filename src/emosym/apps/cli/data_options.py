@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
-SourceName = Annotated[str, typer.Option(help="emoset, storybook, folder, fi, oasis, ldl or hub.")]
+SOURCE_NAMES = (
+    "storybook, emoset, folder, fi, oasis, ldl, hub, meld, ecf, reccon, emorynlp, mosei, "
+    "goemotions, emobench or storybook-dialogues"
+)
+SourceName = Annotated[str, typer.Option(help=f"{SOURCE_NAMES}.")]
 ImageColumn = Annotated[str | None, typer.Option(help="hub: the column of pictures.")]
 LabelColumn = Annotated[str | None, typer.Option(help="hub: the column of emotions.")]
 Config = Annotated[str | None, typer.Option(help="hub: the configuration, where it has several.")]

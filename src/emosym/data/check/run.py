@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from emosym.data.check.dialogues import dialogue_counts, dialogue_findings, is_conversations
 from emosym.data.check.duplicates import exact_groups, near_groups
 from emosym.data.check.fingerprints import TINY, Fingerprint, Task, fingerprints
 from emosym.data.dataset import NO_LABEL, Dataset
+from emosym.data.held_out import NOTHING_HELD
 from emosym.data.notes import Note
 from emosym.data.sources.detect import splits_to_check
 from emosym.data.sources.hub import NO_OPTIONS, HubOptions
 from emosym.data.sources.open import open_dataset
+from emosym.data.sources.own_labels import space_of_source
 from emosym.data.walk import Passed, find_images, only_paths, passed_over
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError, nearest
@@ -36,16 +39,19 @@ Advance = Callable[[int], None]
 def check_dataset(
     root: str | Path,
     source: str,
-    space: str | LabelSpace = "mikels8",
+    space: str | LabelSpace | None = None,
     *,
     distance: int = DISTANCE,
     workers: int = 1,
     hub: HubOptions = NO_OPTIONS,
+    held_out: frozenset[str] = NOTHING_HELD,
     started: Advance | None = None,
     progress: Advance | None = None,
 ) -> dict[str, Any]:
     """Read every picture and annotation of every split; return a report that is ready for JSON.
 
+    Unset, the label space is the source's own. Of conversations `held_out` (see `data.held_out`)
+    tells what no training dialogue may share with a test.
     `distance` is how many of 64 bits near duplicates may differ in. `started` is told the number
     of pictures, `progress` how many were read since. The report is the same for any number of
     `workers` (processes). docs/data.md tells its keys; `problems` counts what makes a data set
@@ -56,20 +62,27 @@ def check_dataset(
     """
     if workers < 1:
         raise UsageError(f"The number of workers must be 1 or more, got {workers}.")
-    labels, base = label_space(space), Path(root)
+    labels, base = label_space(space or space_of_source(source)), Path(root)
     splits, told = splits_to_check(source, base, labels, hub)
     notes: list[Note] = []
     broken = [{"split": "", "sentence": sentence} for sentence in told]
     opened: list[Dataset] = []
     for split in splits:
         try:
-            opened.append(open_dataset(source, base, split, space, hub=hub, notes=notes))
+            opened.append(open_dataset(source, base, split, labels, hub=hub, notes=notes))
         except UsageError as error:
             if len(splits) == 1:
                 raise
             broken.append({"split": split, "sentence": str(error)})
     if not opened:
         raise UsageError(broken[0]["sentence"])
+    if is_conversations(opened):
+        found, told_of = dialogue_findings(opened, notes, held_out, started, progress)
+        known = {"broken_splits": broken, "unknown_labels": unknown_labels(notes, opened[0].space)}
+        report = _report(root, source, opened, {**known, **found}, told_of)
+        counts = {data.split: dialogue_counts(data) for data in opened}
+        splits_told = {name: {**kept, **counts[name]} for name, kept in report["splits"].items()}
+        return {**report, "splits": splits_told}
     rows = _rows(opened)
     if started is not None:
         started(len(rows))
@@ -82,7 +95,21 @@ def check_dataset(
         **_duplicates(rows, seen, distance),
     }
     remarks = _remarks(source, opened, rows, seen)
-    counted = {**findings, "near_duplicates": _across(findings["near_duplicates"])}
+    read = sum(print_.size is not None for print_ in seen)
+    report = _report(root, source, opened, findings, remarks, read)
+    return {**report, "distance": distance}
+
+
+def _report(
+    root: str | Path,
+    source: str,
+    opened: list[Dataset],
+    findings: dict[str, Any],
+    remarks: Mapping[str, Any],
+    pictures: int = 0,
+) -> dict[str, Any]:
+    """Return the report of what was found; `problems` counts what makes a data set unclean."""
+    counted = {**findings, "near_duplicates": _across(findings.get("near_duplicates", []))}
     problems = sum(
         sum(entry["count"] for entry in found) if name == "unknown_labels" else len(found)
         for name, found in counted.items()
@@ -91,12 +118,11 @@ def check_dataset(
         "schema": SCHEMA,
         "root": str(root),
         "source": source,
-        "label_space": labels.name,
-        "distance": distance,
+        "label_space": opened[0].space.name,
         "clean": problems == 0,
         "problems": problems,
-        "rows": len(rows),
-        "pictures": sum(print_.size is not None for print_ in seen),
+        "rows": sum(len(data) for data in opened),
+        "pictures": pictures,
         "splits": {data.split: split_counts(data) for data in opened},
         "findings": findings,
         "remarks": remarks,
