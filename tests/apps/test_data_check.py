@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.data.dialogue_makers import meld, turn
 from tests.data.makers import broken_emoset, clean_emoset
 from typer.testing import CliRunner
 
 from emosym.apps.cli.main import app
+from emosym.data.held_out import utterance_hash
 from emosym.errors import UsageError
 
 
@@ -67,3 +69,20 @@ def test_usage_errors_are_sentences(
     done = check(*arguments)
     assert isinstance(done.exception, UsageError) and sentence in str(done.exception)
     assert done.exception.exit_code == 2
+
+
+def test_conversations_against_another_test(tmp_path: Path) -> None:
+    lines = [f"This is the long line number {n}" for n in range(3)]
+    rows = [turn(n, n, text=text) for n, text in enumerate(lines)]
+    train = meld(tmp_path / "train", *rows, turn(9, 0, dialogue=1, label="Joy"))
+    done = check(train)
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert "joy 4" in text and "conversations 2" in text
+    assert "1 label in several spellings train: joy is spelled 'joy' (3), 'Joy' (1)." in text
+    assert "4 samples of 2 conversations read in " in text and text.endswith("Clean.")
+    (tmp_path / "held.txt").write_text("\n".join(map(utterance_hash, lines)))
+    found = check(train, "--held-out", tmp_path / "held.txt")
+    assert found.exit_code == 1
+    assert "1 conversation that stands in a test or another split" in found.stdout
+    assert check(train, "--held-out", tmp_path / "nothing").exception is not None

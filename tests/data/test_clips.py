@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.data.clip_makers import clip, sound, sparse
+from tests.data.dialogue_makers import meld
 
 from emosym.data import clips
 from emosym.data.clips import ClipError, ClipFrames, clip_facts, clip_frames
+from emosym.data.sources.meld import load_meld
+from emosym.data.unit_tables import peak_of, read_action_units
 from emosym.errors import UsageError
 from emosym.types import Turn
 
@@ -102,6 +106,25 @@ def test_decoding_after_a_seek_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     path = clip(tmp_path / "a.mp4")
     (grey,) = greys(clip_frames(path, at=0.45, cache=tmp_path))
     assert grey < 50  # the third picture after the key picture at 0 s, not the fifth
+
+
+def test_a_data_set_shows_its_clips(tmp_path: Path) -> None:
+    clip(tmp_path / "dia0_utt0.mp4")
+    (tmp_path / "dia0_utt1.mp4").write_bytes(b"damaged")
+    show = ClipFrames(2, tmp_path / "cache")
+    found = replace(load_meld(meld(tmp_path)), watch=show)
+    first, second = found[0].turns
+    assert greys(first.frames) == pytest.approx([70, 160], abs=8)  # type: ignore[arg-type]
+    assert second.frames == () and second.text == "What?" and show.failed == {"damaged": 1}
+
+
+def test_the_picture_in_which_a_face_moves_most(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4")
+    rows = ("frame,timestamp,AU04_r", "1,0.0,1", "16,1.5,4", "17,1.6,2")
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    peak = peak_of(read_action_units(tmp_path / "a.csv"))
+    assert peak.units == ("AU04",)
+    assert greys(clip_frames(path, at=peak.seconds, cache=tmp_path)) == pytest.approx([170], abs=6)
 
 
 def test_a_wrong_number(tmp_path: Path) -> None:

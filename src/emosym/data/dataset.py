@@ -50,7 +50,8 @@ class Dataset(Sequence[Sample]):
     Of pictures, sample i is one turn with the frame `images[i]`. Of conversations, `images` is
     empty, `conversations` holds the turns, whose frames and clips are paths below `root`, and
     `places` int64 (N, 2) says of each sample which conversation it is, and which of its turns is
-    in focus (-1: the whole). So many samples share the turns of one dialogue.
+    in focus (-1: the whole). So many samples share the turns of one dialogue. `watch` takes
+    pictures out of a turn's clip (`data.clips.ClipFrames`) when a sample is asked for.
     """
 
     root: Path
@@ -68,6 +69,7 @@ class Dataset(Sequence[Sample]):
     targets: tuple[Mapping[str, Target], ...] | None = None
     conversations: tuple[tuple[Turn, ...], ...] = ()
     places: np.ndarray | None = None
+    watch: Callable[[Turn], Turn] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples N."""
@@ -120,11 +122,12 @@ class Dataset(Sequence[Sample]):
     def _with_paths(self, turn: Turn) -> Turn:
         if not turn.frames and turn.clip is None:
             return turn
-        return replace(
+        placed = replace(
             turn,
             frames=tuple(self._frame(str(frame)) for frame in turn.frames),
             clip=None if turn.clip is None else inside(self.root, str(turn.clip), "clip"),
         )
+        return placed if self.watch is None else self.watch(placed)
 
     def _frame(self, name: str) -> Path | StoredImage:
         return inside(self.root, name, "picture") if self.stored is None else self.stored(name)

@@ -13,6 +13,7 @@ from emosym.apps.cli.data_options import (
     SOURCE_NAMES,
     Config,
     Download,
+    HeldOut,
     ImageColumn,
     LabelColumn,
 )
@@ -83,13 +84,7 @@ def check(
             help="Label space, or labels of your own: joy,calm,fear,sad; unset: the source's."
         ),
     ] = None,
-    held_out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Of conversations: a list of hashes, or a data set, whose test none may hold.",
-        ),
-    ] = None,
+    held_out: HeldOut = None,
     distance: Annotated[
         int, typer.Option(min=0, max=11, help="Bits of 64 in which near duplicates may differ.")
     ] = 6,
@@ -117,8 +112,7 @@ def check(
     from emosym.data.sources.own_labels import space_of_source
     from emosym.device import usable_cores
     from emosym.emotions import space_of_text
-    from emosym.files import write_json
-    from emosym.service.sinks import STDOUT, check_outputs, make_parent
+    from emosym.service.sinks import STDOUT, check_outputs
 
     if json_out is not None:
         json_out = check_outputs({"json": json_out})["json"]
@@ -145,6 +139,16 @@ def check(
     seconds = time.perf_counter() - began
     console = Console(highlight=False, stderr=json_out == STDOUT)
     show(console, report, examples, seconds)
+    write_report(console, report, json_out)
+    if not report["clean"]:
+        raise typer.Exit(1)
+
+
+def write_report(console: Console, report: Mapping[str, Any], json_out: Path | None) -> None:
+    """Write a report as JSON where it is asked for, and say so."""
+    from emosym.files import write_json
+    from emosym.service.sinks import STDOUT, make_parent
+
     if json_out == STDOUT:
         import json
 
@@ -153,8 +157,6 @@ def check(
         make_parent(json_out)
         write_json(json_out, report)
         console.print(f"Wrote {json_out}.", soft_wrap=True, markup=False)
-    if not report["clean"]:
-        raise typer.Exit(1)
 
 
 def show(console: Console, report: Mapping[str, Any], examples: int, seconds: float) -> None:

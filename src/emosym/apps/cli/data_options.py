@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ SOURCE_NAMES = (
     "storybook, emoset, folder, fi, oasis, ldl, hub, meld, ecf, reccon, emorynlp, mosei, "
     "goemotions, emobench or storybook-dialogues"
 )
+HeldOut = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Of conversations: a list of hashes, or a data set, whose test none may hold.",
+    ),
+]
 SourceName = Annotated[str, typer.Option(help=f"{SOURCE_NAMES}.")]
 ImageColumn = Annotated[str | None, typer.Option(help="hub: the column of pictures.")]
 LabelColumn = Annotated[str | None, typer.Option(help="hub: the column of emotions.")]
