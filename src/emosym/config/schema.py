@@ -64,6 +64,7 @@ class DataSection(Section):
         "goemotions",
         "emobench",
         "storybook-dialogues",
+        "amt",
     ] = "storybook"
     root: Folder = Path("runs/data")
     train_split: str = "train"

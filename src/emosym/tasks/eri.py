@@ -11,7 +11,7 @@ from emosym.emotions import LABEL_SPACES, LabelSpace, other_words
 from emosym.errors import UsageError
 from emosym.metrics.cues import Facts
 from emosym.tasks.question import (
-    ask,
+    ask_turns,
     chosen_wording,
     one_line,
     published,
@@ -46,7 +46,7 @@ def eri(
 
     def conversation(sample: Sample) -> Conversation:
         if template == "emosym":
-            return ask(sample, QUESTION)
+            return ask_turns(sample, QUESTION)
         words = one_line(turn_in_question(sample).text)
         return published(
             sample,

@@ -30,7 +30,7 @@ def fer(template: str = "emosym") -> Task:
             raise UsageError(f"Sample {sample.id!r} has no picture of a face in its turn.")
         if template == "emoverse":
             return published(sample, "Detail the facial expressions used in the image.")
-        return (Message("user", (*shown(sample), QUESTION)),)
+        return (Message("user", (*shown(sample, words=True), QUESTION)),)
 
     def reward(
         completions: Sequence[Any],

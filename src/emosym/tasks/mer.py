@@ -5,7 +5,7 @@ from __future__ import annotations
 from emosym.emotions import LABEL_SPACES, LabelSpace, other_words
 from emosym.tasks.question import (
     QUESTIONS,
-    ask,
+    ask_turns,
     chosen_wording,
     labelled,
     one_line,
@@ -32,7 +32,7 @@ def mer(space: LabelSpace = LABEL_SPACES["meld7"], template: str = "emosym") -> 
 
     def conversation(sample: Sample) -> Conversation:
         if template == "emosym":
-            return ask(sample, QUESTIONS["speaker"])
+            return ask_turns(sample, QUESTIONS["speaker"])
         words = one_line(turn_in_question(sample).text)
         return published(
             sample,

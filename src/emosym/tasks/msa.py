@@ -10,7 +10,7 @@ from typing import Any
 from emosym.emotions import SENTIMENT3, LabelSpace, other_words
 from emosym.errors import UsageError
 from emosym.tasks.question import (
-    ask,
+    ask_turns,
     chosen_wording,
     one_line,
     published,
@@ -55,7 +55,7 @@ def msa(template: str = "emosym") -> Task:
 
     def conversation(sample: Sample) -> Conversation:
         if template in QUESTIONS:
-            return ask(sample, QUESTIONS[template])
+            return ask_turns(sample, QUESTIONS[template])
         words = one_line(turn_in_question(sample).text)
         return published(
             sample,

@@ -124,13 +124,21 @@ def ask(sample: Sample, question: str) -> Conversation:
     return (Message("user", (*shown(sample), question)),)
 
 
-def shown(sample: Sample) -> Sequence[str | Frame]:
+def ask_turns(sample: Sample, question: str) -> Conversation:
+    """Return the same of what somebody says and shows: words stand beside a single picture too."""
+    return (Message("user", (*shown(sample, words=True), question)),)
+
+
+def shown(sample: Sample, words: bool = False) -> Sequence[str | Frame]:
     """Return what a conversation shows of a sample, up to the turn in question, which comes last.
 
-    One picture is shown alone. Of anything else each turn shows its pictures, then its words, a
-    line a turn with its speaker's name.
+    One picture is shown alone, unless its `words` are wanted. Of anything else each turn shows its
+    pictures, then its words, a line a turn with its speaker's name.
+
+    Raises:
+        UsageError: when there is neither.
     """
-    if sample.is_picture:
+    if sample.is_picture and not words:
         return sample.images
     last = len(sample.turns) if sample.focus is None else sample.focus + 1
     parts = lines_of(sample.turns[:last], lambda _, turn: _line(turn))

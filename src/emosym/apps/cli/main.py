@@ -18,6 +18,7 @@ from emosym.apps.cli.ablate import ablate
 from emosym.apps.cli.annotate import annotate
 from emosym.apps.cli.calibrate import calibrate
 from emosym.apps.cli.compare import compare
+from emosym.apps.cli.data_amt import amt
 from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
@@ -60,6 +61,7 @@ data.command()(storybook)
 data.command()(storybook_dialogues)
 data.command()(check)
 data.command()(annotate)
+data.add_typer(amt, name="amt")
 app.add_typer(data, name="data")
 app.add_typer(bank.app, name="bank")
 app.add_typer(models, name="models")

@@ -10,6 +10,7 @@ import numpy as np
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.held_out import NOTHING_HELD, without_held_out
 from emosym.data.notes import Notes
+from emosym.data.sources.amt import load_amt
 from emosym.data.sources.ecf import load_ecf
 from emosym.data.sources.emobench import load_emobench
 from emosym.data.sources.emorynlp import load_emorynlp
@@ -45,6 +46,7 @@ SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], D
     "goemotions": load_goemotions,
     "emobench": load_emobench,
     "storybook-dialogues": load_storybook_dialogues,
+    "amt": load_amt,
 }
 
 
