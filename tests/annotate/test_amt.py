@@ -122,6 +122,9 @@ def test_a_new_folder_is_wanted_and_something_to_build_from(built: Path, tmp_pat
         build_amt(built, [part])
     with pytest.raises(UsageError, match="nothing to build"):
         build_amt(tmp_path / "x", [part], ["text_emotion"])
+    with pytest.raises(UsageError, match="leaves its folder"):
+        build_amt(tmp_path / "x", [Part("../up", "train", part.dataset)])
+    assert {path.name for path in tmp_path.iterdir()} == {"amt", "talks"}  # nothing half-written
     with pytest.raises(UsageError, match="Did you mean 'mer'"):
         build_amt(tmp_path / "y", [part], ["mr"])
     with pytest.raises(UsageError, match="SOURCE=ROOT"):

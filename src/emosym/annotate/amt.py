@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from emosym.data.sources.amt import (
 )
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
-from emosym.files import disk_errors, printable, write_atomic, write_bytes, write_json
+from emosym.files import disk_errors, inside, printable, write_atomic, write_bytes, write_json
 from emosym.tasks.ecpe import causes_space, ecpe
 from emosym.tasks.eri import eri
 from emosym.tasks.fer import fer
@@ -93,13 +95,32 @@ def build_amt(
         if roots.setdefault(part.source, place) != place:
             raise UsageError(f"The source {part.source!r} is given in two places.")
     known = {} if knowledge is None else _reasons(knowledge)
+    work = out.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        with disk_errors(out):
+            (work / MEDIA).mkdir(parents=True)
+            for source, root in roots.items():
+                inside(work / MEDIA, source, "source").symlink_to(root, target_is_directory=True)
+        built = _write(work, parts, tasks, units, known)
+        with disk_errors(out):
+            work.replace(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return built
+
+
+def _write(
+    out: Path,
+    parts: Sequence[Part],
+    tasks: Sequence[str],
+    units: Units,
+    known: Mapping[str, str],
+) -> Built:
+    """Write the files of a set into a folder that holds the links of its sources."""
     built, names = Built(), dict[Any, str]()
     rows: dict[str, list[dict[str, Any]]] = {part.split: [] for part in parts}
     conversations: list[dict[str, Any]] = []
-    with disk_errors(out):
-        (out / MEDIA).mkdir(parents=True, exist_ok=True)
     for part in parts:
-        _link(out / MEDIA / part.source, roots[part.source])
         for sample in part.dataset:
             key = (part.source, part.split, sample.turns)
             if key not in names:
@@ -121,7 +142,8 @@ def build_amt(
         raise UsageError("There is nothing to build from: no sample has a truth of these tasks.")
     write_rows(out / CONVERSATIONS, conversations)
     about = {"schema": AMT_SCHEMA, "counts": built.counts, "left_out": dict(built.left_out)}
-    write_json(out / ABOUT, {**about, "sources": sorted(roots), "tasks": list(tasks)})
+    sources = sorted({part.source for part in parts})
+    write_json(out / ABOUT, {**about, "sources": sources, "tasks": list(tasks)})
     return built
 
 
@@ -187,13 +209,6 @@ def written_reason(sample: Sample, units: Sequence[str], label: str | None) -> s
 def _reasons(path: Path) -> dict[str, str]:
     rows = read_knowledge(path).rows.values()
     return {row.id: row.rationale for row in rows if row.rationale is not None}
-
-
-def _link(place: Path, root: Path) -> None:
-    if not place.is_symlink():
-        with disk_errors(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(root, target_is_directory=True)
 
 
 def _turn_row(out: Path, turn: Any, part: Part) -> dict[str, Any]:
