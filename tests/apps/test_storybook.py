@@ -24,3 +24,16 @@ def test_the_table_is_printed_only_when_asked(tmp_path: Path, asked: bool) -> No
     if asked:
         with Image.open(tmp_path / "sheet.png") as sheet:
             assert sheet.width == sheet.height == 8 * 66 + 2
+
+
+def test_conversations_are_written_and_what_can_be_known_is_told_when_asked(tmp_path: Path) -> None:
+    few = ["--train", "2", "--val", "1", "--test", "1", "--seed", "4"]
+    command = ["data", "storybook-dialogues", str(tmp_path / "out"), *few]
+    done = CliRunner().invoke(app, [*command, "--table"])
+    assert done.exit_code == 0
+    assert "(train 2, val 1, test 1 conversations, seed 4)." in done.stdout
+    assert "ecpe, F1 of self + previous" in done.stdout and "52.1%" in done.stdout
+    again = CliRunner().invoke(app, command)
+    assert "Already complete:" in again.stdout and "ecpe" not in again.stdout
+    other = CliRunner().invoke(app, [*command, "--size", "16"])
+    assert other.exit_code != 0 and "--size must lie in 64..512" in str(other.exception)
