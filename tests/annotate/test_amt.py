@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from emosym.annotate.amt import Part, build_amt, write_swift
+from emosym.annotate.amt import Part, build_amt, units_of_tables, write_swift
 from emosym.apps.cli.main import app
 from emosym.data.dataset import Dataset
 from emosym.data.notes import Note
@@ -95,6 +95,19 @@ def test_units_of_a_table_and_reasons_of_an_annotator(tmp_path: Path) -> None:
     assert found.left_out["fer: no unit of its emotion"] == 1
 
 
+def test_units_come_from_tables_of_openface(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "d0u0.csv").write_text("frame,success,AU04_r,AU12_r\n1,1,0,0.2\n2,1,0,2.5\n")
+    (folder / "d0u1.csv").write_text("frame,success\n1,1\n")
+    units = units_of_tables({"talks": folder})
+    calm, angry = talk(tmp_path / "talks")
+    assert units("talks", calm) == ("AU12",) and units("other", calm) is None
+    assert units("talks", angry) is None  # a table without units is told and passed over
+    with pytest.raises(UsageError, match="no folder of action units"):
+        units_of_tables({"talks": tmp_path / "none"})
+
+
 def test_rows_for_ms_swift_in_each_form(built: Path, tmp_path: Path) -> None:
     counts = write_swift(built, "train", built / "now.jsonl", "messages", "emoverse", MELD)
     assert counts == {"msa": 2, "mer": 2, "fer": 1, "eri": 1, "ecpe": 1}
@@ -127,7 +140,7 @@ def test_a_new_folder_is_wanted_and_something_to_build_from(built: Path, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"amt", "talks"}  # nothing half-written
     with pytest.raises(UsageError, match="Did you mean 'mer'"):
         build_amt(tmp_path / "y", [part], ["mr"])
-    with pytest.raises(UsageError, match="SOURCE=ROOT"):
+    with pytest.raises(UsageError, match="SOURCE=DIR"):
         CliRunner().invoke(
             app, ["data", "amt", "build", "z", "--from", "meld"], catch_exceptions=False
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -26,6 +27,7 @@ from emosym.data.sources.amt import (
     target_row,
     turn_row,
 )
+from emosym.data.unit_tables import peak_of, read_action_units
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 from emosym.files import disk_errors, inside, printable, write_atomic, write_bytes, write_json
@@ -39,6 +41,7 @@ from emosym.tasks.task import Task, label_said
 from emosym.tasks.text_emotion import text_emotion
 from emosym.types import ECPE, ERI, FER, MER, MSA, TEXT_EMOTION, Frame, Sample, StoredImage, Target
 
+log = logging.getLogger(__name__)
 MEDIA, FRAMES = "media", "frames"
 Units = Callable[[str, Sample], "tuple[str, ...] | None"]
 
@@ -62,6 +65,32 @@ class Built:
 
 def no_units(source: str, sample: Sample) -> None:
     """Know no action units but those of the data set itself."""
+
+
+def units_of_tables(folders: Mapping[str, Path]) -> Units:
+    """Return what tells a sample's action units: those of the peak in FOLDER/<sample id>.csv.
+
+    `folders` maps sources to folders of tables of OpenFace or py-feat, one a sample. A sample
+    without a table, or whose table holds no face, has no units.
+
+    Raises:
+        UsageError: for a folder that is not there.
+    """
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise UsageError(f"There is no folder of action units at {str(folder)!r}.")
+
+    def units(source: str, sample: Sample) -> tuple[str, ...] | None:
+        if source not in folders:
+            return None
+        path = inside(folders[source], f"{sample.id}.csv", "table of action units")
+        try:
+            return peak_of(read_action_units(path)).units if path.is_file() else None
+        except UsageError as error:
+            log.warning("No action units of %s: %s", sample.id, error)
+            return None
+
+    return units
 
 
 def build_amt(

@@ -33,6 +33,12 @@ def build(
     knowledge: Annotated[
         Path | None, typer.Option(help="Reasons: a file of `emosym data annotate`.")
     ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--units", metavar="SOURCE=DIR", help="Tables of OpenFace or py-feat: SAMPLE-ID.csv."
+        ),
+    ] = None,
     held_out: Annotated[
         Path | None,
         typer.Option(help="Hashes of a test's utterances: their dialogues are dropped."),
@@ -41,21 +47,19 @@ def build(
     """Build the set, and print how many rows each task has."""
     from rich.console import Console
 
-    from emosym.annotate.amt import Part, build_amt
+    from emosym.annotate.amt import Part, build_amt, units_of_tables
     from emosym.data.held_out import NOTHING_HELD, read_hashes
     from emosym.data.sources.amt import TASKS
     from emosym.data.sources.open import open_dataset
 
     hashes = NOTHING_HELD if held_out is None else read_hashes(held_out)
     parts = []
-    for text in sources:
-        source, mark, root = text.partition("=")
-        if not mark or not root:
-            raise UsageError(f"--from must be SOURCE=ROOT, such as meld=data/meld; got {text!r}.")
+    for source, root in named_folders(sources, "--from"):
         for name in split or ["train"]:
             parts.append(Part(source, name, open_dataset(source, root, name, held_out=hashes)))
     asked = [task.strip() for task in tasks.split(",") if task.strip()] or list(TASKS)
-    built = build_amt(out, parts, asked, knowledge=knowledge)
+    tables = units_of_tables(dict(named_folders(units or [], "--units")))
+    built = build_amt(out, parts, asked, tables, knowledge)
     console = Console(highlight=False)
     console.print(counts_table(built))
     for reason, count in built.left_out.items():
@@ -102,6 +106,17 @@ def convert(
     read = [read_row(row, rows.parent, f"{rows.name}, row {place}") for place, row in places]
     count = write_rows(out, converted(read, form, rows.parent))
     Console(highlight=False).print(f"Wrote {count:,} rows to {out}.", soft_wrap=True, markup=False)
+
+
+def named_folders(texts: list[str], option: str) -> list[tuple[str, Path]]:
+    """Return (source, folder) of each SOURCE=DIR."""
+    found = []
+    for text in texts:
+        source, mark, root = text.partition("=")
+        if not mark or not root:
+            raise UsageError(f"{option} must be SOURCE=DIR, such as meld=data/meld; got {text!r}.")
+        found.append((source, Path(root)))
+    return found
 
 
 def counts_table(built: Built) -> Table:
