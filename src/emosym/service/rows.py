@@ -20,6 +20,7 @@ KEYS = (
     "abstains",
     "probabilities",
     "rationale",
+    "causes",
     "reason",
     "error",
 )
@@ -27,12 +28,15 @@ OUTSIDE = "outside what this preset has seen"
 UNSURE = "unsure"
 
 
-def reading_row(source: str, reading: UnderstandingOutput | BadInput) -> Row:
+def reading_row(
+    source: str, reading: UnderstandingOutput | BadInput, causes: str | None = None
+) -> Row:
     """Return one reading, or one input that could not be read, as a row for JSON.
 
     Every row has the same keys; those of a bad input are None, but for `source` and `error`. Where
     a reading is outside what the model has seen it claims nothing: `emotion`, `polarity` and
-    `rationale` are None, and `reason` says so; `probabilities` still tell what is nearest.
+    `rationale` are None, and `reason` says so; `probabilities` still tell what is nearest. `causes`
+    are of a turn of a conversation: numbers of turns, from 1, "2;3".
     """
     row: Row = dict.fromkeys(KEYS)
     row["source"] = source
@@ -52,6 +56,7 @@ def reading_row(source: str, reading: UnderstandingOutput | BadInput) -> Row:
         "emotion": reading.emotion,
         "polarity": reading.polarity,
         "rationale": reading.rationale,
+        "causes": causes,
         "reason": UNSURE if reading.abstains else None,
     }
 
@@ -68,7 +73,7 @@ def flat_columns(space: LabelSpace) -> dict[str, type]:
     """Return the columns of `flat_row` with their types, in order."""
     numbers: dict[str, type] = dict.fromkeys(("confidence", *NORMS, "in_domain"), float)
     texts: dict[str, type] = dict.fromkeys(
-        ("source", "emotion", "polarity", "rationale", "reason", "error"), str
+        ("source", "emotion", "polarity", "rationale", "causes", "reason", "error"), str
     )
     kinds = {**numbers, **texts, "outside": bool, "abstains": bool}
     empty = flat_row(reading_row("", UNREAD), space)

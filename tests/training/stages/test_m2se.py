@@ -20,9 +20,19 @@ from emosym.errors import StoppedEarly, UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import resolve_base, write_base
+from emosym.models.reader.talks import (
+    Talk,
+    TalkReading,
+    alike,
+    alone,
+    read_all_turns,
+    stretches,
+    talks_of,
+)
 from emosym.models.render_turns import HISTORY, MOST_TURNS, until_focus
 from emosym.models.tokenizer import train_tokenizer
 from emosym.pipelines.trained import EmoSymPipeline
+from emosym.pipelines.trained_dialogue import DialogueOutput, read_dialogues
 from emosym.tasks.question import QUESTIONS
 from emosym.training.stages.finish import write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
@@ -33,15 +43,7 @@ from emosym.training.stages.m2se import (
     set_trainable,
     train_m2se,
 )
-from emosym.training.stages.talks import (
-    Talk,
-    alike,
-    alone,
-    read_all_turns,
-    stretches,
-    talks_of,
-)
-from emosym.types import ECPE, MER, CausePair, Sample, Turn, UnderstandingOutput
+from emosym.types import ECPE, MER, BadInput, CausePair, Sample, Turn, UnderstandingOutput
 
 SPACE = LabelSpace("moods", ("glee", "dread", "none"), neutral="none")
 THINGS = {"glee": ("sun", "party", "gift"), "dread": ("storm", "ghost", "knife")}
@@ -165,12 +167,30 @@ def test_the_checkpoint_reads_a_turn_as_training_did(done) -> None:
     assert all(isinstance(reading, UnderstandingOutput) for reading in read)
     assert [reading.emotion for reading in read] == labels
     talk = talks_of(talk_data("val", 501, 1))[0]
-    logits, latents = read_all_turns(pipeline.model.reader, [talk])
-    for reading, row in zip(read, latents[0], strict=True):
+    (whole,) = read_all_turns(pipeline.model.reader, [talk])
+    for reading, row in zip(read, whole.emotion, strict=True):
         np.testing.assert_allclose(reading.emotion_latent, row, atol=1e-4)
     one = pipeline.understand(samples[-1])
     assert one.probabilities == pytest.approx(read[-1].probabilities, abs=1e-5)
-    assert logits[0].argmax(1).tolist() == [SPACE.index(label) for label in labels]
+    assert whole.logits.argmax(1).tolist() == [SPACE.index(label) for label in labels]
+
+
+def test_a_dialogue_is_read_whole_with_its_causes(done, tmp_path) -> None:
+    result, _ = done
+    model = load_checkpoint(result.checkpoint)
+    turns, labels, causes = dialogue(503)
+    long = Sample("long", turns * 20)  # in several stretches
+    whole, empty, many = read_dialogues(model, [Sample("d", turns), Sample("none"), long])
+    assert isinstance(empty, BadInput) and "no turn" in empty.error
+    assert isinstance(whole, DialogueOutput) and isinstance(many, DialogueOutput)
+    assert [reading.emotion for reading in whole.readings] == labels
+    assert [pair for pair, _ in whole.causes] == causes
+    assert all(0.5 <= chance <= 1 for _, chance in whole.causes)
+    pipeline = EmoSymPipeline(model)
+    for place in (0, len(turns) - 1, 55):
+        alone = pipeline.understand(Sample("one", long.turns, focus=place))
+        assert many.readings[place].probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    assert len(many.readings) == len(long.turns)
 
 
 def test_every_trainable_weight_moves_and_no_other(base, tmp_path) -> None:
@@ -272,9 +292,10 @@ def test_scores_of_fixed_answers(base) -> None:
     causes = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
     labels = np.array([2, 0, 1])
     talk = Talk(Sample("s", (Turn("A", "x"),) * 3), labels, causes, np.arange(3))
-    logits, latents = np.eye(3)[labels], np.zeros((3, 32), dtype=np.float32)
-    values = cause_scores(model.reader, [talk], [logits], [latents])
+    nothing = np.zeros((3, 32), dtype=np.float32), np.zeros((3, 1, 32), dtype=np.float32)
+    values = cause_scores(model.reader, [talk], [TalkReading(np.eye(3)[labels], *nothing)])
     assert values["self_given_f1"] == pytest.approx(2 * 1 / (2 + 2))
     assert values["self_previous_given_f1"] == pytest.approx(2 * 2 / (4 + 2))
-    wrong = cause_scores(model.reader, [talk], [np.eye(3)[[2, 1, 1]]], [latents])
+    other = TalkReading(np.eye(3)[[2, 1, 1]], *nothing)
+    wrong = cause_scores(model.reader, [talk], [other])
     assert wrong["self_previous_found_f1"] == pytest.approx(2 * 1 / (4 + 2))

@@ -57,6 +57,32 @@ def read_to(
     return tally
 
 
+def write_rows(
+    outputs: dict[str, Path],
+    journal: Journal | None,
+    rows: Iterable[dict[str, Any]],
+    tally: Tally,
+    space: LabelSpace,
+) -> None:
+    """Send rows that are ready to the outputs, and count them."""
+    from emosym.service.sinks import live_sinks, write_files
+
+    try:
+        with ExitStack() as stack:
+            live = live_sinks(outputs, lambda: space, stack)
+            for row in rows:
+                if journal is not None:
+                    journal.add(row)
+                live(row)
+                tally.add(row)
+        if journal is not None:
+            write_files(outputs, journal, space)
+            journal.remove()
+    finally:
+        if journal is not None:
+            leave(journal)
+
+
 def leave(journal: Journal) -> None:
     """Close a journal: one without rows is removed, one with rows is named."""
     if not journal.path.exists():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emosym.apps.cli.reading_run import Reading, open_journal, read_to
+from emosym.apps.cli.understand_dialogues import are_dialogues, understand_dialogues
 from emosym.apps.cli.understand_text import (
     Text,
     TextFile,
@@ -40,7 +41,9 @@ JsonOut = Annotated[
 
 
 def understand(
-    paths: Annotated[list[str] | None, typer.Argument(help="Pictures, folders, or globs.")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Pictures, folders, or globs; dialogues (.json).")
+    ] = None,
     model: Model = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
     resume: Resume = False,
@@ -63,8 +66,9 @@ def understand(
 ) -> None:
     """Read the emotion each picture evokes, or what the speaker of each --text feels.
 
-    A file that cannot be read becomes an error row and the rest goes on. Exits with 0 when at
-    least one picture was read. Rows of a stopped run are kept: --resume goes on from them.
+    A .json file is a dialogue, of which every turn is read (docs/pipeline.md). A file that cannot
+    be read becomes an error row and the rest goes on. Exits with 0 when at least one picture was
+    read. Rows of a stopped run are kept: --resume goes on from them.
     `accelerate launch -m emosym understand` shares the pictures between GPUs.
     """
     from rich.console import Console
@@ -78,9 +82,11 @@ def understand(
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     named = {kind: path for kind, path in asked.items() if path is not None}
     if text or text_file is not None:
-        check_text(paths, zero_shot, explain or resume)
+        check_text(paths, explain or resume)
         return understand_text(texts_of(text, text_file), wanted, named, batch_size or 8)
     paths = required(paths)
+    if are_dialogues(paths):
+        return understand_dialogues(paths, wanted, named, batch_size or 16)
     check_outputs(named, resumable=resume)
     processes = launched()
     main = processes is None or processes.main

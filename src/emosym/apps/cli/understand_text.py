@@ -14,19 +14,20 @@ import typer
 from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.errors import UsageError
 from emosym.files import decoded, read_text
-from emosym.types import BadInput
+from emosym.types import BadInput, Sample, Turn
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from emosym.pipelines.protocol import EmotionPipeline
     from emosym.service.wanted import Wanted
 
 Text = Annotated[
     list[str] | None,
-    typer.Option(help="With --zero-shot: read this text, not pictures; may be repeated."),
+    typer.Option(help="Read this text, not pictures; may be repeated."),
 ]
 TextFile = Annotated[
-    Path | None, typer.Option(help="With --zero-shot: read each line; - is the standard input.")
+    Path | None, typer.Option(help="Read each line of text; - is the standard input.")
 ]
 SHOWN = 50
 LONGEST_SHOWN = 60
@@ -37,12 +38,12 @@ TEXT_PRESET = "smollm2-135m"
 def required(paths: list[str] | None) -> list[str]:
     """Return the paths; none at all is a UsageError."""
     if not paths:
-        raise UsageError("Give pictures, folders or globs to read; or --text with --zero-shot.")
+        raise UsageError("Give pictures, folders or globs to read; dialogues (.json); or --text.")
     return paths
 
 
-def check_text(paths: Sequence[str] | None, zero_shot: bool, more: bool) -> None:
-    """Refuse text beside pictures, for a trained model, or with options of pictures (`more`).
+def check_text(paths: Sequence[str] | None, more: bool) -> None:
+    """Refuse text beside pictures, or with options of pictures (`more`).
 
     Raises:
         UsageError: says which options go together.
@@ -51,11 +52,45 @@ def check_text(paths: Sequence[str] | None, zero_shot: bool, more: bool) -> None
         raise UsageError("Give pictures, or text by --text and --text-file: not both at once.")
     if more:
         raise UsageError("--explain and --resume go with pictures, not with text.")
-    if not zero_shot:
-        raise UsageError(
-            "The trained models here read pictures; text is read by a stock model: add "
-            f"--zero-shot, with --preset {TEXT_PRESET} or another one."
-        )
+
+
+def open_text_reader(wanted: Wanted) -> EmotionPipeline:
+    """Open a model that reads text: a trained one, or a stock one that is asked in words.
+
+    Raises:
+        UsageError: when the trained model reads pictures only.
+    """
+    from emosym.service.session import SHIPPED_MODEL, open_session
+
+    told = (
+        "Text is read by a model that was trained on text (--model FOLDER), or by a stock one: "
+        f"add --zero-shot, with --preset {TEXT_PRESET} or another one."
+    )
+    if not wanted.zero_shot and wanted.model in (None, SHIPPED_MODEL):
+        raise UsageError(f"The shipped model reads pictures. {told}")
+    preset = (wanted.preset or TEXT_PRESET) if wanted.zero_shot else None
+    pipeline = open_session(replace(wanted, preset=preset)).pipeline
+    if not wanted.zero_shot and "text" not in pipeline.about().takes:
+        raise UsageError(f"The model {wanted.model} reads pictures. {told}")
+    pipeline.require("reader")
+    return pipeline
+
+
+def read_texts(
+    pipeline: EmotionPipeline, texts: Sequence[str], batch_size: int
+) -> Iterator[Reading]:
+    """Yield (text, reading) of texts, in order; an empty one is a `BadInput`."""
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+    if isinstance(pipeline, ZeroShotPipeline):
+        yield from pipeline.understand_texts(texts, batch_size)
+        return
+    for start in range(0, len(texts), batch_size):
+        some = texts[start : start + batch_size]
+        good = [Sample(text, (Turn(text=text),)) for text in some if text.strip()]
+        read = iter(pipeline.read_samples(good, False, batch_size))
+        for text in some:
+            yield text, next(read) if text.strip() else BadInput(text, "The text is empty.")
 
 
 def texts_of(text: Sequence[str] | None, file: Path | None) -> list[str]:
@@ -89,21 +124,21 @@ def understand_text(
     """
     from rich.console import Console
 
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-    from emosym.service.session import open_session
     from emosym.service.sinks import STDOUT, check_outputs
 
     outputs = check_outputs(dict(named))
-    pipeline = open_session(replace(wanted, preset=wanted.preset or TEXT_PRESET)).pipeline
-    assert isinstance(pipeline, ZeroShotPipeline)  # `check_text` has seen to it
-    pipeline.require("reader")
-    about = {"preset": wanted.preset, "labels": list(pipeline.space.labels), "texts": len(texts)}
+    pipeline = open_text_reader(wanted)
+    about = {
+        "model": wanted.model or wanted.preset,
+        "labels": list(pipeline.space.labels),
+        "texts": len(texts),
+    }
     journal = open_journal(outputs, about, resume=False)
     first: list[Reading] = []
     counts: Counter[str] = Counter()
 
     def readings() -> Iterator[Reading]:
-        for source, found in pipeline.understand_texts(texts, batch_size):
+        for source, found in read_texts(pipeline, texts, batch_size):
             if len(first) < SHOWN:
                 first.append((source, found))
             counts["" if isinstance(found, BadInput) else found.emotion] += 1
@@ -111,7 +146,13 @@ def understand_text(
 
     read_to(outputs, journal, readings(), len(texts), lambda: pipeline.space)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
-    show(console, first, counts, pipeline.base.name)
+    show(console, first, counts)
+    if wanted.zero_shot:
+        told = (
+            f"Zero-shot by {pipeline.base.name}, which was never trained on emotions: the "
+            "confidence is not calibrated."
+        )
+        console.print(told, style="dim", soft_wrap=True, markup=False)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
@@ -119,7 +160,7 @@ def understand_text(
         raise typer.Exit(1)
 
 
-def show(console: Console, readings: Sequence[Reading], counts: Counter[str], name: str) -> None:
+def show(console: Console, readings: Sequence[Reading], counts: Counter[str]) -> None:
     """Print the first readings as a table, and how many there are of each emotion, "" of none."""
     from rich.markup import escape
     from rich.table import Table
@@ -146,12 +187,6 @@ def show(console: Console, readings: Sequence[Reading], counts: Counter[str], na
         parts = [f"{total - bad} read", *([f"{bad} could not be read"] if bad else [])]
         told = ", ".join(f"{label} {count}" for label, count in counts.most_common() if label)
         console.print("; ".join([*parts, *([told] if told else [])]), style="bold")
-    console.print(
-        f"Zero-shot by {name}, which was never trained on emotions: the confidence is not "
-        "calibrated.",
-        style="dim",
-        soft_wrap=True,
-    )
 
 
 def shortened(text: str) -> str:

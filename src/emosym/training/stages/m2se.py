@@ -31,16 +31,10 @@ from emosym.models.adapters import add_adapter, has_adapter, language_lora, trai
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.pointer import UNKNOWN_EMOTION
 from emosym.models.reader.reader import ADAPTER, Reader
-from emosym.processes import Processes
-from emosym.training.loop.loop import run_loop
-from emosym.training.loop.optim import build_optimizers, cosine
-from emosym.training.loop.state import trainable_tensors
-from emosym.training.stages.finish import StageResult, loop_settings, write_stage
-from emosym.training.stages.losses import class_weights, weighted_cross_entropy
-from emosym.training.stages.start import open_start
-from emosym.training.stages.talks import (
+from emosym.models.reader.talks import (
     UNKNOWN,
     Talk,
+    TalkReading,
     alike,
     alone,
     emotional,
@@ -52,6 +46,13 @@ from emosym.training.stages.talks import (
     read_talks,
     talks_of,
 )
+from emosym.processes import Processes
+from emosym.training.loop.loop import run_loop
+from emosym.training.loop.optim import build_optimizers, cosine
+from emosym.training.loop.state import trainable_tensors
+from emosym.training.stages.finish import StageResult, loop_settings, write_stage
+from emosym.training.stages.losses import class_weights, weighted_cross_entropy
+from emosym.training.stages.start import open_start
 
 log = logging.getLogger(__name__)
 ROUNDS, BEST = "rounds.json", "best.safetensors"
@@ -280,9 +281,9 @@ def cause_losses(
 
 def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
     """Read held-out conversations; the values are of all labelled turns, and of pairs of causes."""
-    logits, latents = read_all_turns(reader, talks)
+    read = read_all_turns(reader, talks)
     known = [talk.labels != UNKNOWN for talk in talks]
-    scores = np.concatenate([rows[mask] for rows, mask in zip(logits, known, strict=True)])
+    scores = np.concatenate([one.logits[mask] for one, mask in zip(read, known, strict=True)])
     truth = np.concatenate([t.labels[mask] for t, mask in zip(talks, known, strict=True)])
     guesses, classes = scores.argmax(1), scores.shape[1]
     values = {
@@ -291,15 +292,12 @@ def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
         "macro_f1": macro_f1(guesses, truth, classes),
     }
     if reader.reasoner.pointer is not None:
-        values |= cause_scores(reader, talks, logits, latents)
+        values |= cause_scores(reader, talks, read)
     return HeldOut(scores, truth, values)
 
 
 def cause_scores(
-    reader: Reader,
-    talks: Sequence[Talk],
-    logits: Sequence[np.ndarray],
-    latents: Sequence[np.ndarray],
+    reader: Reader, talks: Sequence[Talk], read: Sequence[TalkReading]
 ) -> dict[str, float]:
     """Return the F1 of pairs (turn, cause), emotions given and found, and of two fixed answers.
 
@@ -307,14 +305,14 @@ def cause_scores(
     caused by its own turn, "self and previous" also by the turn before.
     """
     counts: dict[str, list[int]] = {}
-    for talk, scores, rows in zip(talks, logits, latents, strict=True):
+    for talk, one in zip(talks, read, strict=True):
         if talk.causes is None:
             continue
         truth = _pairs(talk.causes, talk.labels, reader.space)
-        found = scores.argmax(1)
+        found = one.logits.argmax(1)
         size = len(talk.labels)
         for name, emotions in (("given", talk.labels), ("found", found)):
-            shares = point(reader.reasoner, talk, rows, emotions)
+            shares = point(reader.reasoner, talk, one.emotion, emotions)
             guess = _pairs(shares >= THRESHOLD, emotions, reader.space)
             _count(counts, f"causes_{name}", guess, truth)
             self_too = np.eye(size, dtype=bool)

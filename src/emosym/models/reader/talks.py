@@ -162,26 +162,34 @@ def emotional(labels: torch.Tensor, space: LabelSpace) -> torch.Tensor:
     return (labels != UNKNOWN) & (labels != neutral)
 
 
+@dataclass(frozen=True, slots=True)
+class TalkReading:
+    """What one conversation of n turns says: logits (n, C), latents (n, H) and (n, K, H), fp32."""
+
+    logits: np.ndarray
+    emotion: np.ndarray
+    context: np.ndarray
+
+
 @torch.no_grad()
 def read_all_turns(
     reader: Reader, talks: Sequence[Talk], batch_size: int = 16
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Read every conversation; returns each one's logits (n, C) and emotion latents (n, H)."""
+) -> list[TalkReading]:
+    """Read every conversation with the current model, in evaluation mode; in order."""
     reasoner = reader.reasoner
     training = reasoner.training
     reasoner.eval()
-    logits: list[np.ndarray] = [np.zeros(0)] * len(talks)
-    latents: list[np.ndarray] = [np.zeros(0)] * len(talks)
+    readings: dict[int, TalkReading] = {}
     for group in alike(talks, batch_size):
         some = [talks[i] for i in group]
         _, found = read_talks(reader, some)
-        scores = reasoner.logits(found.emotion, reader.space)
-        for place, talk, row, emotion in zip(group, some, scores, found.emotion, strict=True):
-            count = len(talk.sample.turns)
-            logits[place] = row[:count].float().cpu().numpy()
-            latents[place] = emotion[:count].float().cpu().numpy()
+        scores = reasoner.logits(found.emotion, reader.space)  # (B, N, C)
+        for row, (place, talk) in enumerate(zip(group, some, strict=True)):
+            own = slice(0, len(talk.sample.turns))
+            parts = (scores[row, own], found.emotion[row, own], found.context[row, own])
+            readings[place] = TalkReading(*(part.float().cpu().numpy() for part in parts))
     reasoner.train(training)
-    return logits, latents
+    return [readings[place] for place in range(len(talks))]
 
 
 @torch.no_grad()

@@ -1,0 +1,144 @@
+"""`emosym understand dialogue.json`: every turn of conversations, and what caused its emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from emosym.apps.cli.readings import Tally
+from emosym.apps.cli.understand_text import shortened
+from emosym.errors import UsageError
+from emosym.service.rows import Row, reading_row
+from emosym.types import BadInput, Sample
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from emosym.pipelines.trained_dialogue import DialogueOutput
+    from emosym.service.wanted import Wanted
+
+SUFFIX = ".json"
+SHOWN = 20
+
+
+def are_dialogues(paths: Sequence[str]) -> bool:
+    """Return whether all paths name dialogues; none of a mix is.
+
+    Raises:
+        UsageError: when some do and others do not.
+    """
+    named = [path for path in paths if path.lower().endswith(SUFFIX)]
+    if named and len(named) < len(paths):
+        raise UsageError(f"{named[0]} is a dialogue, the others are not: read them apart.")
+    return bool(named)
+
+
+def understand_dialogues(
+    paths: Sequence[str], wanted: Wanted, named: Mapping[str, Path], batch_size: int
+) -> None:
+    """Read dialogues, write a row a turn to the outputs, and show them.
+
+    Raises:
+        UsageError: for a model that was not taught conversations, or when the only dialogue cannot
+            be read.
+    """
+    from rich.console import Console
+
+    from emosym.apps.cli.reading_run import open_journal, write_rows
+    from emosym.data.dialogue_file import read_dialogue
+    from emosym.pipelines.trained import EmoSymPipeline
+    from emosym.pipelines.trained_dialogue import read_dialogues
+    from emosym.service.session import open_session
+    from emosym.service.sinks import STDOUT, check_outputs
+
+    if wanted.zero_shot:
+        raise UsageError("Dialogues are read by a trained model: --model FOLDER.")
+    outputs = check_outputs(dict(named))
+    pipeline = open_session(wanted).pipeline
+    assert isinstance(pipeline, EmoSymPipeline)  # what is not zero-shot
+    opened: list[Sample | BadInput] = []
+    for path in paths:
+        try:
+            opened.append(read_dialogue(Path(path)))
+        except UsageError as error:
+            if len(paths) == 1:
+                raise
+            opened.append(BadInput(path, str(error)))
+    good = [one for one in opened if isinstance(one, Sample)]
+    read = iter(read_dialogues(pipeline.model, good, batch_size))
+    told = [
+        (path, one, one if isinstance(one, BadInput) else next(read))
+        for path, one in zip(paths, opened, strict=True)
+    ]
+    if len(told) == 1 and isinstance(told[0][2], BadInput):
+        raise UsageError(told[0][2].error)
+    rows = [row for path, _, found in told for row in dialogue_rows(path, found)]
+    journal = open_journal(outputs, {"dialogues": list(paths)}, resume=False)
+    tally = Tally(len(rows))
+    write_rows(outputs, journal, iter(rows), tally, pipeline.space)
+    console = Console(stderr=STDOUT in outputs.values(), highlight=False)
+    for path, sample, found in told[:SHOWN]:
+        show_dialogue(console, path, sample, found)
+    if len(told) > SHOWN:
+        console.print(f"... and {len(told) - SHOWN} more dialogues", style="dim")
+    for sentence in pipeline.unknowns:
+        console.print(sentence, style="dim", soft_wrap=True, markup=False)
+    for path_out in outputs.values():
+        if path_out != STDOUT:
+            console.print(f"Wrote {path_out}.", soft_wrap=True, markup=False)
+    if not tally.read:
+        raise typer.Exit(1)
+
+
+def dialogue_rows(path: str, found: DialogueOutput | BadInput) -> Iterator[Row]:
+    """Yield a row a turn, called "dialogue.json#3"; one row for a dialogue that cannot be read."""
+    if isinstance(found, BadInput):
+        yield reading_row(path, found)
+        return
+    for number, reading in enumerate(found.readings):
+        causes = cause_numbers(found, number)
+        text = None if causes is None else ";".join(map(str, causes))
+        yield reading_row(f"{path}#{number + 1}", reading, text)
+
+
+def cause_numbers(found: DialogueOutput, turn: int) -> list[int] | None:
+    """Return the numbers (from 1) of what caused a turn's emotion; None: nobody looked for it."""
+    if found.causes is None:
+        return None
+    return [pair.cause + 1 for pair, _ in found.causes if pair.turn == turn]
+
+
+def show_dialogue(
+    console: Console, path: str, sample: Sample | BadInput, found: DialogueOutput | BadInput
+) -> None:
+    """Print a dialogue as a table: who says what, the emotion, how sure, and its causes."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if isinstance(found, BadInput) or isinstance(sample, BadInput):
+        told = found.error if isinstance(found, BadInput) else ""
+        console.print(f"{path}: {told}", style="red", soft_wrap=True, markup=False)
+        return
+    console.print(path, style="bold", markup=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("turn", justify="right", no_wrap=True)
+    for name in ("who", "says", "emotion"):
+        table.add_column(name, overflow="fold")
+    table.add_column("conf.", justify="right", no_wrap=True)
+    if found.causes is not None:
+        table.add_column("caused by turn", no_wrap=True)
+    for number, (turn, reading) in enumerate(zip(sample.turns, found.readings, strict=True)):
+        causes = cause_numbers(found, number)
+        cells = [
+            str(number + 1),
+            escape(shortened(turn.speaker or "")),
+            escape(shortened(turn.text or "(a picture)")),
+            f"[bold]{reading.emotion}" + (" [dim](unsure)" if reading.abstains else ""),
+            f"{reading.confidence:.2f}",
+        ]
+        told = [] if causes is None else [", ".join(map(str, causes))]
+        table.add_row(*cells, *told)
+    console.print(table)

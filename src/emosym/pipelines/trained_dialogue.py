@@ -1,0 +1,113 @@
+"""A whole conversation read in one pass: every turn's emotion, and what caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from emosym.data.images import decoded
+from emosym.errors import UsageError
+from emosym.models.calibration import calibrated
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.reader.reader import TURNS
+from emosym.models.reader.talks import Talk, TalkReading, point, read_all_turns, stretches
+from emosym.pipelines.trained_reading import described
+from emosym.types import BadInput, CausePair, Sample, UnderstandingOutput
+
+THRESHOLD = 0.5  # of a cause's probability
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueOutput:
+    """The reading of one conversation.
+
+    `readings` are those of its turns, in order; `causes` pairs of turns with the probability that
+    the second caused the emotion of the first, those above THRESHOLD. None where the model was not
+    taught causes.
+    """
+
+    readings: tuple[UnderstandingOutput, ...]
+    causes: tuple[tuple[CausePair, float], ...] | None
+
+
+def reads_dialogues(model: EmoSymModel) -> bool:
+    """Return whether a model was taught to read conversations turn by turn."""
+    return model.reader.template == TURNS
+
+
+@torch.no_grad()
+def read_dialogues(
+    model: EmoSymModel, samples: Sequence[Sample], batch_size: int = 16
+) -> list[DialogueOutput | BadInput]:
+    """Read conversations, in order; one that cannot be read is a `BadInput`.
+
+    A turn's reading is that of the conversation cut after it, whatever comes later.
+
+    Raises:
+        UsageError: when the model was not taught conversations.
+    """
+    if not reads_dialogues(model):
+        raise UsageError(
+            "This model was not taught conversations: train one by a recipe of the stage m2se."
+        )
+    parts: list[Talk] = []
+    owners: list[int] = []
+    found: list[DialogueOutput | BadInput | None] = [None] * len(samples)
+    for place, sample in enumerate(samples):
+        try:
+            if not sample.turns:
+                raise UsageError("It has no turn.")
+            ready = decoded(sample)
+        except UsageError as error:
+            found[place] = BadInput(sample.id, str(error))
+            continue
+        count = len(ready.turns)
+        unknown = np.full(count, -1)
+        some = stretches(Talk(ready, unknown, None, np.arange(count)))
+        parts += some
+        owners += [place] * len(some)
+    read = read_all_turns(model.reader, parts, batch_size)
+    for place in sorted(set(owners)):
+        own = [i for i, owner in enumerate(owners) if owner == place]
+        found[place] = _joined(model, [parts[i] for i in own], [read[i] for i in own])
+    return [output for output in found if output is not None]
+
+
+def _joined(
+    model: EmoSymModel, parts: Sequence[Talk], read: Sequence[TalkReading]
+) -> DialogueOutput:
+    """Join the stretches of one conversation: of each only the turns that are new in it."""
+    space = model.space
+    below = model.calibration.abstain_below
+    readings: list[UnderstandingOutput] = []
+    causes: list[tuple[CausePair, float]] = []
+    for part, one in zip(parts, read, strict=True):
+        new = np.flatnonzero(part.rows >= 0)
+        first = int(part.rows[new[0]] - new[0])  # the stretch begins at this turn
+        shares = calibrated(one.logits.astype(np.float64), model.calibration)
+        raw = torch.from_numpy(one.logits).double().softmax(-1).tolist()
+        for i in new.tolist():
+            readings.append(
+                UnderstandingOutput(
+                    **described(space, shares[i]),
+                    in_domain=None,
+                    outside=None,
+                    abstains=None if below is None else bool(shares[i].max() < below),
+                    emotion_latent=one.emotion[i],
+                    context_latents=one.context[i],
+                    raw_probabilities=dict(zip(space.labels, raw[i], strict=True)),
+                )
+            )
+        if model.causes is None:
+            continue
+        told = shares.argmax(1)
+        chances = point(model.reader.reasoner, part, one.emotion, told)
+        for turn, cause in np.argwhere(chances >= THRESHOLD).tolist():
+            label = space.labels[int(told[turn])]
+            if part.rows[turn] >= 0 and label != space.neutral:
+                pair = CausePair(first + turn, label, first + cause)
+                causes.append((pair, float(chances[turn, cause])))
+    return DialogueOutput(tuple(readings), None if model.causes is None else tuple(causes))
