@@ -175,6 +175,10 @@ class M2seRecipe(Recipe):
     them. `balance` 0..1 and `focal` count rare emotions for more. Every `evaluate_every` steps the
     validation split is read; the weights of the best weighted F1 are kept, and after `patience`
     evaluations without a better one training ends. `history: false` shows each turn alone.
+
+    `spoken` are tasks whose answers are learned in words, with weights: {mer: 1, eri: 2}. Each step
+    takes `spoken_batch` samples, a task drawn in proportion to weight times its number of samples
+    to the power 1 / `temperature`. Only the answer's tokens count.
     """
 
     stage: Literal["m2se"]
@@ -191,6 +195,11 @@ class M2seRecipe(Recipe):
     patience: int = Field(3, ge=1)
     rows_at_once: int = Field(4, ge=1)
     history: bool = True
+    spoken: dict[str, float] = Field(default_factory=dict)
+    w_spoken: float = Field(1.0, ge=0)
+    spoken_batch: int = Field(16, ge=1)
+    temperature: float = Field(2.0, ge=1)
+    longest: int = Field(1024, ge=16)
     fresh_head: bool = False
 
 

@@ -21,7 +21,7 @@ from emosym.config.recipes import (
 from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
 from emosym.locks import LOCK, one_writer
-from emosym.tasks.names import require_tasks
+from emosym.tasks.names import TASKS, require_tasks
 from emosym.types import ECPE, IMAGE_EMOTION, MER
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def run_recipe(
     if not isinstance(recipe, BaseRecipe):
         trainable = (MER, ECPE) if isinstance(recipe, M2seRecipe) else (IMAGE_EMOTION,)
         require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
+        if isinstance(recipe, M2seRecipe) and recipe.spoken:
+            require_tasks(tuple(recipe.spoken), tuple(TASKS), "In words m2se")
     processes = Processes()
     with one_writer(recipe.out, "training") if processes.main else nullcontext():
         return _run(recipe, processes, progress, deadline)

@@ -1,4 +1,4 @@
-"""A stock model's own words: the greedy answer to a question about each picture."""
+"""Answers in words: spoken greedily, and learned."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
 from transformers import GenerationConfig
 
+from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
-from emosym.models.reader.prefix import of_the_model
+from emosym.models.reader.prefix import body, next_logits, of_the_model, rotary_positions
 from emosym.models.render import ask_of_pictures, render
+from emosym.types import Conversation
 
 MAX_ANSWER_TOKENS = 96
 
@@ -24,8 +27,16 @@ def answer(
     max_new_tokens: int = MAX_ANSWER_TOKENS,
 ) -> list[str]:
     """Answer one question about each picture, greedily; an answer cut short ends at a sentence."""
+    return answer_all(chat, ask_of_pictures(pictures, questions), max_new_tokens)
+
+
+@torch.no_grad()
+def answer_all(
+    chat: ChatModel, conversations: Sequence[Conversation], max_new_tokens: int = MAX_ANSWER_TOKENS
+) -> list[str]:
+    """Answer conversations that wait for it, as one batch, as `answer` does."""
     backbone: Any = chat.backbone
-    inputs = of_the_model(render(chat, ask_of_pictures(pictures, questions)).inputs)
+    inputs = of_the_model(render(chat, conversations).inputs)
     own = backbone.generation_config
     ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
     stops = sorted({chat.end_token, *(end for end in ends if end is not None)})
@@ -45,6 +56,24 @@ def answer(
         " ".join(printable(text if whole else up_to_sentence(text)).split())
         for text, whole in zip(texts, finished.tolist(), strict=True)
     ]
+
+
+def answer_losses(chat: ChatModel, conversations: Sequence[Conversation]) -> torch.Tensor:
+    """Return the next-token loss of every token of a learned answer (M,); nothing else counts.
+
+    Raises:
+        UsageError: when no conversation has a learned message.
+    """
+    rendered = render(chat, conversations)
+    said = rendered.answers[:, 1:]  # (B, P - 1): what the token before is to tell
+    if not bool(said.any()):
+        raise UsageError("There is no answer to learn in these conversations.")
+    inputs = of_the_model(rendered.inputs)
+    positions = rotary_positions(chat.backbone, rendered.inputs)
+    hidden = body(chat.backbone)(**inputs, position_ids=positions, use_cache=False)
+    states = hidden.last_hidden_state[:, :-1][said]  # (M, H)
+    logits = next_logits(chat.backbone, states).float()
+    return nn.functional.cross_entropy(logits, inputs["input_ids"][:, 1:][said], reduction="none")
 
 
 def up_to_sentence(text: str) -> str:

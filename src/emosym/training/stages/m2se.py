@@ -52,6 +52,7 @@ from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
+from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
 from emosym.training.stages.start import open_start
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,17 @@ def run_m2se(
         conversations(model.reader, recipe, split)
         for split in (recipe.data.train_split, recipe.data.val_split)
     )
+    spoken = None
+    if recipe.spoken:
+        samples = turns_of(model.reader, recipe, recipe.data.train_split)
+        spoken = spoken_of(
+            model.reader.chat,
+            samples,
+            recipe.spoken,
+            model.space,
+            recipe.temperature,
+            recipe.longest,
+        )
     backbone = model.reader.reasoner.backbone
     if recipe.lora.r and not has_adapter(backbone, ADAPTER):
         config = language_lora(backbone, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout)
@@ -100,7 +112,7 @@ def run_m2se(
         if model.causes is None or model.causes.name != model.space.name:
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
         model = replace(model, causes=model.space)
-    train_m2se(model, train, val, recipe, progress, deadline)
+    train_m2se(model, train, val, recipe, progress, deadline, spoken)
     held = held_out(model.reader, val)
     return write_stage(
         model, recipe, dump_recipe(recipe), {model.space: (held.logits, held.truth)}, held.values
@@ -108,13 +120,31 @@ def run_m2se(
 
 
 def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk, ...]:
-    """Open a split as conversations; without `history` every turn is one of its own."""
+    """Open a split as conversations; without `history` every turn is one of its own.
+
+    Raises:
+        UsageError: when no turn has a known emotion.
+    """
+    talks = talks_of(turns_of(reader, recipe, split))
+    if not recipe.history:
+        talks = tuple(turn for talk in talks for turn in alone(talk))
+    known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
+    if not known:
+        raise UsageError(f"No turn of {recipe.data.source} {split!r} has a known emotion.")
+    return known
+
+
+def turns_of(reader: Reader, recipe: M2seRecipe, split: str) -> Dataset:
+    """Open a split of the recipe's data, whose samples are turns.
+
+    Dialogues of `data.held_out`, another data set's test, are left out of training.
+    """
     data = recipe.data
     fraction, part, tests = (1.0, (0.0, 1.0), NOTHING_HELD)
     if split == data.train_split:
         fraction, part = data.label_fraction, data.part
         tests = NOTHING_HELD if data.held_out is None else held_out_hashes(data.held_out)
-    dataset: Dataset = open_dataset(
+    return open_dataset(
         data.source,
         data.root,
         split,
@@ -124,13 +154,6 @@ def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk,
         part,
         held_out=tests,
     )
-    talks = talks_of(dataset)
-    if not recipe.history:
-        talks = tuple(turn for talk in talks for turn in alone(talk))
-    known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
-    if not known:
-        raise UsageError(f"No turn of {data.source} {split!r} has a known emotion.")
-    return known
 
 
 def train_m2se(
@@ -140,8 +163,11 @@ def train_m2se(
     recipe: M2seRecipe,
     progress: bool = True,
     deadline: float | None = None,
+    spoken: Spoken | None = None,
 ) -> list[Evaluated]:
     """Train adapter, tokens, head and pointer; the model ends with its best weights on `val`.
+
+    With `spoken` the same steps also teach answers in words.
 
     What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it.
     """
@@ -155,7 +181,13 @@ def train_m2se(
     weights = class_weights(torch.from_numpy(counts), recipe.balance).to(reasoner.device)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        return batch_loss(model, [train[i] for i in indices], recipe, weights)
+        losses = batch_loss(model, [train[i] for i in indices], recipe, weights)
+        if spoken is None:
+            return losses
+        said = drawn(spoken, recipe.seed, step, recipe.spoken_batch)
+        told = [conversation for _, conversation in said]
+        losses["spoken"] = spoken_loss(reader.chat, told, recipe.rows_at_once)
+        return {**losses, "loss": losses["loss"] + recipe.w_spoken * losses["spoken"]}
 
     optim, live = recipe.optim, trainable_tensors({"reasoner": reasoner})
     settings = loop_settings("m2se", recipe, deadline)
