@@ -49,6 +49,15 @@ POLARITY: dict[str, str] = {
 
 POLARITIES = ("positive", "negative", "neutral")
 SENTIMENTS = ("negative", "neutral", "positive")  # in order
+SCORES = {  # of sentiment, as CMU-MOSEI names them
+    "highly negative": -3.0,
+    "negative": -2.0,
+    "weakly negative": -1.0,
+    "neutral": 0.0,
+    "weakly positive": 1.0,
+    "positive": 2.0,
+    "highly positive": 3.0,
+}
 FEWEST_LABELS, MOST_LABELS = 2, 64
 LONGEST_LABEL = 40
 SIGNS = " -'\u2019"
@@ -69,6 +78,7 @@ class LabelSpace:
 
     `neutral` names the class of no emotion, if there is one. `polarities` and `word_norms` hold a
     value or None for each label; unset, they are those of the tables above, where they are known.
+    With `several` its labels do not exclude each other: each has a probability of its own.
     """
 
     name: str
@@ -76,6 +86,7 @@ class LabelSpace:
     neutral: str | None = None
     polarities: tuple[str | None, ...] | None = None
     word_norms: tuple[Norm | None, ...] | None = None
+    several: bool = False
 
     def __len__(self) -> int:
         """Return the number of classes C."""
@@ -188,10 +199,16 @@ LABEL_SPACES: dict[str, LabelSpace] = {
             ("positive", "negative", "neutral", "positive", "positive", "negative", "negative"),
         ),
         LabelSpace("sentiment3", ("negative", "neutral", "positive"), "neutral", SENTIMENTS),
+        LabelSpace(
+            "sentiment7",
+            tuple(SCORES),
+            "neutral",
+            (*["negative"] * 3, "neutral", *["positive"] * 3),
+        ),
     )
 }
 MIKELS8 = LABEL_SPACES["mikels8"]
-SENTIMENT3 = LABEL_SPACES["sentiment3"]
+SENTIMENT3, SENTIMENT7 = LABEL_SPACES["sentiment3"], LABEL_SPACES["sentiment7"]
 
 
 def translated(label: str, space: LabelSpace) -> int | None:
@@ -325,6 +342,7 @@ def space_row(space: LabelSpace) -> dict[str, Any]:
         "neutral": space.neutral,
         "polarity": [space.polarity(label) for label in space.labels],
         "norms": [None if norm is None else list(norm) for norm in norms],
+        "several": space.several,
     }
 
 
@@ -348,6 +366,7 @@ def space_of_row(row: Mapping[str, Any]) -> LabelSpace:
         row["neutral"],
         tuple(row["polarity"]),
         tuple(_norm(norm) for norm in row["norms"]),
+        bool(row.get("several", False)),
     )
 
 

@@ -172,9 +172,10 @@ class M2seRecipe(Recipe):
     """Conversations, all turns at once: the emotion of every turn, and what caused it.
 
     `init` is a base or a checkpoint. `w_causes` weighs the pointer to causes, where the data tell
-    them. `balance` 0..1 and `focal` count rare emotions for more. Every `evaluate_every` steps the
-    validation split is read; the weights of the best weighted F1 are kept, and after `patience`
-    evaluations without a better one training ends. `history: false` shows each turn alone.
+    them, `w_others` the heads of sentiment (msa) and action units (fer). `balance` 0..1 and `focal`
+    count rare emotions for more. Every `evaluate_every` steps the validation split is read; the
+    weights of the best weighted F1 are kept, and after `patience` evaluations without a better one
+    training ends. `history: false` shows each turn alone.
 
     `spoken` are tasks whose answers are learned in words, with weights: {mer: 1, eri: 2}. Each step
     takes `spoken_batch` samples, a task drawn in proportion to weight times its number of samples
@@ -189,6 +190,7 @@ class M2seRecipe(Recipe):
     latents: LatentSection = LatentSection(template="turns")
     lora: LoraSection = LoraSection()
     w_causes: float = Field(1.0, ge=0)
+    w_others: float = Field(1.0, ge=0)
     balance: float = Field(0.0, ge=0, le=1)
     focal: float = Field(0.0, ge=0)
     evaluate_every: int = Field(100, ge=1)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from emosym.emotions import LABEL_SPACES, translated
+from emosym.emotions import LABEL_SPACES, LabelSpace, translated
 from emosym.errors import unknown_name
 
 SIMILAR = 0.85  # of difflib's ratio: "brows lowerd" is "brows lowered", "lips raised" is none
@@ -88,6 +88,8 @@ UNITS: dict[str, Unit] = {
         Unit("AU45", "blink", "eyes blinking", ("blinking",)),
     )
 }
+# Any number of units at once; labels are lower case everywhere.
+UNIT_SPACE = LabelSpace("action_units", tuple(code.lower() for code in UNITS), several=True)
 # Phrases that say two units at once.
 BOTH: dict[str, tuple[str, ...]] = {
     "brows raised": ("AU01", "AU02"),

@@ -33,6 +33,7 @@ class SpaceRow(Strict):
     neutral: str | None
     polarity: tuple[Polarity | None, ...]
     norms: tuple[tuple[Rating, Rating, Rating] | None, ...]
+    several: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> SpaceRow:

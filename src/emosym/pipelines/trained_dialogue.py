@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import expit, softmax
 
 from emosym.data.images import decoded
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
@@ -26,11 +28,13 @@ class DialogueOutput:
 
     `readings` are those of its turns, in order; `causes` pairs of turns with the probability that
     the second caused the emotion of the first, those above THRESHOLD. None where the model was not
-    taught causes.
+    taught causes. `others` are, by turn, the probabilities of the other heads that it has: of
+    sentiment, and of action units, each unit on its own.
     """
 
     readings: tuple[UnderstandingOutput, ...]
     causes: tuple[tuple[CausePair, float], ...] | None
+    others: tuple[Mapping[str, Mapping[str, float]], ...] = ()
 
 
 def reads_dialogues(model: EmoSymModel) -> bool:
@@ -84,12 +88,14 @@ def _joined(
     below = model.calibration.abstain_below
     readings: list[UnderstandingOutput] = []
     causes: list[tuple[CausePair, float]] = []
+    others: list[Mapping[str, Mapping[str, float]]] = []
     for part, one in zip(parts, read, strict=True):
         new = np.flatnonzero(part.rows >= 0)
         first = int(part.rows[new[0]] - new[0])  # the stretch begins at this turn
         shares = calibrated(one.logits.astype(np.float64), model.calibration)
         raw = torch.from_numpy(one.logits).double().softmax(-1).tolist()
         for i in new.tolist():
+            others.append({s.name: _shares(s, rows[i]) for s, rows in one.others.items()})
             readings.append(
                 UnderstandingOutput(
                     **described(space, shares[i]),
@@ -110,4 +116,11 @@ def _joined(
             if part.rows[turn] >= 0 and label != space.neutral:
                 pair = CausePair(first + turn, label, first + cause)
                 causes.append((pair, float(chances[turn, cause])))
-    return DialogueOutput(tuple(readings), None if model.causes is None else tuple(causes))
+    return DialogueOutput(
+        tuple(readings), None if model.causes is None else tuple(causes), tuple(others)
+    )
+
+
+def _shares(space: LabelSpace, logits: np.ndarray) -> dict[str, float]:
+    shares = expit(logits) if space.several else softmax(logits)
+    return dict(zip(space.labels, shares.tolist(), strict=True))

@@ -26,8 +26,10 @@ from emosym.models.reader.talks import (
     alike,
     alone,
     read_all_turns,
+    sentiment_truth,
     stretches,
     talks_of,
+    unit_truth,
 )
 from emosym.models.render_turns import HISTORY, MOST_TURNS, until_focus
 from emosym.models.tokenizer import train_tokenizer
@@ -37,13 +39,14 @@ from emosym.tasks.question import QUESTIONS
 from emosym.training.stages.finish import write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
 from emosym.training.stages.m2se import (
+    add_side_heads,
     batch_loss,
     cause_scores,
     held_out,
     set_trainable,
     train_m2se,
 )
-from emosym.types import ECPE, MER, BadInput, CausePair, Sample, Turn, UnderstandingOutput
+from emosym.types import ECPE, FER, MER, MSA, BadInput, CausePair, Sample, Turn, UnderstandingOutput
 
 SPACE = LabelSpace("moods", ("glee", "dread", "none"), neutral="none")
 THINGS = {"glee": ("sun", "party", "gift"), "dread": ("storm", "ghost", "knife")}
@@ -234,6 +237,56 @@ def test_it_stops_when_nothing_gets_better(base, tmp_path) -> None:
     train = talks_of(talk_data("train", 0, 16))
     rounds = train_m2se(adapted(opened(base), recipe), train, train[:4], recipe, progress=False)
     assert [r.step for r in rounds] == [10, 20]
+
+
+def test_a_sentiment_lies_between_two_scores() -> None:
+    for score, wanted in ((-3.0, [1, 0]), (-2.75, [0.75, 0.25]), (-9.0, [1, 0])):
+        space, truth = sentiment_truth(score)
+        assert space.name == "sentiment7"
+        np.testing.assert_allclose(truth, [*wanted, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(sentiment_truth(3.0)[1], [0, 0, 0, 0, 0, 0, 1])
+    np.testing.assert_allclose(sentiment_truth(0.0)[1], [0, 0, 0, 1, 0, 0, 0])
+    space, truth = sentiment_truth("Negative")
+    assert space.name == "sentiment3" and truth.tolist() == [1, 0, 0]
+    units, shown = unit_truth(("AU12", "AU06"))
+    assert units.several and shown.sum() == 2 and shown[units.index("au06")] == 1
+
+
+def with_others(data: Dataset) -> Dataset:
+    """Glee is good and smiles, dread is bad; every fifth turn tells nothing."""
+    score, units = {"glee": 2.5, "dread": -2.0, "none": 0.0}, {"glee": ("AU06", "AU12")}
+    told = []
+    for row, code in enumerate(data.codes):
+        label = SPACE.labels[code]
+        known = {MSA: score[label], FER: units.get(label, ())} if row % 5 else {}
+        told.append({**data.targets[row], **known})
+    return replace(data, targets=tuple(told))
+
+
+def test_sentiment_and_action_units_have_heads_of_their_own(base, tmp_path) -> None:
+    tasks = [MER, ECPE, MSA, FER]
+    recipe = plan(tmp_path, 60, tasks=tasks, evaluate_every=60)
+    model = adapted(opened(base), recipe)
+    train = talks_of(with_others(talk_data("train", 0, 64)), tasks)
+    val = talks_of(with_others(talk_data("val", 500, 32)), tasks)
+    assert not talks_of(talk_data("val", 500, 2), tasks)[0].others
+    add_side_heads(model, train, recipe)
+    assert [space.name for space in model.spaces] == ["moods", "action_units", "sentiment7"]
+    train_m2se(model, train, val, recipe, progress=False)
+    held = held_out(model.reader, val)
+    assert held.values["msa_mae"] < 0.5 and held.values["msa_pearson"] > 0.9
+    assert held.values["fer_micro_f1"] > 0.9 and held.values["accuracy"] > 0.9
+    told = {SPACE: (held.logits, held.truth)}
+    checkpoint = write_stage(model, recipe, dump_recipe(recipe), told, held.values).checkpoint
+    again = load_checkpoint(checkpoint)
+    assert {space.name: space.several for space in again.spaces}["action_units"]
+    (whole,) = read_dialogues(again, [Sample("d", dialogue(501)[0])])
+    last = whole.others[-1]
+    assert sum(last["sentiment7"].values()) == pytest.approx(1)
+    assert {unit for unit, share in last["action_units"].items() if share > 0.5} <= {"au06", "au12"}
+    recipe = plan(tmp_path / "b", 1, tasks=[MER, FER])
+    with pytest.raises(UsageError, match="tell nothing of the task 'fer'"):
+        add_side_heads(opened(base), talks_of(talk_data("train", 0, 2), [FER]), recipe)
 
 
 def test_a_batch_is_its_conversations(base, tmp_path) -> None:

@@ -16,7 +16,7 @@ from emosym.models.reader.talks import talks_of
 from emosym.models.render import render
 from emosym.tasks.names import open_task
 from emosym.training.stages.m2se import train_m2se
-from emosym.training.stages.spoken import drawn, shares_of, spoken_loss, spoken_of
+from emosym.training.stages.spoken import drawn, shares_of, spoken_loss, spoken_of, words_of
 from emosym.types import Message
 
 __all__ = ("base",)
@@ -63,7 +63,8 @@ def test_draws_are_of_the_step_and_long_ones_are_counted(base: Path, caplog) -> 
     assert drawn(spoken, 0, 5, 8) == drawn(spoken, 0, 5, 8) != drawn(spoken, 0, 6, 8)
     names = [name for step in range(100) for name, _ in drawn(spoken, 0, step, 16)]
     assert 0.45 < names.count("mer") / len(names) < 0.55
-    some = spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, 24)
+    lengths = [words_of(chat, taught) for taught in spoken.samples["mer"]]
+    some = spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, int(np.median(lengths)))
     assert 0 < len(some.samples["mer"]) < len(data)
     assert "are left out" in caplog.text
     with pytest.raises(UsageError, match="no sample of the training split has its truth"):

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from emosym.data.action_units import UNIT_SPACE
 from emosym.data.dataset import Dataset
 from emosym.data.images import decoded
-from emosym.emotions import LabelSpace
+from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.models.reader.reader import Reader
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
 from emosym.models.render_turns import HISTORY, MOST_TURNS, render_turns
+from emosym.tasks.msa import REACH
 from emosym.tasks.question import QUESTIONS
-from emosym.types import ECPE, CausePair, Sample
+from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
 UNKNOWN = -1
 
@@ -28,13 +30,16 @@ class Talk:
 
     `labels` (n,) are class indices of its turns, -1 where unknown or where the turn is only there
     as history. `causes` (n, n) bool: turn j caused the emotion of turn t; None where nobody said.
-    `rows` (n,) are the places of its turns in the data set they come from, -1 for none.
+    `rows` (n,) are the places of its turns in the data set they come from, -1 for none. `others`
+    are truths of other tasks by their label space: distributions (n, C), or of a space whose labels
+    do not exclude each other 0 and 1, with rows of NaN where unknown.
     """
 
     sample: Sample
     labels: np.ndarray
     causes: np.ndarray | None
     rows: np.ndarray
+    others: Mapping[LabelSpace, np.ndarray] = field(default_factory=dict)
 
     @property
     def words(self) -> int:
@@ -43,8 +48,10 @@ class Talk:
         return said + 4 * len(self.sample.turns)
 
 
-def talks_of(dataset: Dataset) -> tuple[Talk, ...]:
+def talks_of(dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
     """Return the conversations of a data set whose samples are turns in focus.
+
+    `tasks` are those of `OTHER_TASKS` whose truth is wanted too, where it is known.
 
     Raises:
         UsageError: when its samples are no turns of conversations.
@@ -65,6 +72,7 @@ def talks_of(dataset: Dataset) -> tuple[Talk, ...]:
         places = np.full(count, -1)
         causes = np.zeros((count, count), dtype=bool)
         told = False
+        others: dict[LabelSpace, np.ndarray] = {}
         for row in rows:
             focus = int(dataset.places[row, 1])
             labels[focus], places[focus] = int(dataset.codes[row]), row
@@ -72,9 +80,41 @@ def talks_of(dataset: Dataset) -> tuple[Talk, ...]:
             if pairs is not None:
                 told = True
                 mark_causes(causes, pairs)  # type: ignore[arg-type]
+            known = dataset.targets[row] if dataset.targets is not None else {}
+            for task in tasks:
+                if task in OTHER_TASKS and task in known:
+                    space, truth = OTHER_TASKS[task](known[task])
+                    unknown = np.full((count, len(space)), np.nan, dtype=np.float32)
+                    others.setdefault(space, unknown)[focus] = truth
         whole = replace(first, focus=None, targets={})
-        talks += stretches(Talk(whole, labels, causes if told else None, places))
+        talks += stretches(Talk(whole, labels, causes if told else None, places, others))
     return tuple(talks)
+
+
+def sentiment_truth(target: Target) -> tuple[LabelSpace, np.ndarray]:
+    """Return the space and distribution of a sentiment: a score lies between its two neighbours."""
+    if isinstance(target, str):
+        return SENTIMENT3, np.eye(3, dtype=np.float32)[SENTIMENT3.index(target)]
+    score = min(max(float(target), -REACH), REACH) + REACH  # type: ignore[arg-type]
+    truth = np.zeros(len(SENTIMENT7), dtype=np.float32)
+    below = min(int(score), len(SENTIMENT7) - 2)
+    truth[below], truth[below + 1] = below + 1 - score, score - below
+    return SENTIMENT7, truth
+
+
+def unit_truth(target: Target) -> tuple[LabelSpace, np.ndarray]:
+    """Return the space of action units, and 1 for each that a face shows."""
+    truth = np.zeros(len(UNIT_SPACE), dtype=np.float32)
+    for code in target:  # type: ignore[union-attr]
+        truth[UNIT_SPACE.index(str(code))] = 1.0
+    return UNIT_SPACE, truth
+
+
+# Tasks beside the emotion that a head of their own answers, and how their truth is read.
+OTHER_TASKS: dict[str, Callable[[Target], tuple[LabelSpace, np.ndarray]]] = {
+    MSA: sentiment_truth,
+    FER: unit_truth,
+}
 
 
 def mark_causes(causes: np.ndarray, pairs: Sequence[CausePair]) -> None:
@@ -97,7 +137,10 @@ def stretches(talk: Talk) -> list[Talk]:
         labels[: done - first], rows[: done - first] = UNKNOWN, -1
         part = replace(talk.sample, turns=talk.sample.turns[first:stop])
         causes = None if talk.causes is None else talk.causes[first:stop, first:stop]
-        found.append(Talk(part, labels, causes, rows))
+        others = {space: truth[first:stop].copy() for space, truth in talk.others.items()}
+        for truth in others.values():
+            truth[: done - first] = np.nan
+        found.append(Talk(part, labels, causes, rows, others))
         done = stop
     return found
 
@@ -111,6 +154,7 @@ def alone(talk: Talk) -> list[Talk]:
             talk.labels[i : i + 1],
             None,
             talk.rows[i : i + 1],
+            {space: truth[i : i + 1] for space, truth in talk.others.items()},
         )
         for i in range(len(turns))
     ]
@@ -134,6 +178,15 @@ def padded_labels(talks: Sequence[Talk], most: int) -> torch.Tensor:
     """Return the labels of talks (B, N), -1 where unknown or no turn is."""
     rows = [np.pad(talk.labels, (0, most - len(talk.labels)), constant_values=-1) for talk in talks]
     return torch.from_numpy(np.stack(rows))
+
+
+def padded_others(talks: Sequence[Talk], most: int, space: LabelSpace) -> torch.Tensor:
+    """Return the truths of talks in another label space (B, N, C), NaN where unknown."""
+    whole = np.full((len(talks), most, len(space)), np.nan, dtype=np.float32)
+    for row, talk in zip(whole, talks, strict=True):
+        if space in talk.others:
+            row[: len(talk.labels)] = talk.others[space]
+    return torch.from_numpy(whole)
 
 
 def padded_causes(talks: Sequence[Talk], most: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -162,13 +215,23 @@ def emotional(labels: torch.Tensor, space: LabelSpace) -> torch.Tensor:
     return (labels != UNKNOWN) & (labels != neutral)
 
 
+def side_spaces(reasoner: EmotionReasoner) -> list[LabelSpace]:
+    """Return the label spaces of OTHER_TASKS that a model has heads for."""
+    known = {space.name for space in (SENTIMENT3, SENTIMENT7, UNIT_SPACE)}
+    return [space for space in reasoner.spaces if space.name in known]
+
+
 @dataclass(frozen=True, slots=True)
 class TalkReading:
-    """What one conversation of n turns says: logits (n, C), latents (n, H) and (n, K, H), fp32."""
+    """What one conversation of n turns says: logits (n, C), latents (n, H) and (n, K, H), fp32.
+
+    `others` are the logits of the model's other heads, by label space.
+    """
 
     logits: np.ndarray
     emotion: np.ndarray
     context: np.ndarray
+    others: Mapping[LabelSpace, np.ndarray] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -184,10 +247,12 @@ def read_all_turns(
         some = [talks[i] for i in group]
         _, found = read_talks(reader, some)
         scores = reasoner.logits(found.emotion, reader.space)  # (B, N, C)
+        others = {space: reasoner.logits(found.emotion, space) for space in side_spaces(reasoner)}
         for row, (place, talk) in enumerate(zip(group, some, strict=True)):
             own = slice(0, len(talk.sample.turns))
             parts = (scores[row, own], found.emotion[row, own], found.context[row, own])
-            readings[place] = TalkReading(*(part.float().cpu().numpy() for part in parts))
+            more = {space: logits[row, own].cpu().numpy() for space, logits in others.items()}
+            readings[place] = TalkReading(*(part.float().cpu().numpy() for part in parts), more)
     reasoner.train(training)
     return [readings[place] for place in range(len(talks))]
 

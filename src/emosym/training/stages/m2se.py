@@ -15,18 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 from torch import nn
 
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import M2seRecipe
+from emosym.data.action_units import UNIT_SPACE
 from emosym.data.dataset import Dataset
 from emosym.data.held_out import NOTHING_HELD
 from emosym.data.sources.open import open_dataset
 from emosym.data.sources.other_tests import held_out_hashes
-from emosym.emotions import LabelSpace
+from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
 from emosym.metrics.classification import macro_f1, weighted_f1
+from emosym.metrics.label_sets import micro_f1
+from emosym.metrics.sentiment import sentiment_values
 from emosym.models.adapters import add_adapter, has_adapter, language_lora, train_adapter
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.pointer import UNKNOWN_EMOTION
@@ -40,6 +44,7 @@ from emosym.models.reader.talks import (
     emotional,
     padded_causes,
     padded_labels,
+    padded_others,
     padded_speakers,
     point,
     read_all_turns,
@@ -54,10 +59,12 @@ from emosym.training.stages.finish import StageResult, loop_settings, write_stag
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
 from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
 from emosym.training.stages.start import open_start
+from emosym.types import ECPE, FER, MER, MSA
 
 log = logging.getLogger(__name__)
 ROUNDS, BEST = "rounds.json", "best.safetensors"
 THRESHOLD = 0.5  # of the pointer's probability
+SCORES_OF = {SENTIMENT7.name: tuple(SCORES.values()), SENTIMENT3.name: (-1.0, 0.0, 1.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ def run_m2se(
         conversations(model.reader, recipe, split)
         for split in (recipe.data.train_split, recipe.data.val_split)
     )
+    add_side_heads(model, train, recipe)
     spoken = None
     if recipe.spoken:
         samples = turns_of(model.reader, recipe, recipe.data.train_split)
@@ -125,7 +133,7 @@ def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk,
     Raises:
         UsageError: when no turn has a known emotion.
     """
-    talks = talks_of(turns_of(reader, recipe, split))
+    talks = talks_of(turns_of(reader, recipe, split), recipe.tasks)
     if not recipe.history:
         talks = tuple(turn for talk in talks for turn in alone(talk))
     known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
@@ -172,7 +180,8 @@ def train_m2se(
     What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it.
     """
     reader, reasoner = model.reader, model.reader.reasoner
-    set_trainable(model)
+    spaces = list({space.name: space for talk in train for space in talk.others}.values())
+    set_trainable(model, spaces)
     reasoner.train()
     counts = np.bincount(
         np.concatenate([talk.labels[talk.labels != UNKNOWN] for talk in train]),
@@ -240,14 +249,37 @@ def _is_over(rounds: Sequence[Evaluated], patience: int) -> bool:
     return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
-def set_trainable(model: EmoSymModel) -> None:
-    """Train adapter, tokens, the answering head and the pointer, if any; freeze the rest."""
+def add_side_heads(model: EmoSymModel, train: Sequence[Talk], recipe: M2seRecipe) -> None:
+    """Give a model the heads of what else is known of its training turns.
+
+    Raises:
+        UsageError: when a task of the recipe has no truth in the training data.
+    """
+    known = {space.name: space for talk in train for space in talk.others}
+    told = {ECPE: any(talk.causes is not None for talk in train), MER: True}
+    told |= {MSA: any(name in known for name in (SENTIMENT3.name, SENTIMENT7.name))}
+    told |= {FER: UNIT_SPACE.name in known}
+    missing = next((task for task in recipe.tasks if not told[task]), None)
+    if missing is not None:
+        raise UsageError(
+            f"The training data tell nothing of the task {missing!r}; leave it out of `tasks`."
+        )
+    reasoner = model.reader.reasoner
+    own = {space.name for space in reasoner.spaces}
+    for name in sorted(known):
+        if name not in own or recipe.fresh_head:
+            reasoner.add_head(known[name], recipe.seed)
+
+
+def set_trainable(model: EmoSymModel, others: Sequence[LabelSpace] = ()) -> None:
+    """Train adapter, tokens, the answering head, those of `others`, and the pointer, if any."""
     reasoner = model.reader.reasoner
     reasoner.requires_grad_(False)
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
-    reasoner.head(model.space).requires_grad_(True)
+    for space in (model.space, *others):
+        reasoner.head(space).requires_grad_(True)
     if model.causes is not None and reasoner.pointer is not None:
         reasoner.pointer.requires_grad_(True)
 
@@ -262,6 +294,7 @@ def batch_loss(
     reasoner = model.reader.reasoner
     device = reasoner.device
     logits, truth, causes = [], [], []
+    others: dict[LabelSpace, list[torch.Tensor]] = {}
     for group in alike(talks, recipe.rows_at_once):
         some = [talks[i] for i in group]
         turns, found = read_talks(model.reader, some)
@@ -270,6 +303,11 @@ def batch_loss(
         known = labels != UNKNOWN
         logits.append(scores[known])
         truth.append(labels[known])
+        for space in {space: None for talk in some for space in talk.others}:
+            wanted = padded_others(some, turns.ends.shape[1], space).to(device)  # (B, N, C)
+            told = ~wanted[..., 0].isnan()
+            found_too = reasoner.logits(found.emotion[told], space)
+            others.setdefault(space, []).append(side_losses(found_too, wanted[told], space))
         if model.causes is not None and reasoner.pointer is not None:
             causes.append(cause_losses(model, some, found.emotion, scores, labels, turns.there))
     classes, answers = torch.cat(logits), torch.cat(truth)
@@ -278,8 +316,19 @@ def batch_loss(
     if causes and sum(map(len, causes)):
         losses["causes"] = torch.cat(causes).mean()
         losses["loss"] = losses["loss"] + recipe.w_causes * losses["causes"]
+    for space, parts in others.items():
+        losses[space.name] = torch.cat(parts).mean()
+        losses["loss"] = losses["loss"] + recipe.w_others * losses[space.name]
     losses["accuracy"] = (classes.argmax(-1) == answers).float().mean()
     return losses
+
+
+def side_losses(logits: torch.Tensor, wanted: torch.Tensor, space: LabelSpace) -> torch.Tensor:
+    """Return the loss of each turn (M,): cross-entropy, of several labels the mean over them."""
+    if space.several:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return each.mean(dim=-1)
+    return nn.functional.cross_entropy(logits, wanted, reduction="none")
 
 
 def cause_losses(
@@ -325,7 +374,33 @@ def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
     }
     if reader.reasoner.pointer is not None:
         values |= cause_scores(reader, talks, read)
+    values |= side_values(talks, read)
     return HeldOut(scores, truth, values)
+
+
+def side_values(talks: Sequence[Talk], read: Sequence[TalkReading]) -> dict[str, float]:
+    """Return the values of sentiment and action units, of the turns where they are known."""
+    values: dict[str, float] = {}
+    for space in {space: None for talk in talks for space in talk.others}:
+        rows = [
+            (one.others[space], t.others[space])
+            for t, one in zip(talks, read, strict=True)
+            if space in t.others and space in one.others
+        ]
+        if not rows:
+            continue
+        logits, truth = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+        told = ~np.isnan(truth[:, 0])
+        if space.several:
+            values["fer_micro_f1"] = micro_f1(logits[told] > 0, truth[told] > 0.5)
+            continue
+        scale = np.array(SCORES_OF[space.name])
+        shares = softmax(logits[told], axis=1)
+        found = sentiment_values(shares @ scale, truth[told] @ scale, len(scale) > 3)
+        values |= {f"msa_{name}": value for name, value in found.items() if value is not None}
+        right = shares.argmax(1) == truth[told].argmax(1)
+        values["msa_accuracy"] = float(right.mean())
+    return values
 
 
 def cause_scores(
