@@ -91,7 +91,6 @@ def _joined(
     others: list[Mapping[str, Mapping[str, float]]] = []
     for part, one in zip(parts, read, strict=True):
         new = np.flatnonzero(part.rows >= 0)
-        first = int(part.rows[new[0]] - new[0])  # the stretch begins at this turn
         shares = calibrated(one.logits.astype(np.float64), model.calibration)
         raw = torch.from_numpy(one.logits).double().softmax(-1).tolist()
         for i in new.tolist():
@@ -114,7 +113,7 @@ def _joined(
         for turn, cause in np.argwhere(chances >= THRESHOLD).tolist():
             label = space.labels[int(told[turn])]
             if part.rows[turn] >= 0 and label != space.neutral:
-                pair = CausePair(first + turn, label, first + cause)
+                pair = CausePair(part.first + turn, label, part.first + cause)
                 causes.append((pair, float(chances[turn, cause])))
     return DialogueOutput(
         tuple(readings), None if model.causes is None else tuple(causes), tuple(others)

@@ -30,7 +30,8 @@ class Talk:
 
     `labels` (n,) are class indices of its turns, -1 where unknown or where the turn is only there
     as history. `causes` (n, n) bool: turn j caused the emotion of turn t; None where nobody said.
-    `rows` (n,) are the places of its turns in the data set they come from, -1 for none. `others`
+    `rows` (n,) are the places of its turns in the data set they come from, -1 for none; its first
+    turn is number `first` of the conversation. `others`
     are truths of other tasks by their label space: distributions (n, C), or of a space whose labels
     do not exclude each other 0 and 1, with rows of NaN where unknown.
     """
@@ -40,6 +41,7 @@ class Talk:
     causes: np.ndarray | None
     rows: np.ndarray
     others: Mapping[LabelSpace, np.ndarray] = field(default_factory=dict)
+    first: int = 0
 
     @property
     def words(self) -> int:
@@ -140,7 +142,7 @@ def stretches(talk: Talk) -> list[Talk]:
         others = {space: truth[first:stop].copy() for space, truth in talk.others.items()}
         for truth in others.values():
             truth[: done - first] = np.nan
-        found.append(Talk(part, labels, causes, rows, others))
+        found.append(Talk(part, labels, causes, rows, others, first))
         done = stop
     return found
 
@@ -155,6 +157,7 @@ def alone(talk: Talk) -> list[Talk]:
             None,
             talk.rows[i : i + 1],
             {space: truth[i : i + 1] for space, truth in talk.others.items()},
+            talk.first + i,
         )
         for i in range(len(turns))
     ]

@@ -1,0 +1,161 @@
+"""What a model answers in EmoVerse's tasks about the turns of a data set: read, or spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from emosym.data.action_units import UNIT_SPACE
+from emosym.data.dataset import Dataset
+from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7
+from emosym.errors import UsageError
+from emosym.models.calibration import calibrated
+from emosym.models.emosym_model import EmoSymModel
+from emosym.models.reader.answering import answer_all
+from emosym.models.reader.talks import (
+    UNKNOWN,
+    Talk,
+    TalkReading,
+    emotional,
+    point,
+    read_all_turns,
+    talks_of,
+)
+from emosym.pipelines.trained_dialogue import THRESHOLD, reads_dialogues
+from emosym.tasks.names import ECPE_PREDICTED
+from emosym.tasks.task import Prediction, Task
+from emosym.types import ECPE, FER, MER, MSA, CausePair, Sample
+
+READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)  # tasks that latents answer
+ANSWER_TOKENS = 96
+# (model, talk, its reading, the class of each turn's emotion) -> an answer a turn
+Answers = Callable[[EmoSymModel, Talk, TalkReading, np.ndarray], Sequence[Prediction]]
+
+
+def can_read(model: EmoSymModel, name: str) -> bool:
+    """Return whether a model's latents answer a task; else it can only be asked in words."""
+    known = {space.name for space in model.spaces}
+    needed = {
+        MER: reads_dialogues(model),
+        MSA: bool(known & {SENTIMENT3.name, SENTIMENT7.name}),
+        FER: UNIT_SPACE.name in known,
+        ECPE: model.causes is not None,
+        ECPE_PREDICTED: model.causes is not None,
+    }
+    return reads_dialogues(model) and needed.get(name, False)
+
+
+def read_tasks(
+    model: EmoSymModel, dataset: Dataset, names: Sequence[str], batch_size: int = 16
+) -> dict[str, list[Prediction]]:
+    """Answer tasks about all turns of a data set from one pass a conversation.
+
+    Returns for each name one prediction a sample. In `ecpe` the emotions of all turns are given, in
+    `ecpe_predicted` they are what the model finds.
+
+    Raises:
+        UsageError: for a task that this model's latents do not answer, or data that are no
+            conversations.
+    """
+    for name in names:
+        if not can_read(model, name):
+            raise UsageError(
+                f"This model has no head for {name!r}; with --spoken it is asked in words."
+            )
+    talks = talks_of(dataset)
+    answers: dict[str, list[Prediction]] = {name: [""] * len(dataset) for name in names}
+    read = read_all_turns(model.reader, talks, batch_size)
+    for talk, one in zip(talks, read, strict=True):
+        found = calibrated(one.logits.astype(np.float64), model.calibration).argmax(1)
+        for name in names:
+            told = ANSWERS[name](model, talk, one, found)
+            for row, answer in zip(talk.rows.tolist(), told, strict=True):
+                if row >= 0:
+                    answers[name][row] = answer
+    return answers
+
+
+def _emotions(
+    model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
+) -> list[Prediction]:
+    return [model.space.labels[place] for place in found.tolist()]
+
+
+def _sentiments(
+    model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
+) -> list[Prediction]:
+    logits = {space.name: rows for space, rows in one.others.items()}
+    if SENTIMENT7.name in logits:
+        scores = softmax(logits[SENTIMENT7.name], axis=1) @ np.array(list(SCORES.values()))
+        return [float(score) for score in scores]
+    return [SENTIMENT3.labels[place] for place in logits[SENTIMENT3.name].argmax(1).tolist()]
+
+
+def _units(model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray) -> list[Prediction]:
+    logits = next(rows for space, rows in one.others.items() if space.name == UNIT_SPACE.name)
+    codes = [label.upper() for label in UNIT_SPACE.labels]
+    return [tuple(c for c, x in zip(codes, row, strict=True) if x > 0) for row in logits.tolist()]
+
+
+def _causes_given(
+    model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
+) -> list[Prediction]:
+    return _causes(model, talk, one, talk.labels)
+
+
+def _causes_predicted(
+    model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
+) -> list[Prediction]:
+    return _causes(model, talk, one, found)
+
+
+def _causes(
+    model: EmoSymModel, talk: Talk, one: TalkReading, emotions: np.ndarray
+) -> list[Prediction]:
+    """Return the pairs of each turn, counted from the conversation's first turn."""
+    asked = emotional(torch.from_numpy(emotions), model.space).numpy()
+    chances = point(model.reader.reasoner, talk, one.emotion, emotions)
+    pairs: list[Prediction] = []
+    for turn in range(len(emotions)):
+        label = model.space.labels[int(emotions[turn])] if emotions[turn] != UNKNOWN else None
+        causes = np.flatnonzero(chances[turn] >= THRESHOLD).tolist() if asked[turn] else []
+        pairs.append(
+            tuple(CausePair(talk.first + turn, label, talk.first + cause) for cause in causes)
+        )
+    return pairs
+
+
+ANSWERS: dict[str, Answers] = {
+    MER: _emotions,
+    MSA: _sentiments,
+    FER: _units,
+    ECPE: _causes_given,
+    ECPE_PREDICTED: _causes_predicted,
+}
+
+
+def speak_answers(
+    model: EmoSymModel, task: Task, samples: Sequence[Sample], batch_size: int = 16
+) -> list[str]:
+    """Ask a task about every sample in words and return the greedy answers, in order.
+
+    Samples of like length are asked together; an answer does not depend on its batch beyond
+    rounding.
+    """
+    chat = model.reader.chat
+    asked = [task.conversation(sample) for sample in samples]
+    lengths = [
+        sum(len(part) for message in one for part in message.parts if isinstance(part, str))
+        for one in asked
+    ]
+    order = sorted(range(len(asked)), key=lambda i: (lengths[i], i))
+    answers = [""] * len(asked)
+    for start in range(0, len(order), batch_size):
+        some = order[start : start + batch_size]
+        said = answer_all(chat, [asked[i] for i in some], ANSWER_TOKENS)
+        for place, text in zip(some, said, strict=True):
+            answers[place] = text
+    return answers
