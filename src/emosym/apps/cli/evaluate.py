@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.apps.cli.evaluate_tasks import asked_tasks, evaluate_tasks
 from emosym.apps.cli.suite_options import NETWORKS, Options, asked_networks
 from emosym.apps.cli.suites import PROTOCOL, SUITES, asked_suites
 from emosym.apps.cli.zero_shot import MaxPixels, Preset, ZeroShot, wanted_model
@@ -98,8 +99,15 @@ def evaluate(
         str | None, typer.Option("--model", "-m", help="The same as the argument.")
     ] = None,
     suites: Annotated[
-        str, typer.Option("--suites", "--tasks", "-t", help=f"Of {', '.join(SUITES)}; with commas.")
+        str,
+        typer.Option(
+            *("--suites", "--tasks", "-t"),
+            help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, ...; with commas.",
+        ),
     ] = "",
+    spoken: Annotated[
+        bool, typer.Option("--spoken", help="Ask tasks in words, also those that latents answer.")
+    ] = False,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
     limit: Annotated[
@@ -158,7 +166,17 @@ def evaluate(
         workers=workers,
     )
     root = required(data, "what to read", "--data")
-    model, asked = one_model(model, named), asked_suites(suites, paint, control)
+    model = one_model(model, named)
+    if tasks := asked_tasks(suites):
+        if zero_shot or model is None:
+            raise UsageError("Tasks are answered by a trained model: name one.")
+        turns = open_dataset(source, root, split, space_named(model))
+        chosen = turns if limit is None else turns.subset(range(min(limit, len(turns))))
+        return evaluate_tasks(
+            *(model, tasks, chosen, options.out, predictions),
+            *(seed, batch_size or 16, spoken, device, split),
+        )
+    asked = asked_suites(suites, paint, control)
     wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
