@@ -23,7 +23,10 @@ __all__ = ("base",)
 def model(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = plan(tmp_path_factory.mktemp("talking"), 10, evaluate_every=10)
     trained = adapted(opened(base), recipe)
-    train, val = talks_of(talk_data("train", 0, 32)), talks_of(talk_data("val", 500, 16))
+    train, val = (
+        talks_of(trained.reader, data)
+        for data in (talk_data("train", 0, 32), talk_data("val", 500, 16))
+    )
     train_m2se(trained, train, val, recipe, progress=False)
     held = held_out(trained.reader, val)
     told = {SPACE: (held.logits, held.truth)}

@@ -7,7 +7,7 @@ after it: a conversation that is cut at a turn is the beginning of the whole one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -27,21 +27,14 @@ from emosym.models.render import (
 from emosym.types import Frame, Message, Sample, Turn
 
 MARK = "\ue000"  # a private character: ends each turn until the row is cut there
-MAX_TURN_WORDS = 400  # of longer turns the beginning is read
-MOST_TURNS = 48  # read at once; a longer conversation is read in stretches
-HISTORY = 16  # turns of the stretch before that the next one begins with
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedTurns:
-    """A batch of conversations: `inputs` as in `render.Rendered`, `ends` (B, N), -1 for none.
-
-    `cut` is how many turns were longer than MAX_TURN_WORDS.
-    """
+    """A batch of conversations: `inputs` as in `render.Rendered`, `ends` (B, N), -1 for none."""
 
     inputs: dict[str, torch.Tensor]
     ends: torch.Tensor
-    cut: int
 
 
 def render_turns(chat: ChatModel, samples: Sequence[Sample], question: str) -> RenderedTurns:
@@ -61,7 +54,7 @@ def render_turns(chat: ChatModel, samples: Sequence[Sample], question: str) -> R
     for sample in samples:
         row: list[int] = []
         ends.append(
-            [len(row := row + piece) - 1 for piece in _turn_tokens(chat, sample, question, left)]
+            [len(row := row + piece) - 1 for piece in turn_tokens(chat, sample, question, left)]
         )
         rows.append(row)
     inputs = padded(chat, rows)
@@ -74,14 +67,10 @@ def render_turns(chat: ChatModel, samples: Sequence[Sample], question: str) -> R
         for row, places in zip(rows, ends, strict=True)
     ]
     on_device = {name: tensor.to(chat.device) for name, tensor in inputs.items()}
-    return RenderedTurns(
-        on_device,
-        torch.tensor(shifted, device=chat.device),
-        sum(_is_long(turn) for sample in samples for turn in sample.turns),
-    )
+    return RenderedTurns(on_device, torch.tensor(shifted, device=chat.device))
 
 
-def _turn_tokens(
+def turn_tokens(
     chat: ChatModel, sample: Sample, question: str, sizes: Iterator[int]
 ) -> list[list[int]]:
     """Return the tokens of each turn; the first begins with the question."""
@@ -104,25 +93,7 @@ def _turn_tokens(
     return tokens
 
 
-def until_focus(sample: Sample) -> Sample:
-    """Return a conversation up to the turn in question, the last where none is named.
-
-    Of a long one it begins where the stretch begins in which that turn is read.
-    """
-    last = len(sample.turns) - 1 if sample.focus is None else sample.focus
-    step = MOST_TURNS - HISTORY
-    first = 0 if last < MOST_TURNS else step * ((last - HISTORY) // step)
-    return replace(sample, turns=sample.turns[first : last + 1], focus=None)
-
-
 def turn_line(turn: Turn) -> str:
-    """Return a turn's words as a line with its speaker's name; of a long one the beginning."""
-    words = str(turn.text or "").replace(MARK, "")
-    if _is_long(turn):
-        words = " ".join(words.split()[:MAX_TURN_WORDS])
-    said = " ".join(words.split("\n")).strip()
+    """Return a turn's words as a line with its speaker's name."""
+    said = " ".join(str(turn.text or "").replace(MARK, "").split("\n")).strip()
     return f"{turn.speaker}: {said}\n" if turn.speaker else f"{said}\n"
-
-
-def _is_long(turn: Turn) -> bool:
-    return len(str(turn.text or "").split()) > MAX_TURN_WORDS

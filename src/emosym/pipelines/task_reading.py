@@ -65,7 +65,7 @@ def read_tasks(
             raise UsageError(
                 f"This model has no head for {name!r}; with --spoken it is asked in words."
             )
-    talks = talks_of(dataset)
+    talks = talks_of(model.reader, dataset)
     answers: dict[str, list[Prediction]] = {name: [""] * len(dataset) for name in names}
     read = read_all_turns(model.reader, talks, batch_size)
     for talk, one in zip(talks, read, strict=True):

@@ -15,7 +15,15 @@ from emosym.errors import UsageError
 from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.reader import TURNS
-from emosym.models.reader.talks import Talk, TalkReading, point, read_all_turns, stretches
+from emosym.models.reader.talks import (
+    UNKNOWN,
+    Talk,
+    TalkReading,
+    fit_talk,
+    point,
+    read_all_turns,
+    stretch,
+)
 from emosym.pipelines.trained_reading import described
 from emosym.types import BadInput, CausePair, Sample, UnderstandingOutput
 
@@ -69,8 +77,9 @@ def read_dialogues(
             found[place] = BadInput(sample.id, str(error))
             continue
         count = len(ready.turns)
-        unknown = np.full(count, -1)
-        some = stretches(Talk(ready, unknown, None, np.arange(count)))
+        fitted = fit_talk(model.reader, ready)
+        whole = Talk(fitted.sample, np.full(count, UNKNOWN), None, np.arange(count))
+        some = [stretch(whole, span) for span in fitted.spans]
         parts += some
         owners += [place] * len(some)
     read = read_all_turns(model.reader, parts, batch_size)

@@ -14,6 +14,7 @@ from tests.training.makers import recipe_of
 from tests.training.stages.test_text_reader import CONFIGS
 
 from emosym.config.load import dump_recipe
+from emosym.data.action_units import UNIT_SPACE
 from emosym.data.dataset import Dataset
 from emosym.emotions import LabelSpace
 from emosym.errors import StoppedEarly, UsageError
@@ -27,12 +28,12 @@ from emosym.models.reader.talks import (
     alone,
     read_all_turns,
     sentiment_truth,
-    stretches,
+    stretch,
     talks_of,
     unit_truth,
 )
-from emosym.models.render_turns import HISTORY, MOST_TURNS, until_focus
 from emosym.models.tokenizer import train_tokenizer
+from emosym.models.turn_windows import Span
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.trained_dialogue import DialogueOutput, read_dialogues
 from emosym.tasks.question import QUESTIONS
@@ -50,6 +51,7 @@ from emosym.types import ECPE, FER, MER, MSA, BadInput, CausePair, Sample, Turn,
 
 SPACE = LabelSpace("moods", ("glee", "dread", "none"), neutral="none")
 THINGS = {"glee": ("sun", "party", "gift"), "dread": ("storm", "ghost", "knife")}
+TASKS = [MER, ECPE, MSA, FER]
 FILLERS = ("Well.", "I see.", "Hm.")
 
 
@@ -121,11 +123,24 @@ def adapted(model: EmoSymModel, recipe: Any) -> EmoSymModel:
     return model
 
 
+def with_others(data: Dataset) -> Dataset:
+    """Glee is good and smiles, dread is bad; every fifth turn tells nothing."""
+    score, units = {"glee": 2.5, "dread": -2.0, "none": 0.0}, {"glee": ("AU06", "AU12")}
+    told = []
+    for row, code in enumerate(data.codes):
+        label = SPACE.labels[code]
+        known = {MSA: score[label], FER: units.get(label, ())} if row % 5 else {}
+        told.append({**data.targets[row], **known})
+    return replace(data, targets=tuple(told))
+
+
 @pytest.fixture(scope="module")
 def done(base: Path, tmp_path_factory: pytest.TempPathFactory):
-    recipe = plan(tmp_path_factory.mktemp("m2se"), 60)
+    recipe = plan(tmp_path_factory.mktemp("m2se"), 60, tasks=TASKS)
     model = adapted(opened(base), recipe)
-    train, val = talks_of(talk_data("train", 0, 64)), talks_of(talk_data("val", 500, 32))
+    train = talks_of(model.reader, with_others(talk_data("train", 0, 48)), TASKS)
+    val = talks_of(model.reader, with_others(talk_data("val", 500, 24)), TASKS)
+    add_side_heads(model, train, recipe)
     rounds = train_m2se(model, train, val, recipe, progress=False)
     held = held_out(model.reader, val)
     told = {SPACE: (held.logits, held.truth)}
@@ -149,8 +164,9 @@ def test_without_history_the_feeling_turn_cannot_be_told(base, tmp_path) -> None
     recipe = plan(tmp_path, 40, history=False, w_causes=0)
     model = replace(opened(base), causes=None)
     model.reader.reasoner.pointer = None
+    reader = model.reader
     train, val = (
-        [turn for talk in talks_of(data) for turn in alone(talk)]
+        [turn for talk in talks_of(reader, data) for turn in alone(talk)]
         for data in (talk_data("train", 0, 64), talk_data("val", 500, 32))
     )
     train_m2se(adapted(model, recipe), train, val, recipe, progress=False)
@@ -163,13 +179,13 @@ def test_without_history_the_feeling_turn_cannot_be_told(base, tmp_path) -> None
 def test_the_checkpoint_reads_a_turn_as_training_did(done) -> None:
     result, _ = done
     pipeline = EmoSymPipeline(load_checkpoint(result.checkpoint))
-    assert pipeline.about().tasks == (MER, ECPE)
+    assert pipeline.about().tasks == tuple(TASKS)
     turns, labels, _ = dialogue(501)
     samples = [Sample(f"t{i}", turns, focus=i) for i in range(len(turns))]
     read = pipeline.understand(samples)
     assert all(isinstance(reading, UnderstandingOutput) for reading in read)
     assert [reading.emotion for reading in read] == labels
-    talk = talks_of(talk_data("val", 501, 1))[0]
+    (talk,) = talks_of(pipeline.model.reader, talk_data("val", 501, 1))
     (whole,) = read_all_turns(pipeline.model.reader, [talk])
     for reading, row in zip(read, whole.emotion, strict=True):
         np.testing.assert_allclose(reading.emotion_latent, row, atol=1e-4)
@@ -203,7 +219,7 @@ def test_every_trainable_weight_moves_and_no_other(base, tmp_path) -> None:
     before = {n: p.detach().clone() for n, p in reasoner.named_parameters()}
     set_trainable(model)
     trained = {n for n, p in reasoner.named_parameters() if p.requires_grad}
-    train = talks_of(talk_data("train", 0, 32))
+    train = talks_of(model.reader, talk_data("train", 0, 24))
     train_m2se(model, train, train[:8], recipe, progress=False)
     moved = {n for n, p in reasoner.named_parameters() if not torch.equal(p, before[n])}
     assert moved == trained
@@ -211,11 +227,16 @@ def test_every_trainable_weight_moves_and_no_other(base, tmp_path) -> None:
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(base, tmp_path, monkeypatch) -> None:
-    train, val = talks_of(talk_data("train", 0, 32)), talks_of(talk_data("val", 500, 8))
-
     def run(out: Path, deadline: float | None = None):
-        recipe = plan(out, 30, evaluate_every=10)
+        recipe = plan(out, 12, evaluate_every=4)
+        recipe = recipe.model_copy(
+            update={"optim": recipe.optim.model_copy(update={"checkpoint_every": 4})}
+        )
         model = adapted(opened(base), recipe)
+        train, val = (
+            talks_of(model.reader, data)
+            for data in (talk_data("train", 0, 24), talk_data("val", 500, 8))
+        )
         rounds = train_m2se(model, train, val, recipe, False, deadline)
         return rounds, held_out(model.reader, val).logits
 
@@ -232,11 +253,12 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(base, tmp_path, monkeypatch) 
 
 
 def test_it_stops_when_nothing_gets_better(base, tmp_path) -> None:
-    recipe = plan(tmp_path, 60, evaluate_every=10, patience=1)
+    recipe = plan(tmp_path, 20, evaluate_every=2, patience=1)
     recipe = recipe.model_copy(update={"optim": recipe.optim.model_copy(update={"lr": 1e-12})})
-    train = talks_of(talk_data("train", 0, 16))
-    rounds = train_m2se(adapted(opened(base), recipe), train, train[:4], recipe, progress=False)
-    assert [r.step for r in rounds] == [10, 20]
+    model = adapted(opened(base), recipe)
+    train = talks_of(model.reader, talk_data("train", 0, 16))
+    rounds = train_m2se(model, train, train[:4], recipe, progress=False)
+    assert [r.step for r in rounds] == [2, 4]
 
 
 def test_a_sentiment_lies_between_two_scores() -> None:
@@ -252,47 +274,27 @@ def test_a_sentiment_lies_between_two_scores() -> None:
     assert units.several and shown.sum() == 2 and shown[units.index("au06")] == 1
 
 
-def with_others(data: Dataset) -> Dataset:
-    """Glee is good and smiles, dread is bad; every fifth turn tells nothing."""
-    score, units = {"glee": 2.5, "dread": -2.0, "none": 0.0}, {"glee": ("AU06", "AU12")}
-    told = []
-    for row, code in enumerate(data.codes):
-        label = SPACE.labels[code]
-        known = {MSA: score[label], FER: units.get(label, ())} if row % 5 else {}
-        told.append({**data.targets[row], **known})
-    return replace(data, targets=tuple(told))
-
-
-def test_sentiment_and_action_units_have_heads_of_their_own(base, tmp_path) -> None:
-    tasks = [MER, ECPE, MSA, FER]
-    recipe = plan(tmp_path, 60, tasks=tasks, evaluate_every=60)
-    model = adapted(opened(base), recipe)
-    train = talks_of(with_others(talk_data("train", 0, 64)), tasks)
-    val = talks_of(with_others(talk_data("val", 500, 32)), tasks)
-    assert not talks_of(talk_data("val", 500, 2), tasks)[0].others
-    add_side_heads(model, train, recipe)
-    assert [space.name for space in model.spaces] == ["moods", "action_units", "sentiment7"]
-    train_m2se(model, train, val, recipe, progress=False)
-    held = held_out(model.reader, val)
-    assert held.values["msa_mae"] < 0.5 and held.values["msa_pearson"] > 0.9
-    assert held.values["fer_micro_f1"] > 0.9 and held.values["accuracy"] > 0.9
-    told = {SPACE: (held.logits, held.truth)}
-    checkpoint = write_stage(model, recipe, dump_recipe(recipe), told, held.values).checkpoint
-    again = load_checkpoint(checkpoint)
+def test_sentiment_and_action_units_have_heads_of_their_own(done, base, tmp_path) -> None:
+    result, _ = done
+    assert result.values["msa_mae"] < 0.6 and result.values["msa_pearson"] > 0.7
+    assert result.values["fer_micro_f1"] > 0.7  # saying both units always: about .3
+    again = load_checkpoint(result.checkpoint)
+    assert [space.name for space in again.spaces] == ["moods", "action_units", "sentiment7"]
     assert {space.name: space.several for space in again.spaces}["action_units"]
     (whole,) = read_dialogues(again, [Sample("d", dialogue(501)[0])])
     last = whole.others[-1]
     assert sum(last["sentiment7"].values()) == pytest.approx(1)
     assert {unit for unit, share in last["action_units"].items() if share > 0.5} <= {"au06", "au12"}
-    recipe = plan(tmp_path / "b", 1, tasks=[MER, FER])
+    model, data = opened(base), talk_data("train", 0, 2)
+    recipe = plan(tmp_path, 1, tasks=[MER, FER])
     with pytest.raises(UsageError, match="tell nothing of the task 'fer'"):
-        add_side_heads(opened(base), talks_of(talk_data("train", 0, 2), [FER]), recipe)
+        add_side_heads(model, talks_of(model.reader, data, [FER]), recipe)
 
 
 def test_a_batch_is_its_conversations(base, tmp_path) -> None:
     recipe, model = plan(tmp_path, 1, rows_at_once=2), opened(base)
     model.reader.reasoner.eval()
-    talks = talks_of(talk_data("train", 0, 6))
+    talks = talks_of(model.reader, talk_data("train", 0, 6))
     weights = torch.ones(3)
     with torch.no_grad():
         whole = batch_loss(model, talks, recipe, weights)["emotion"]
@@ -302,29 +304,22 @@ def test_a_batch_is_its_conversations(base, tmp_path) -> None:
     assert sorted(i for group in alike(talks, 4) for i in group) == list(range(6))
 
 
-def test_long_conversations_are_read_in_stretches(base) -> None:
-    turns = tuple(Turn("Ann", f"Hm {number}.") for number in range(120))
-    labels = np.arange(120) % 3
-    talk = Talk(Sample("long", turns), labels, np.eye(120, dtype=bool), np.arange(120))
-    parts = stretches(talk)
-    assert all(len(part.labels) <= MOST_TURNS for part in parts)
-    rows = np.concatenate([part.rows[part.rows >= 0] for part in parts])
-    np.testing.assert_array_equal(rows, np.arange(120))
-    for part in parts:
-        read = part.rows >= 0
-        np.testing.assert_array_equal(part.labels[read], labels[part.rows[read]])
-        for place, row in enumerate(part.rows):
-            if row >= 0:  # read alone, a turn has the history that it has in its stretch
-                cut = until_focus(Sample("long", turns, focus=int(row)))
-                assert cut.turns == part.sample.turns[: place + 1]
-    assert len(parts[1].labels) - (parts[1].rows >= 0).sum() == HISTORY
+def test_a_stretch_knows_nothing_of_its_history() -> None:
+    turns, labels = tuple(Turn("Ann", str(number)) for number in range(6)), np.arange(6) % 3
+    known = {UNIT_SPACE: np.ones((6, len(UNIT_SPACE)), dtype=np.float32)}
+    whole = Talk(Sample("d", turns), labels, np.eye(6, dtype=bool), np.arange(6), known)
+    part = stretch(whole, Span(2, 4, 6))
+    assert part.sample.turns == turns[2:] and part.first == 2
+    assert part.rows.tolist() == [-1, -1, 4, 5] and part.labels.tolist() == [-1, -1, 1, 2]
+    np.testing.assert_array_equal(part.causes, np.eye(4, dtype=bool))
+    assert np.isnan(part.others[UNIT_SPACE][:2]).all() and (part.others[UNIT_SPACE][2:] == 1).all()
 
 
 def test_what_cannot_be_trained(base) -> None:
     data = talk_data("train", 0, 4)
     whole = replace(data, places=np.array([(0, -1)] * len(data)))
     with pytest.raises(UsageError, match="needs a data set of dialogues"):
-        talks_of(whole)
+        talks_of(opened(base).reader, whole)
 
 
 def test_weights_of_rare_classes() -> None:

@@ -17,9 +17,10 @@ from emosym.models import chat as chats
 from emosym.models.chat import ChatModel
 from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.reader.prefix import Prefix, prefill, vision_features
-from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
-from emosym.models.render_turns import render_turns, until_focus
+from emosym.models.render_turns import render_turns
+from emosym.models.turn_windows import fit, until_focus
 from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
@@ -97,7 +98,8 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
     if reader.template == TURNS and not all(sample.is_picture for sample in samples):
         if any(sample.is_picture for sample in samples):
             raise UsageError("Single pictures and conversations are asked about in other words.")
-        cut = [until_focus(sample) for sample in samples]
+        spare = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
+        cut = [until_focus(fit(reader.chat, s, TEMPLATES[TURNS], spare)) for s in samples]
         return render_turns(reader.chat, cut, TEMPLATES[TURNS]).inputs
     return render(reader.chat, [ask(sample, reader.question) for sample in samples]).inputs
 

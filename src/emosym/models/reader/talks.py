@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,14 +14,16 @@ from emosym.data.dataset import Dataset
 from emosym.data.images import decoded
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
-from emosym.models.reader.reader import Reader
-from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.models.reader.reader import TURNS, Reader
+from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
-from emosym.models.render_turns import HISTORY, MOST_TURNS, render_turns
+from emosym.models.render_turns import render_turns
+from emosym.models.turn_windows import Fitted, Span, fit
 from emosym.tasks.msa import REACH
 from emosym.tasks.question import QUESTIONS
 from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
+log = logging.getLogger(__name__)
 UNKNOWN = -1
 
 
@@ -50,8 +53,10 @@ class Talk:
         return said + 4 * len(self.sample.turns)
 
 
-def talks_of(dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
-    """Return the conversations of a data set whose samples are turns in focus.
+def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
+    """Return the conversations of a data set whose samples are turns in focus, as a reader can.
+
+    Long ones come in stretches; of turns that are too long the beginning is read, which is told.
 
     `tasks` are those of `OTHER_TASKS` whose truth is wanted too, where it is known.
 
@@ -67,6 +72,7 @@ def talks_of(dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
     for row, conversation in enumerate(dataset.places[:, 0].tolist()):
         rows_of.setdefault(conversation, []).append(row)
     talks: list[Talk] = []
+    cut = 0
     for rows in rows_of.values():
         first = dataset[rows[0]]
         count = len(first.turns)
@@ -89,8 +95,19 @@ def talks_of(dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
                     unknown = np.full((count, len(space)), np.nan, dtype=np.float32)
                     others.setdefault(space, unknown)[focus] = truth
         whole = replace(first, focus=None, targets={})
-        talks += stretches(Talk(whole, labels, causes if told else None, places, others))
+        fitted = fit_talk(reader, whole)
+        cut += fitted.cut
+        talk = Talk(fitted.sample, labels, causes if told else None, places, others)
+        talks += [stretch(talk, span) for span in fitted.spans]
+    if cut:
+        log.warning("Of %d turns that are too long the beginning is read.", cut)
     return tuple(talks)
+
+
+def fit_talk(reader: Reader, sample: Sample) -> Fitted:
+    """Return a conversation as a reader can read it: see `turn_windows.fit`."""
+    spare = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
+    return fit(reader.chat, sample, QUESTIONS[TURNS], spare)
 
 
 def sentiment_truth(target: Target) -> tuple[LabelSpace, np.ndarray]:
@@ -126,25 +143,22 @@ def mark_causes(causes: np.ndarray, pairs: Sequence[CausePair]) -> None:
             causes[turn, cause] = True
 
 
-def stretches(talk: Talk) -> list[Talk]:
-    """Cut a long conversation: each stretch begins with turns that were read already."""
-    count = len(talk.sample.turns)
-    if count <= MOST_TURNS:
-        return [talk]
-    found, done = [], 0
-    while done < count:
-        first = max(0, done - HISTORY)
-        stop = min(count, first + MOST_TURNS)
-        labels, rows = talk.labels[first:stop].copy(), talk.rows[first:stop].copy()
-        labels[: done - first], rows[: done - first] = UNKNOWN, -1
-        part = replace(talk.sample, turns=talk.sample.turns[first:stop])
-        causes = None if talk.causes is None else talk.causes[first:stop, first:stop]
-        others = {space: truth[first:stop].copy() for space, truth in talk.others.items()}
-        for truth in others.values():
-            truth[: done - first] = np.nan
-        found.append(Talk(part, labels, causes, rows, others, first))
-        done = stop
-    return found
+def stretch(talk: Talk, span: Span) -> Talk:
+    """Return a stretch of a conversation: of its history neither labels nor rows are known."""
+    own, history = slice(span.first, span.stop), span.new - span.first
+    labels, rows = talk.labels[own].copy(), talk.rows[own].copy()
+    labels[:history], rows[:history] = UNKNOWN, -1
+    others = {space: truth[own].copy() for space, truth in talk.others.items()}
+    for truth in others.values():
+        truth[:history] = np.nan
+    return Talk(
+        replace(talk.sample, turns=talk.sample.turns[own]),
+        labels,
+        None if talk.causes is None else talk.causes[own, own],
+        rows,
+        others,
+        span.first,
+    )
 
 
 def alone(talk: Talk) -> list[Talk]:

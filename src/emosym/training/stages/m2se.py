@@ -133,7 +133,7 @@ def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk,
     Raises:
         UsageError: when no turn has a known emotion.
     """
-    talks = talks_of(turns_of(reader, recipe, split), recipe.tasks)
+    talks = talks_of(reader, turns_of(reader, recipe, split), recipe.tasks)
     if not recipe.history:
         talks = tuple(turn for talk in talks for turn in alone(talk))
     known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
