@@ -14,7 +14,8 @@ from emosym.data.dialogue_file import read_dialogue
 from emosym.errors import UsageError
 from emosym.models.reader.talks import talks_of
 from emosym.training.stages.finish import write_stage
-from emosym.training.stages.m2se import held_out, train_m2se
+from emosym.training.stages.m2se import train_m2se
+from emosym.training.stages.talk_values import held_out
 
 __all__ = ("base",)
 

@@ -86,6 +86,22 @@ SHOWN: dict[str, tuple[str, ...]] = {
     ),
 }
 
+Suites = Annotated[
+    str,
+    typer.Option(
+        *("--suites", "--tasks", "-t"),
+        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, ...; with commas.",
+    ),
+]
+Spoken = Annotated[
+    bool, typer.Option("--spoken", help="Ask tasks in words, also those that latents answer.")
+]
+
+Networks = Annotated[
+    list[str] | None,
+    typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
+]
+
 
 def evaluate(
     model: Annotated[
@@ -98,16 +114,8 @@ def evaluate(
     named: Annotated[
         str | None, typer.Option("--model", "-m", help="The same as the argument.")
     ] = None,
-    suites: Annotated[
-        str,
-        typer.Option(
-            *("--suites", "--tasks", "-t"),
-            help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, ...; with commas.",
-        ),
-    ] = "",
-    spoken: Annotated[
-        bool, typer.Option("--spoken", help="Ask tasks in words, also those that latents answer.")
-    ] = False,
+    suites: Suites = "",
+    spoken: Spoken = False,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
     limit: Annotated[
@@ -124,10 +132,7 @@ def evaluate(
         Path | None, typer.Option(help="A result or its predictions: refuse other samples.")
     ] = None,
     mode: Annotated[str, typer.Option(help="corrected, or compat: as published.")] = "corrected",
-    network: Annotated[
-        list[str] | None,
-        typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
-    ] = None,
+    network: Networks = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampler steps: 10 (30).")] = None,
     guidance_scale: Annotated[
@@ -168,14 +173,7 @@ def evaluate(
     root = required(data, "what to read", "--data")
     model = one_model(model, named)
     if tasks := asked_tasks(suites):
-        if zero_shot or model is None:
-            raise UsageError("Tasks are answered by a trained model: name one.")
-        turns = open_dataset(source, root, split, space_named(model))
-        chosen = turns if limit is None else turns.subset(range(min(limit, len(turns))))
-        return evaluate_tasks(
-            *(model, tasks, chosen, options.out, predictions),
-            *(seed, batch_size or 16, spoken, device, split),
-        )
+        return evaluate_tasks(model, tasks, (source, root, split, limit), options, spoken, device)
     asked = asked_suites(suites, paint, control)
     wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
     check_measured(zero_shot, model, asked)

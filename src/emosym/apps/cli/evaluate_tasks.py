@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emosym.errors import UsageError
-from emosym.tasks.names import TASKS
 
 if TYPE_CHECKING:
+    from emosym.apps.cli.suite_options import Options
     from emosym.data.dataset import Dataset
     from emosym.evaluation.task_answers import Answered
     from emosym.models.emosym_model import EmoSymModel
@@ -22,6 +22,10 @@ def asked_tasks(names: str) -> tuple[str, ...]:
     Raises:
         UsageError: when some are tasks and others suites.
     """
+    if not names:
+        return ()
+    from emosym.tasks.names import TASKS
+
     given = [name.strip().lower() for name in names.split(",") if name.strip()]
     tasks = [name for name in given if name in TASKS]
     others = [name for name in given if name not in TASKS]
@@ -33,16 +37,12 @@ def asked_tasks(names: str) -> tuple[str, ...]:
 def evaluate_tasks(
     model: str | None,
     names: tuple[str, ...],
-    dataset: Dataset,
-    out: Path,
-    answers: Path | None,
-    seed: int,
-    batch_size: int,
+    data: tuple[str, Path, str, int | None],
+    options: Options,
     spoken: bool,
     device: str,
-    split: str,
 ) -> None:
-    """Answer tasks about a data set, write a result each, and show the main values.
+    """Answer tasks about `data` (source, root, split, limit), write a result each, and show them.
 
     Raises:
         UsageError: without a trained model, for a task that it cannot answer, or data without the
@@ -50,19 +50,25 @@ def evaluate_tasks(
     """
     from rich.console import Console
 
+    from emosym.data.sources.open import open_dataset
     from emosym.evaluation.task_answers import write_task_results
-    from emosym.pipelines.trained import EmoSymPipeline
+    from emosym.pipelines.trained import EmoSymPipeline, space_named
     from emosym.service.sinks import check_outputs, make_parent
 
     if model is None:
         raise UsageError("Tasks are answered by a trained model: name one.")
-    outputs = {"json": out} | ({"parquet": answers} if answers is not None else {})
-    check_outputs(outputs)
+    source, root, split, limit = data
+    out, answers = options.out, options.predictions
+    check_outputs({"json": out} | ({"parquet": answers} if answers is not None else {}))
+    dataset = open_dataset(source, root, split, space_named(model))
+    chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
     pipeline = EmoSymPipeline.from_pretrained(model, device)
-    found = answered_by(pipeline.model, names, dataset, batch_size, spoken)
+    found = answered_by(pipeline.model, names, chosen, options.batch_size or 16, spoken)
     make_parent(out)
     written = write_task_results(
-        out, found, seed, split, model, computed_on={"device": pipeline.device}, answers=answers
+        *(out, found, options.seed, split, model),
+        computed_on={"device": pipeline.device},
+        answers=answers,
     )
     console = Console(highlight=False)
     for path, result in written:

@@ -39,22 +39,22 @@ JsonOut = Annotated[
     Path | None, typer.Option("--json", help="Write a JSON array; - is the terminal.")
 ]
 
+Paths = Annotated[
+    list[str] | None, typer.Argument(help="Pictures, folders, globs; dialogues (.json).")
+]
+CsvOut = Annotated[Path | None, typer.Option("--csv", help="Write CSV; - is the terminal.")]
+AtOnce = Annotated[int | None, typer.Option(min=1, help="Pictures read at once: 32, zero-shot 8.")]
+
 
 def understand(
-    paths: Annotated[
-        list[str] | None, typer.Argument(help="Pictures, folders, or globs; dialogues (.json).")
-    ] = None,
+    paths: Paths = None,
     model: Model = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also say why.")] = False,
     resume: Resume = False,
     json_out: JsonOut = None,
-    csv_out: Annotated[
-        Path | None, typer.Option("--csv", help="Write CSV; - is the terminal.")
-    ] = None,
+    csv_out: CsvOut = None,
     parquet_out: Annotated[Path | None, typer.Option("--parquet", help="Write Parquet.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures read at once: 32, zero-shot 8.")
-    ] = None,
+    batch_size: AtOnce = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     zero_shot: ZeroShot = False,

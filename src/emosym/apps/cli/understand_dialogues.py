@@ -139,6 +139,6 @@ def show_dialogue(
             f"[bold]{reading.emotion}" + (" [dim](unsure)" if reading.abstains else ""),
             f"{reading.confidence:.2f}",
         ]
-        told = [] if causes is None else [", ".join(map(str, causes))]
-        table.add_row(*cells, *told)
+        named = [] if causes is None else [", ".join(map(str, causes))]
+        table.add_row(*cells, *named)
     console.print(table)

@@ -267,11 +267,19 @@ def read_all_turns(
         others = {space: reasoner.logits(found.emotion, space) for space in side_spaces(reasoner)}
         for row, (place, talk) in enumerate(zip(group, some, strict=True)):
             own = slice(0, len(talk.sample.turns))
-            parts = (scores[row, own], found.emotion[row, own], found.context[row, own])
-            more = {space: logits[row, own].cpu().numpy() for space, logits in others.items()}
-            readings[place] = TalkReading(*(part.float().cpu().numpy() for part in parts), more)
+            readings[place] = TalkReading(
+                _array(scores[row, own]),
+                _array(found.emotion[row, own]),
+                _array(found.context[row, own]),
+                {space: _array(logits[row, own]) for space, logits in others.items()},
+            )
     reasoner.train(training)
     return [readings[place] for place in range(len(talks))]
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = tensor.float().cpu().numpy()
+    return found
 
 
 @torch.no_grad()
