@@ -12,6 +12,7 @@ import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from emosym.errors import UsageError, unknown_name
@@ -228,6 +229,7 @@ def translated(label: str, space: LabelSpace) -> int | None:
     return next((space.labels.index(word) for word in wanted if word in space.labels), None)
 
 
+@cache
 def other_words(space: LabelSpace) -> dict[str, str]:
     """Return {word: label} for all words but its own labels that `translated` finds in a space."""
     words = {word for root, forms in FORMS.items() for word in (root, *forms)} | set(BASIC)
