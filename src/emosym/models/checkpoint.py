@@ -122,7 +122,7 @@ def _write_parts(model: EmoSymModel, folder: Path, card: str | None, compact: bo
         write_text(folder / CARD, card)
     if compact:
         for path in folder.rglob("*.safetensors"):
-            save_file({k: _half(v) for k, v in load_file(path).items()}, path)
+            _save({k: _half(v) for k, v in load_file(path).items()}, path)
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
