@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from scipy.special import softmax
 
 from emosym.data.action_units import UNIT_SPACE
@@ -16,18 +15,16 @@ from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.answering import answer_all
 from emosym.models.reader.talks import (
-    UNKNOWN,
     Talk,
     TalkReading,
-    emotional,
-    point,
+    found_causes,
     read_all_turns,
     talks_of,
 )
-from emosym.pipelines.trained_dialogue import THRESHOLD, reads_dialogues
+from emosym.pipelines.trained_dialogue import reads_dialogues
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.tasks.task import Prediction, Task
-from emosym.types import ECPE, FER, MER, MSA, CausePair, Sample
+from emosym.types import ECPE, FER, MER, MSA, Sample
 
 READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)  # tasks that latents answer
 ANSWER_TOKENS = 96
@@ -116,16 +113,8 @@ def _causes(
     model: EmoSymModel, talk: Talk, one: TalkReading, emotions: np.ndarray
 ) -> list[Prediction]:
     """Return the pairs of each turn, counted from the conversation's first turn."""
-    asked = emotional(torch.from_numpy(emotions), model.space).numpy()
-    chances = point(model.reader.reasoner, talk, one.emotion, emotions)
-    pairs: list[Prediction] = []
-    for turn in range(len(emotions)):
-        label = model.space.labels[int(emotions[turn])] if emotions[turn] != UNKNOWN else None
-        causes = np.flatnonzero(chances[turn] >= THRESHOLD).tolist() if asked[turn] else []
-        pairs.append(
-            tuple(CausePair(talk.first + turn, label, talk.first + cause) for cause in causes)
-        )
-    return pairs
+    found = found_causes(model.reader, talk, one.emotion, emotions)
+    return [tuple(pair for pair, _ in pairs) for pairs in found]
 
 
 ANSWERS: dict[str, Answers] = {

@@ -20,14 +20,12 @@ from emosym.models.reader.talks import (
     Talk,
     TalkReading,
     fit_talk,
-    point,
+    found_causes,
     read_all_turns,
     stretch,
 )
 from emosym.pipelines.trained_reading import described
 from emosym.types import BadInput, CausePair, Sample, UnderstandingOutput
-
-THRESHOLD = 0.5  # of a cause's probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class DialogueOutput:
     """The reading of one conversation.
 
     `readings` are those of its turns, in order; `causes` pairs of turns with the probability that
-    the second caused the emotion of the first, those above THRESHOLD. None where the model was not
+    the second caused the emotion of the first, those above a half. None where the model was not
     taught causes. `others` are, by turn, the probabilities of the other heads that it has: of
     sentiment, and of action units, each unit on its own.
     """
@@ -117,13 +115,8 @@ def _joined(
             )
         if model.causes is None:
             continue
-        told = shares.argmax(1)
-        chances = point(model.reader.reasoner, part, one.emotion, told)
-        for turn, cause in np.argwhere(chances >= THRESHOLD).tolist():
-            label = space.labels[int(told[turn])]
-            if part.rows[turn] >= 0 and label != space.neutral:
-                pair = CausePair(part.first + turn, label, part.first + cause)
-                causes.append((pair, float(chances[turn, cause])))
+        pairs = found_causes(model.reader, part, one.emotion, shares.argmax(1))
+        causes += [pair for turn in new.tolist() for pair in pairs[turn]]
     return DialogueOutput(
         tuple(readings), None if model.causes is None else tuple(causes), tuple(others)
     )

@@ -25,6 +25,7 @@ from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
 log = logging.getLogger(__name__)
 UNKNOWN = -1
+LIKELY = 0.5  # from this probability on a pair is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,3 +304,27 @@ def point(
     )
     probabilities: np.ndarray = logits[0].sigmoid().cpu().numpy()
     return probabilities
+
+
+def found_causes(
+    reader: Reader, talk: Talk, latents: np.ndarray, emotions: np.ndarray
+) -> list[list[tuple[CausePair, float]]]:
+    """Return, for each turn, the turns that caused its emotion, each with its probability.
+
+    `emotions` (n,) are class indices, given or found before; a turn without an emotion has no
+    cause. Turns count from the first one of the whole conversation.
+    """
+    chances = point(reader.reasoner, talk, latents, emotions)
+    asked = emotional(torch.from_numpy(emotions), reader.space).tolist()
+    return [
+        [
+            (
+                CausePair(talk.first + turn, reader.space.labels[label], talk.first + cause),
+                float(chances[turn, cause]),
+            )
+            for cause in np.flatnonzero(chances[turn] >= LIKELY).tolist()
+        ]
+        if asked[turn]
+        else []
+        for turn, label in enumerate(emotions.tolist())
+    ]

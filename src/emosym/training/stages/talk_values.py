@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,13 @@ from emosym.models.reader.talks import (
     Talk,
     TalkReading,
     emotional,
-    point,
+    found_causes,
     read_all_turns,
 )
+from emosym.tasks.cause_values import measure_causes
+from emosym.tasks.names import open_task
+from emosym.types import ECPE, CausePair
 
-THRESHOLD = 0.5  # of the pointer's probability
 SCORES_OF = {SENTIMENT7.name: tuple(SCORES.values()), SENTIMENT3.name: (-1.0, 0.0, 1.0)}
 
 
@@ -83,39 +84,48 @@ def side_values(talks: Sequence[Talk], read: Sequence[TalkReading]) -> dict[str,
 def cause_scores(
     reader: Reader, talks: Sequence[Talk], read: Sequence[TalkReading]
 ) -> dict[str, float]:
-    """Return the F1 of pairs (turn, cause), emotions given and found, and of two fixed answers.
+    """Return the F1 of pairs, emotions given and found, each beside "self and previous".
 
-    A pair of found emotions is right only where the emotion is; "self" says that every emotion is
-    caused by its own turn, "self and previous" also by the turn before.
+    A pair of found emotions is right only where the emotion is. "Self and previous" says of every
+    emotion, given or found, that its own turn and the one before caused it.
     """
-    counts: dict[str, list[int]] = {}
-    for talk, one in zip(talks, read, strict=True):
-        if talk.causes is None:
-            continue
-        truth = _pairs(talk.causes, talk.labels, reader.space)
-        found = one.logits.argmax(1)
-        size = len(talk.labels)
-        for name, emotions in (("given", talk.labels), ("found", found)):
-            shares = point(reader.reasoner, talk, one.emotion, emotions)
-            guess = _pairs(shares >= THRESHOLD, emotions, reader.space)
-            _count(counts, f"causes_{name}", guess, truth)
-            self_too = np.eye(size, dtype=bool)
-            before = np.eye(size, k=-1, dtype=bool)
-            _count(counts, f"self_{name}", _pairs(self_too, emotions, reader.space), truth)
-            both = _pairs(self_too | before, emotions, reader.space)
-            _count(counts, f"self_previous_{name}", both, truth)
-    return {
-        f"{name}_f1": 2 * hits / (made + true) if made + true else 0.0
-        for name, (hits, made, true) in counts.items()
-    }
+    known = [(talk, one) for talk, one in zip(talks, read, strict=True) if talk.causes is not None]
+    if not known:
+        return {}
+    task = open_task(ECPE, reader.space)
+    assert task.space is not None
+    truths = [true_causes(talk, reader.space) for talk, _ in known]
+    asked = [emotions_of(talk, reader.space) for talk, _ in known]
+    values: dict[str, float] = {}
+    for name in ("given", "found"):
+        guesses = []
+        for talk, one in known:
+            emotions = talk.labels if name == "given" else one.logits.argmax(1)
+            pairs = found_causes(reader, talk, one.emotion, emotions)
+            guesses.append(tuple(pair for turn in pairs for pair, _ in turn))
+        scores = measure_causes(guesses, truths, task.space, task.parse, asked)
+        values[f"causes_{name}_f1"] = scores["pair_f1"]
+        values["self_previous_f1"] = scores["self_and_previous_pair_f1"]
+    return values
 
 
-def _pairs(causes: np.ndarray, emotions: np.ndarray, space: LabelSpace) -> set[Any]:
-    asked = emotional(torch.from_numpy(emotions), space).numpy()
-    return {(t, int(emotions[t]), j) for t, j in np.argwhere(causes & asked[:, None]).tolist()}
+def true_causes(talk: Talk, space: LabelSpace) -> tuple[CausePair, ...]:
+    """Return the pairs that are true of a conversation whose causes are known."""
+    assert talk.causes is not None
+    labels = dict(emotions_of(talk, space))
+    pairs = np.argwhere(talk.causes).tolist()
+    return tuple(
+        CausePair(talk.first + turn, labels[talk.first + turn], talk.first + cause)
+        for turn, cause in pairs
+        if talk.first + turn in labels
+    )
 
 
-def _count(counts: dict[str, list[int]], name: str, guess: set[Any], truth: set[Any]) -> None:
-    row = counts.setdefault(name, [0, 0, 0])
-    for place, number in enumerate((len(guess & truth), len(guess), len(truth))):
-        row[place] += number
+def emotions_of(talk: Talk, space: LabelSpace) -> list[tuple[int, str]]:
+    """Return (turn, emotion) of the turns whose emotion is known and not neutral."""
+    told = emotional(torch.from_numpy(talk.labels), space).tolist()
+    return [
+        (talk.first + turn, space.labels[int(talk.labels[turn])])
+        for turn, has in enumerate(told)
+        if has
+    ]
