@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from tests.data.dialogue_makers import meld
 
 from emosym.data import clips
 from emosym.data.clips import ClipError, ClipFrames, clip_facts, clip_frames
-from emosym.data.sources.meld import load_meld
+from emosym.data.sources.open import open_dataset
 from emosym.data.unit_tables import peak_of, read_action_units
 from emosym.errors import UsageError
 from emosym.types import Turn
@@ -112,7 +111,7 @@ def test_a_data_set_shows_its_clips(tmp_path: Path) -> None:
     clip(tmp_path / "dia0_utt0.mp4")
     (tmp_path / "dia0_utt1.mp4").write_bytes(b"damaged")
     show = ClipFrames(2, tmp_path / "cache")
-    found = replace(load_meld(meld(tmp_path)), watch=show)
+    found = open_dataset("meld", meld(tmp_path), "train", clips=show)
     first, second = found[0].turns
     assert greys(first.frames) == pytest.approx([70, 160], abs=8)  # type: ignore[arg-type]
     assert second.frames == () and second.text == "What?" and show.failed == {"damaged": 1}

@@ -46,6 +46,7 @@ class DataSection(Section):
     `labels` are those of a label space of your own (unset: the folders' names, else the model's);
     `polarity` and `norms` (valence, arousal, dominance on 1..9) tell what is known of them.
     `held_out` names a test (a list of hashes, or a data set) whose dialogues are not trained on.
+    `frames` pictures are taken of each turn's clip (extra `video`); 0 shows words alone.
     """
 
     source: Literal[
@@ -80,6 +81,7 @@ class DataSection(Section):
     download: bool = False
     knowledge: Folder | None = None
     held_out: Folder | None = None
+    frames: int = Field(0, ge=0, le=64)
     workers: int = Field(2, ge=1)
 
 

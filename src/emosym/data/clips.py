@@ -6,6 +6,7 @@ Only local files are opened, in formats that hold their pictures themselves (no 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from emosym.errors import UsageError
 from emosym.extras import require
 from emosym.files import FILE, NOTHING, look, told, user_cache, write_atomic
 from emosym.types import Turn
+
+logger = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 3600.0  # what lasts an hour is no clip of a turn
 MOST_DECODED = 600  # pictures decoded after a seek, before the wished one is given up
@@ -62,7 +65,9 @@ class ClipFrames:
             frames = clip_frames(turn.clip, self.count, turn.start, turn.end, cache=self.cache)
         except ClipError as error:
             self.failed[error.reason] += 1
-            self.first.extend([str(error)] if not self.first else [])
+            if not self.first:
+                self.first.append(str(error))
+                logger.warning("%s Its turn is words alone; others like it are counted.", error)
             return turn
         return replace(turn, frames=frames)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from emosym.data.clips import ClipFrames
 from emosym.data.dataset import NO_LABEL, Dataset
 from emosym.data.held_out import NOTHING_HELD, without_held_out
 from emosym.data.notes import Notes
@@ -61,13 +63,15 @@ def open_dataset(
     hub: HubOptions = NO_OPTIONS,
     notes: Notes | None = None,
     held_out: frozenset[str] = NOTHING_HELD,
+    clips: ClipFrames | None = None,
 ) -> Dataset:
     """Open a split of a named source; of it the stretch `part`, and of that a share `fraction`.
 
     Both are stratified and seeded, see `data.splits`; a dialogue is taken whole. `hub` counts for
     that source only. Unset, the label space is the source's own. With `notes` what is wrong with
     single rows is noted there and does not stop. Dialogues that stand in `held_out` (hashes of
-    another set's test) are dropped, see `data.held_out`.
+    another set's test) are dropped, see `data.held_out`. `clips` takes pictures out of the clips
+    of turns when a sample is asked for, and counts those that it cannot read.
 
     Raises:
         UsageError: for an unknown source, root, split or label space, or a malformed data set.
@@ -83,6 +87,8 @@ def open_dataset(
         dataset = load_hub(root, split, space, notes, hub)
     else:
         dataset = SOURCES[source](root, split, space, notes)
+    if clips is not None:
+        dataset = replace(dataset, watch=clips)
     if held_out:
         dataset = without_held_out(dataset, held_out)
     if part != (0.0, 1.0):

@@ -19,6 +19,7 @@ from torch import nn
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import M2seRecipe
 from emosym.data.action_units import UNIT_SPACE
+from emosym.data.clips import ClipFrames
 from emosym.data.dataset import Dataset
 from emosym.data.held_out import NOTHING_HELD
 from emosym.data.sources.open import open_dataset
@@ -143,6 +144,7 @@ def turns_of(reader: Reader, recipe: M2seRecipe, split: str) -> Dataset:
         recipe.seed,
         part,
         held_out=tests,
+        clips=ClipFrames(data.frames) if data.frames else None,
     )
 
 
