@@ -15,8 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 TINY_SEED = 3
+
+# A test says what is right, never how fast a loaded machine is.
+settings.register_profile("emosym", deadline=None)
+settings.load_profile("emosym")
 
 
 @dataclass(frozen=True)
