@@ -11,6 +11,7 @@ import pytest
 
 from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
+from emosym.models.description import sealed
 from emosym.models.presets import WEIGHTS
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "ship_weights.py"
@@ -47,8 +48,9 @@ def test_what_is_shipped_says_when_to_abstain(script, tmp_path: Path) -> None:
     assert shipped.accuracy >= shipped.target and shipped.n >= 1000
     source = Path(shutil.copytree(WEIGHTS / "storybook", tmp_path / "run" / "checkpoint"))
     described = json.loads((source / "emosym.json").read_text())
-    described["calibration"]["abstain_below"] = None
-    (source / "emosym.json").write_text(json.dumps(described))
+    (calibration,) = described["calibrations"].values()
+    calibration["abstain_below"] = None
+    (source / "emosym.json").write_text(json.dumps(sealed(described)))
     with pytest.raises(UsageError, match="below which confidence to abstain"):
         script.ship_checkpoint(source, tmp_path / "shipped")
 

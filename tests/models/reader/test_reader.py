@@ -13,7 +13,9 @@ from PIL import Image
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.reader.prefix import prefill, vision_features
 from emosym.models.reader.reader import (
+    OF_PICTURES,
     TEMPLATES,
+    TURNS,
     Reader,
     domain_features,
     encode_pictures,
@@ -34,7 +36,9 @@ def pictures(tiny_pictures, count: int) -> list[Image.Image]:
 
 
 def test_the_prompt_is_the_chat_with_its_question_up_to_the_answer(reader: Reader) -> None:
-    for template, question in TEMPLATES.items():
+    # `turns` asks about conversations; pictures are asked about as ever
+    asked_of_pictures = TEMPLATES | {TURNS: TEMPLATES[OF_PICTURES]}
+    for template, question in asked_of_pictures.items():
         ids = prompt_tokens(replace(reader, template=template), 5)
         assert reader.tokenizer.decode(ids) == (
             f"<|im_start|>user\n<|vision_start|>{'<|image_pad|>' * 5}<|vision_end|>"
