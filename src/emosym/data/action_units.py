@@ -40,8 +40,14 @@ UNITS: dict[str, Unit] = {
             "brow lowerer",
             "brows lowered",
             (
-                *("lowered brows", "furrowed brows", "brows furrowed", "brows drawn together"),
-                *("frowning", "frown", "furrowed brow", "brow furrowing"),
+                "lowered brows",
+                "furrowed brows",
+                "brows furrowed",
+                "brows drawn together",
+                "frowning",
+                "frown",
+                "furrowed brow",
+                "brow furrowing",
             ),
         ),
         Unit(

@@ -90,7 +90,9 @@ def without_held_out(dataset: Dataset, hashes: frozenset[str], shared: int = SHA
     if dropped:
         logger.warning(
             "Dropped %d conversations (%d samples) of %s that stand in the held-out test.",
-            *(len(dropped), int((~kept).sum()), dataset.split),
+            len(dropped),
+            int((~kept).sum()),
+            dataset.split,
         )
     return dataset.subset(np.flatnonzero(kept))
 

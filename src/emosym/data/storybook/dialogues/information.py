@@ -41,7 +41,10 @@ VIEWS: dict[str, View] = {
     "words": lambda case: (case.step, case.kind, case.showing.claim, case.degree),
     "face": lambda case: case.showing.face,
     "words + face": lambda case: (
-        *(case.step, case.kind, case.showing.claim, case.degree),
+        case.step,
+        case.kind,
+        case.showing.claim,
+        case.degree,
         case.showing.face,
     ),
 }
