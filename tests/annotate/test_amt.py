@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from emosym.annotate.amt import Part, build_amt, units_of_tables, write_swift
 from emosym.apps.cli.main import app
+from emosym.data.check.run import check_dataset
 from emosym.data.dataset import Dataset
 from emosym.data.notes import Note
 from emosym.data.sources.amt import load_amt
+from emosym.data.sources.detect import detect_source
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import LABEL_SPACES
 from emosym.errors import UsageError
@@ -181,3 +183,40 @@ def test_a_path_may_not_leave_the_folder(built: Path) -> None:
     (built / "amt.json").write_text('{"schema": "emosym.amt/9"}')
     with pytest.raises(UsageError, match="no AMT set of this version"):
         load_amt(built)
+
+
+def amt_of(root: Path, target: str, task: str) -> Path:
+    """Write an AMT folder of one row; `target` is its JSON."""
+    root.mkdir()
+    (root / "amt.json").write_text('{"schema": "emosym.amt/1", "counts": {"train": {}}}')
+    (root / "conversations.jsonl").write_text('{"id": "c", "turns": [{"text": "Well."}]}\n')
+    row = f'"id": "x", "conversation": "c", "focus": 0, "task": "{task}", "target": {target}'
+    (root / "train.jsonl").write_text(f"{{{row}}}\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("task", "target"),
+    [("msa", "NaN"), ("msa", "3.5"), ("msa", "1" + "0" * 400), ("fer", '["AU99"]')],
+)
+def test_a_truth_that_is_none_is_told_with_its_row(tmp_path: Path, task: str, target: str) -> None:
+    with pytest.raises(UsageError, match=f"line 1: .* is no truth of {task}"):
+        load_amt(amt_of(tmp_path / "amt", target, task))
+
+
+def test_labels_of_words_are_those_of_the_space(tmp_path: Path) -> None:
+    several = amt_of(tmp_path / "amt", '["annoyance", "anger", "grief"]', "text_emotion")
+    assert load_amt(several)[0].targets == {"text_emotion": ("anger", "sadness")}
+    rows = tmp_path / "rows.jsonl"
+    assert write_swift(several, "train", rows, "messages", "emosym", MELD) == {"text_emotion": 1}
+    one = amt_of(tmp_path / "one", '"annoyance"', "text_emotion")
+    assert load_amt(one)[0].targets == {"text_emotion": "anger"}
+
+
+def test_it_can_be_checked(built: Path) -> None:
+    assert detect_source(built) == "amt"
+    report = check_dataset(built, "amt")
+    assert report["splits"]["train"]["conversations"] == 1 and report["rows"] == 2
+    (built / "amt.json").write_text('{"schema": "emosym.amt/1", "counts": 3}')
+    with pytest.raises(UsageError, match="no AMT set of this version"):
+        check_dataset(built, "amt")

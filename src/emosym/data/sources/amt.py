@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from emosym.data.action_units import UNITS
 from emosym.data.dataset import NO_LABEL, Dataset, code_of
 from emosym.data.notes import Notes, complain
 from emosym.emotions import LabelSpace, label_space, translated
@@ -35,12 +36,13 @@ def target_row(value: Target) -> Any:
 
 def target_of(task: str, value: Any, where: str) -> Target:
     """Return the truth that JSON tells; a UsageError where it is none of that task."""
-    if task == MSA and isinstance(value, (int, float)) and not isinstance(value, bool):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if task == MSA and number and -3 <= value <= 3:
         return float(value)
     if task in (MSA, MER, ERI, TEXT_EMOTION) and isinstance(value, str):
         return value
     if isinstance(value, list) and task in (FER, TEXT_EMOTION):
-        if all(isinstance(part, str) for part in value):
+        if all(isinstance(part, str) and (task != FER or part in UNITS) for part in value):
             return tuple(value)
     elif isinstance(value, list) and task == ECPE and all(map(_is_pair, value)):
         return tuple(CausePair(*pair) for pair in value)
@@ -61,6 +63,22 @@ def turn_row(turn: Turn, frames: Sequence[str], clip: str | None) -> Row:
     return {key: value for key, value in told.items() if value is not None}
 
 
+def splits_of_amt(base: Path) -> list[str]:
+    """Return the splits of an AMT folder.
+
+    Raises:
+        UsageError: when it is none.
+    """
+    about = read_json(base / ABOUT, "AMT set")
+    counts = about.get("counts") if isinstance(about, dict) else None
+    if not isinstance(counts, dict) or about.get("schema") != AMT_SCHEMA:
+        raise UsageError(
+            f"{str(base)!r} is no AMT set of this version ({AMT_SCHEMA}); build one with "
+            "`emosym data amt build`."
+        )
+    return list(counts)
+
+
 def load_amt(
     root: str | Path,
     split: str = "train",
@@ -74,13 +92,7 @@ def load_amt(
             row that cannot be read.
     """
     base, chosen = Path(root), label_space(space)
-    about = read_json(base / ABOUT, "AMT set")
-    if not isinstance(about, dict) or about.get("schema") != AMT_SCHEMA:
-        raise UsageError(
-            f"{str(base)!r} is no AMT set of this version ({AMT_SCHEMA}); build one with "
-            "`emosym data amt build`."
-        )
-    splits = list(about.get("counts") or {})
+    splits = splits_of_amt(base)
     if split not in splits:
         raise unknown_name("split", split, splits)
     conversations = dict(_conversations(base, notes))
@@ -89,11 +101,12 @@ def load_amt(
     for where, row in _rows(base / f"{split}.jsonl", notes):
         try:
             name, focus, task, target = _checked(row, conversations, where)
-            if task == MER:  # sources write the same emotion in forms of their own
-                code = translated(str(target), chosen)
-                target = chosen.labels[
-                    code_of(str(target), chosen, where) if code is None else code
-                ]
+            if task == MER:
+                target = _label(str(target), chosen, where)
+            elif task == TEXT_EMOTION and isinstance(target, tuple):
+                target = tuple(dict.fromkeys(_label(str(word), chosen, where) for word in target))
+            elif task == TEXT_EMOTION:
+                target = _label(str(target), chosen, where)
         except UsageError as error:
             complain(notes, "bad_row", where, error)
             continue
@@ -102,6 +115,12 @@ def load_amt(
     if not samples:
         raise UsageError(f"{str(base)!r} holds no row that can be read in its split {split!r}.")
     return _dataset(base, split, chosen, conversations, numbers, samples)
+
+
+def _label(word: str, space: LabelSpace, where: str) -> str:
+    """Return an emotion, which sources write in forms of their own, as the space has it."""
+    code = translated(word, space)
+    return space.labels[code_of(word, space, where) if code is None else code]
 
 
 def _dataset(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from emosym.data.sources.amt import ABOUT as AMT_FILE
+from emosym.data.sources.amt import splits_of_amt
 from emosym.data.sources.emoset import broken_splits, splits_of
 from emosym.data.sources.fi import fi_root
 from emosym.data.sources.folder import described, split_folders
@@ -38,6 +40,8 @@ def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
             f"There is no data set at {str(root)!r}: no such folder. (For an id of the hub, add "
             "--source hub.)"
         )
+    if look(root / AMT_FILE) == FILE:
+        return "amt"
     if any(look(root / name) == FILE for name in SAVED):
         return "hub"
     if any(look(root / name) == FILE for name in TABLES):
@@ -82,6 +86,8 @@ def splits_to_check(
         return hub_splits(root, hub), []
     if source == "mosei":
         return modes_of(mosei_table(root)) or [ALL], []
+    if source == "amt":
+        return _ordered(splits_of_amt(root)), []
     if source in SOURCE_SPACES:
         return _ordered(list(split_files(root, source))), []
     if source in ("emoset", "storybook"):
