@@ -18,6 +18,7 @@ from emosym.data.sources.detect import detect_source, splits_to_check
 from emosym.data.sources.emoset import attribute_values
 from emosym.data.sources.hub import NO_OPTIONS
 from emosym.data.sources.open import open_dataset
+from emosym.data.sources.reccon import EVIDENCE
 from emosym.emotions import MIKELS8
 from emosym.errors import EmoSymError
 from emosym.types import IMAGE_EMOTION
@@ -155,3 +156,44 @@ def test_one_emotion_written_in_two_ways_has_the_sum_of_its_votes(
     (sample,) = open_dataset("emoset", here, "train")
     votes = sample.votes_of(IMAGE_EMOTION)
     assert votes == {"awe": 3.0, "fear": 1.0}
+
+
+LONG = "9" * 5000  # Python refuses to make a number of it
+HUGE = 10**400
+SCENE = {"scene_id": "s", "utterances": [{"utterance_id": f"u{LONG}", "emotion": "Mad"}]}
+DRAWN = {"picture": "a.png", "sentiment": HUGE, "cause": None, "action_units": [], "mode": [1]}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "text"),
+    [
+        (
+            "reccon",
+            "a_train.json",
+            json.dumps({"d": [[{"turn": 1, "utterance": "x", EVIDENCE: [LONG]}]]}),
+        ),
+        ("goemotions", "train.tsv", f"hi\t1\ta\nho\t{LONG}\tb\n"),
+        ("emorynlp", "a_train.json", json.dumps(SCENE)),
+        ("mosei", "label.csv", f"video_id,clip_id,text,label,mode\nv,{LONG},hi,1.0,train\n"),
+        (
+            "storybook-dialogues",
+            "train.json",
+            json.dumps(
+                {
+                    "format": "emosym.storybook-dialogues/1",
+                    "split": "train",
+                    "dialogues": [
+                        {"id": "a", "events": [], "turns": [DRAWN]},
+                        {"id": "b", "events": [], "turns": [{**DRAWN, "sentiment": 1}]},
+                    ],
+                }
+            ),
+        ),
+    ],
+)
+def test_numbers_too_long_and_keys_that_are_none(
+    tmp_path: Path, source: str, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert detect_source(tmp_path) == source
+    assert len(open_dataset(source, tmp_path, "train")) == 1

@@ -18,7 +18,7 @@ from emosym.emotions import LabelSpace, normal, translated
 from emosym.errors import UsageError, unknown_name
 from emosym.types import ECPE, MER, CausePair, Target, Turn
 
-NONE: Notes = []
+WHOLE = re.compile(r"[0-9]{1,9}")  # Python refuses to read a number of thousands of digits
 logger = logging.getLogger(__name__)
 
 
@@ -46,7 +46,7 @@ def dataset_of(
     split: str,
     space: LabelSpace,
     notes: Notes | None,
-    bad: Notes = NONE,
+    bad: Sequence[Note] = (),
     task: str = MER,
     first: int = 0,
 ) -> Dataset:
@@ -66,9 +66,9 @@ def dataset_of(
     lines: list[Line] = []
     targets: list[Mapping[str, Target]] = []
     places: list[tuple[int, int]] = []
-    bad, seen = list(bad), set[str]()
+    left_out, seen = list(bad), set[str]()
     for name, given in dialogues.items():
-        found = _once(given, seen, bad)
+        found = _once(given, seen, left_out)
         if not found:
             remark(notes, "empty_conversations", name, f"{name} has no turn.")
             continue
@@ -89,9 +89,10 @@ def dataset_of(
         raise UsageError(f"{str(root)!r} holds no turn that can be read in its split {split!r}.")
     _remark_spellings(split, space, spelled, notes)
     if notes is not None:
-        notes += bad
-    elif bad:
-        logger.warning("Left out in %s: %d, the first: %s", root, len(bad), bad[0].sentence)
+        notes += left_out
+    elif left_out:
+        first_sentence = left_out[0].sentence
+        logger.warning("Left out in %s: %d, the first: %s", root, len(left_out), first_sentence)
     return Dataset(
         root=root,
         split=split,

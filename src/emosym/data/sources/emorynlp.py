@@ -20,7 +20,7 @@ from emosym.errors import UsageError
 from emosym.files import read_json
 from emosym.types import Turn
 
-LAST_NUMBER = re.compile(r"(\d+)\D*$")
+LAST_NUMBER = re.compile(r"(\d{1,9})\D*$")
 
 
 def load_emorynlp(

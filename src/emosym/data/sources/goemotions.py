@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emosym.data.dataset import Dataset
 from emosym.data.notes import Note, Notes, complain
-from emosym.data.sources.dialogues import Line, dataset_of
+from emosym.data.sources.dialogues import WHOLE, Line, dataset_of
 from emosym.data.sources.known_files import file_of_split, folder_of
 from emosym.data.tables import MAX_BYTES, table_text
 from emosym.data.text import plain
@@ -75,7 +75,7 @@ def _numbers(cells: Sequence[str], where: str, count: int) -> list[int]:
     if len(cells) < 2 or not cells[0].strip():
         raise UsageError(f"{where} must be a text, label numbers and an id between tabs.")
     pieces = [piece.strip() for piece in cells[1].split(",")]
-    if not all(piece.isascii() and piece.isdigit() and int(piece) < count for piece in pieces):
+    if not all(WHOLE.fullmatch(piece) and int(piece) < count for piece in pieces):
         raise UsageError(
             f"{where}: labels must be numbers of 0..{count - 1}, got {cells[1]!r:.60}."
         )

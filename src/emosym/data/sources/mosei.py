@@ -9,7 +9,7 @@ from typing import Any
 from emosym.data.clip_files import ClipFiles
 from emosym.data.dataset import Dataset
 from emosym.data.notes import Note, Notes
-from emosym.data.sources.dialogues import Line, by_name, cell, dataset_of
+from emosym.data.sources.dialogues import WHOLE, Line, by_name, cell, dataset_of
 from emosym.data.sources.known_files import SPLIT_WORDS, folder_of, split_files
 from emosym.data.stored_splits import ALL
 from emosym.data.tables import Table, read_table
@@ -103,7 +103,7 @@ def _line(
 
 def _order(line: Line) -> tuple[int, str]:
     clip = line.name.rsplit("/", 1)[1]
-    return (int(clip), "") if clip.isascii() and clip.isdigit() else (0, clip)
+    return (int(clip), "") if WHOLE.fullmatch(clip) else (0, clip)
 
 
 def _number(text: str) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from emosym.data.dataset import Dataset
 from emosym.data.notes import Note, Notes, remark
-from emosym.data.sources.dialogues import Line, dataset_of, whole_number
+from emosym.data.sources.dialogues import WHOLE, Line, dataset_of, whole_number
 from emosym.data.sources.known_files import file_of_split, folder_of
 from emosym.data.text import plain
 from emosym.emotions import LabelSpace, label_space
@@ -95,7 +95,7 @@ def _evidence(
             latent = True
             continue
         text = str(piece).strip()
-        cause = order.get(int(text)) if text.isascii() and text.isdigit() else None
+        cause = order.get(int(text)) if WHOLE.fullmatch(text) else None
         if cause is None:
             sentence = f"{where}: the evidence {text!r:.60} points outside its {len(order)} turns."
             bad.append(Note("pairs_outside", where, sentence))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,8 +73,9 @@ def _lines(row: Any, where: str) -> tuple[str, list[Line]]:
         about = {key: turn[key] for key in ABOUT if turn.get(key) is not None}
         about["events"] = tuple(dict(event) for event in events if isinstance(event, Mapping))
         about["about"] = turn.get("about")
-        if about.get("mode") in CONTRADICTIONS:
-            about["contradiction"] = CONTRADICTIONS[about["mode"]]
+        true = CONTRADICTIONS.get(str(about.get("mode")))
+        if true is not None:
+            about["contradiction"] = true
         lines.append(Line(f"{name}_{place}", at, said, emotion, place, None, known, about))
     return name, lines
 
@@ -84,7 +84,7 @@ def _targets(
     turn: Mapping[str, Any], place: int, length: int, where: str, emotion: str | None
 ) -> dict[str, Target]:
     sentiment, cause, units = turn.get("sentiment"), turn.get("cause"), turn.get("action_units")
-    if not isinstance(sentiment, (int, float)) or not math.fabs(sentiment) <= 3:
+    if not isinstance(sentiment, (int, float)) or not -3 <= sentiment <= 3:
         raise UsageError(
             f"{where}: 'sentiment' must be a number of -3 to 3, got {sentiment!r:.40}."
         )
