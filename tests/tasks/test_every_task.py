@@ -118,6 +118,9 @@ def test_a_sample_without_a_truth_is_not_taught_and_a_reward_needs_one(case: str
 def test_wordings_are_named() -> None:
     with pytest.raises(UsageError, match="Did you mean 'emoverse'"):
         mer(MELD, "emovers")
+    for name in ("image_emotion", "text_emotion"):
+        with pytest.raises(UsageError, match="Did you mean 'picture'"):
+            TASKS[name](MELD, "pictur")  # type: ignore[call-arg]
     for make in (msa, fer):
         with pytest.raises(UsageError, match="wording"):
             make("speaker")

@@ -72,3 +72,8 @@ def test_synonyms_follow_the_space() -> None:
 def test_votes_count_by_their_label() -> None:
     truths = [Votes({"joy": 1.0, "fear": 2.0}), Votes({"joy": 1.0, "fear": 2.0}, "joy")]
     assert mer().measure(["fear", "joy"], truths)["accuracy"] == 1.0
+
+
+def test_a_reward_is_earned_by_the_label_that_votes_name() -> None:
+    votes = [Votes({"joy": 1.0, "fear": 2.0}), Votes({"joy": 1.0, "fear": 2.0}, "joy")]
+    assert mer().reward(["Fear.", "Fear."], label=votes) == [1.0, 0.0]

@@ -6,7 +6,6 @@ Two settings, kept apart: emotions given (every turn's emotion is shown) and pre
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from emosym.emotions import LABEL_SPACES, LabelSpace, other_words, own_space
@@ -19,7 +18,7 @@ from emosym.tasks.question import (
     one_line,
     taught,
 )
-from emosym.tasks.task import Task, Unparsed, parse_label, reward_each, truth_column
+from emosym.tasks.task import Task, Unparsed, parse_label, reward_by
 from emosym.types import ECPE, CausePair, Conversation, Frame, Message, Sample, Turn
 
 EMOTIONS = ("given", "predicted")
@@ -86,18 +85,10 @@ def ecpe(
         said = pairs_text(true_pairs(sample))
         return taught(conversation(sample), said if template == "emoverse" else said or "None")
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
+    def score(found: Any, truth: Any) -> float:
         from emosym.metrics.label_sets import set_f1
 
-        def score(found: Any, truth: Any) -> float:
-            return set_f1(*(pairs_text(pairs).split(";") for pairs in (found, truth)))
-
-        return reward_each(parse, score, completions, truth_column(label, solution))
+        return set_f1(*(pairs_text(pairs).split(";") for pairs in (found, truth)))
 
     return Task(
         ECPE,
@@ -106,7 +97,7 @@ def ecpe(
         teach=teach,
         parse=parse,
         measure=lambda predictions, truths: measure_causes(predictions, truths, own, parse),
-        reward=reward,
+        reward=reward_by(parse, score),
     )
 
 

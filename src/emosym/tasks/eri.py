@@ -18,7 +18,7 @@ from emosym.tasks.question import (
     taught,
     turn_in_question,
 )
-from emosym.tasks.task import Prediction, Task, Unparsed, reward_each, truth_column
+from emosym.tasks.task import Prediction, Task, Unparsed, reward_by
 from emosym.types import ERI, Conversation, Sample, Target
 
 QUESTION = "What does the speaker feel, and why?"
@@ -54,18 +54,10 @@ def eri(
             "the video? Please tell me the reason.",
         )
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
+    def score(found: Any, truth: Any) -> float:
         from emosym.metrics.label_sets import set_f1
 
-        def score(found: Any, truth: Any) -> float:
-            return set_f1(*(_flat(cues_in(str(text), space, known)) for text in (found, truth)))
-
-        return reward_each(parse_reason, score, completions, truth_column(label, solution))
+        return set_f1(*(_flat(cues_in(str(text), space, known)) for text in (found, truth)))
 
     return Task(
         ERI,
@@ -74,7 +66,7 @@ def eri(
         teach=lambda sample: taught(conversation(sample), true_reason(sample)),
         parse=parse_reason,
         measure=lambda predictions, truths: measure_reasons(predictions, truths, space, known),
-        reward=reward,
+        reward=reward_by(parse_reason, score),
     )
 
 

@@ -9,7 +9,7 @@ from emosym.data.action_units import NOTHING, UNITS, checked_units, unit_phrases
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.tasks.question import chosen_wording, published, shown, taught, turn_in_question
-from emosym.tasks.task import Prediction, Task, Unparsed, reward_each, truth_column
+from emosym.tasks.task import Prediction, Task, Unparsed, reward_by
 from emosym.types import FER, Conversation, Message, Sample, Target
 
 QUESTION = "What does the face of the speaker show?"
@@ -32,15 +32,10 @@ def fer(template: str = "emosym") -> Task:
             return published(sample, "Detail the facial expressions used in the image.")
         return (Message("user", (*shown(sample, words=True), QUESTION)),)
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
+    def score(found: Any, truth: Any) -> float:
         from emosym.metrics.label_sets import set_f1
 
-        return reward_each(parse_units, set_f1, completions, truth_column(label, solution))
+        return set_f1(found, truth)
 
     return Task(
         FER,
@@ -49,7 +44,7 @@ def fer(template: str = "emosym") -> Task:
         teach=lambda sample: taught(conversation(sample), f"{unit_phrases(true_units(sample))}."),
         parse=parse_units,
         measure=measure_units,
-        reward=reward,
+        reward=reward_by(parse_units, score),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from emosym.emotions import SENTIMENT3, LabelSpace, other_words
@@ -24,8 +23,7 @@ from emosym.tasks.task import (
     label_said,
     measure_labels,
     parse_label,
-    reward_each,
-    truth_column,
+    reward_by,
 )
 from emosym.types import MSA, Conversation, Sample, Target
 
@@ -51,7 +49,6 @@ def msa(template: str = "emosym") -> Task:
     taught as positive there, for "positive" stands for 0 or more (Acc-2 "has0").
     """
     chosen_wording(template, WORDINGS)
-    parse = partial(parse_sentiment, numbers=True)
 
     def conversation(sample: Sample) -> Conversation:
         if template in QUESTIONS:
@@ -63,29 +60,21 @@ def msa(template: str = "emosym") -> Task:
             "the video represents: positive or negative.",
         )
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
-        return reward_each(parse, _agreement, completions, truth_column(label, solution))
-
     return Task(
         MSA,
         SENTIMENT3,
         conversation=conversation,
         teach=lambda sample: taught(conversation(sample), _answer(sample, template)),
-        parse=parse,
+        parse=parse_sentiment,
         measure=measure_sentiment,
-        reward=reward,
+        reward=reward_by(parse_sentiment, _agreement),
     )
 
 
-def parse_sentiment(answer: object, numbers: bool = True) -> str | float | Unparsed:
+def parse_sentiment(answer: object) -> str | float | Unparsed:
     """Return the label that an answer names, or the one number in it, clipped to -3..3."""
     found = parse_label(answer, SENTIMENT3.labels, SYNONYMS)
-    if not isinstance(found, Unparsed) or not isinstance(answer, str) or not numbers:
+    if not isinstance(found, Unparsed) or not isinstance(answer, str):
         return found
     said = {float(number.replace("\u2212", "-")) for number in _NUMBER.findall(answer)}
     return max(-REACH, min(REACH, said.pop())) if len(said) == 1 else found

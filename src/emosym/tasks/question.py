@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
@@ -13,8 +12,7 @@ from emosym.tasks.task import (
     label_said,
     measure_labels,
     parse_label,
-    reward_labels,
-    truth_column,
+    reward_by,
 )
 from emosym.types import Conversation, Frame, Message, Sample, Turn
 
@@ -31,7 +29,7 @@ QUESTIONS: dict[str, str] = {
 
 def label_task(name: str, space: LabelSpace, template: str) -> Task:
     """Return the task of answering one of the QUESTIONS with a label of a space."""
-    question = QUESTIONS[template]
+    question = QUESTIONS[chosen_wording(template, tuple(QUESTIONS))]
     return labelled(name, space, lambda sample: ask(sample, question))
 
 
@@ -44,14 +42,6 @@ def labelled(
     """Return the task of answering any question with one label of a space."""
     parse = partial(parse_label, labels=space.labels, synonyms=synonyms)
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
-        return reward_labels(parse, completions, truth_column(label, solution))
-
     return Task(
         name,
         space,
@@ -59,7 +49,7 @@ def labelled(
         teach=lambda sample: taught(conversation(sample), f"{true_label(sample, name)}."),
         parse=parse,
         measure=lambda predictions, truths: measure_labels(predictions, truths, space),
-        reward=reward,
+        reward=reward_by(parse, lambda found, truth: float(found == label_said(truth))),
     )
 
 

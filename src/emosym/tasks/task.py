@@ -161,15 +161,27 @@ def measure_labels(
     return dict(recognition_values(*label_codes(predictions, truths, space), len(space)))
 
 
-def reward_labels(
-    parse: Callable[[str], Prediction], completions: Sequence[Any], truths: Sequence[Any]
-) -> list[float | None]:
-    """Return 1 where a completion names the true label, 0 where not, None where none is known.
+def reward_by(
+    parse: Callable[[str], Prediction], score: Callable[[Any, Any], float]
+) -> Callable[..., list[float | None]]:
+    """Return a `Task.reward`: `score` of what an answer says and is true, see `reward_each`.
 
-    Raises:
-        UsageError: when there are not as many truths, or a completion is neither text nor messages.
+    The truths come in a column `label`, or ms-swift's `solution`; other columns do not count. The
+    reward raises a `UsageError` when there is neither.
     """
-    return reward_each(parse, lambda found, truth: float(found == truth), completions, truths)
+
+    def reward(
+        completions: Sequence[Any],
+        label: Sequence[Any] | None = None,
+        solution: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        truths = label if label is not None else solution
+        if truths is None:
+            raise UsageError("A reward needs the true answers in a column 'label' or 'solution'.")
+        return reward_each(parse, score, completions, truths)
+
+    return reward
 
 
 def reward_each(
@@ -201,15 +213,3 @@ def reward_each(
         else:
             rows.append(0.0 if isinstance(found, Unparsed) else score(found, wanted))
     return rows
-
-
-def truth_column(label: Sequence[Any] | None, solution: Sequence[Any] | None) -> Sequence[Any]:
-    """Return the column of truths, whichever name it came by (`label`, or ms-swift's `solution`).
-
-    Raises:
-        UsageError: when there is neither.
-    """
-    found = label if label is not None else solution
-    if found is None:
-        raise UsageError("A reward needs the true answers in a column 'label' or 'solution'.")
-    return found

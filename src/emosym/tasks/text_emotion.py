@@ -7,7 +7,7 @@ from typing import Any
 
 from emosym.emotions import LabelSpace, other_words
 from emosym.errors import UsageError
-from emosym.tasks.question import QUESTIONS, ask, taught
+from emosym.tasks.question import QUESTIONS, ask, chosen_wording, taught
 from emosym.tasks.task import (
     Prediction,
     Task,
@@ -15,10 +15,9 @@ from emosym.tasks.task import (
     label_said,
     measure_labels,
     parse_labels,
-    reward_each,
-    truth_column,
+    reward_by,
 )
-from emosym.types import TEXT_EMOTION, Sample, Target
+from emosym.types import TEXT_EMOTION, Conversation, Sample, Target
 
 
 def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
@@ -28,24 +27,17 @@ def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
     label the values are those of `mer`, and an answer that names several is unreadable; where a
     truth is a tuple they are those of `metrics.label_sets`.
     """
+    chosen_wording(template, tuple(QUESTIONS))
     synonyms = other_words(space)
 
     def parse(answer: object) -> Prediction:
         found = parse_labels(answer, space.labels, synonyms)
         return found[0] if isinstance(found, tuple) and len(found) == 1 else found
 
-    def reward(
-        completions: Sequence[Any],
-        label: Sequence[Any] | None = None,
-        solution: Sequence[Any] | None = None,
-        **_: Any,
-    ) -> list[float | None]:
+    def score(found: Any, truth: Any) -> float:
         from emosym.metrics.label_sets import set_f1
 
-        def score(found: Any, truth: Any) -> float:
-            return set_f1(labels_of(found), labels_of(truth))
-
-        return reward_each(parse, score, completions, truth_column(label, solution))
+        return set_f1(labels_of(found), labels_of(truth))
 
     def answer(sample: Sample) -> str:
         labels = labels_of(sample.targets.get(TEXT_EMOTION, ()))
@@ -54,7 +46,7 @@ def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
         known = sorted(labels, key=space.index)
         return f"{', '.join(known).capitalize()}."
 
-    def conversation(sample: Sample) -> Any:
+    def conversation(sample: Sample) -> Conversation:
         return ask(sample, QUESTIONS[template])
 
     return Task(
@@ -64,7 +56,7 @@ def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
         teach=lambda sample: taught(conversation(sample), answer(sample)),
         parse=parse,
         measure=lambda predictions, truths: _measure(predictions, truths, space),
-        reward=reward,
+        reward=reward_by(parse, score),
     )
 
 
