@@ -57,7 +57,7 @@ def test_lists_of_hashes(tmp_path: Path) -> None:
     path.write_text("# of some test\n0123456789abcdef\n\n0123456789ABCDEE\n")
     assert held_out_hashes(path) == read_hashes(path) == {"0123456789abcdef", "0123456789abcdee"}
     path.write_text("0123456789abcdef\nwords\n")
-    with pytest.raises(UsageError, match="line 1: 'words' is no hash"):
+    with pytest.raises(UsageError, match="line 2: 'words' is no hash"):
         held_out_hashes(path)
 
 
@@ -75,4 +75,10 @@ def test_what_cannot_be_held_out(tmp_path: Path) -> None:
 
 def test_short_utterances_are_no_sign(tmp_path: Path) -> None:
     root = meld(tmp_path, turn(1, 0, text="Oh my God!"))
+    assert hashes_of([open_dataset("meld", root, "train")]) == frozenset()
+
+
+def test_other_scripts_are_no_sign(tmp_path: Path) -> None:
+    # nothing of them is in a hash, so all would be alike
+    root = meld(tmp_path, turn(1, 0, text="Что ты делаешь сегодня вечером, Joey?"))
     assert hashes_of([open_dataset("meld", root, "train")]) == frozenset()

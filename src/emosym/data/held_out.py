@@ -39,7 +39,7 @@ def read_hashes(path: Path) -> frozenset[str]:
         UsageError: when the file is missing, or a line is no hash.
     """
     found = set()
-    for number, line in enumerate(read_text(path, "list of held-out utterances").split("\n")):
+    for number, line in enumerate(read_text(path, "list of held-out utterances").split("\n"), 1):
         word = line.strip().lower()
         if not word or word.startswith("#"):
             continue
@@ -52,13 +52,16 @@ def read_hashes(path: Path) -> frozenset[str]:
 
 
 def hashes_of(datasets: Iterable[Dataset]) -> frozenset[str]:
-    """Return the hashes of all utterances of five words or more in some data sets."""
+    """Return the hashes of all utterances of five words or more in some data sets.
+
+    A word without a letter a-z or a digit does not count: nothing of it is in the hash.
+    """
     return frozenset(
         utterance_hash(turn.text)
         for dataset in datasets
-        for turns in _conversations(dataset).values()
+        for turns in conversations_of(dataset).values()
         for turn in turns
-        if turn.text and len(turn.text.split()) >= FEWEST_WORDS
+        if turn.text and sum(bool(compared(word)) for word in turn.text.split()) >= FEWEST_WORDS
     )
 
 
@@ -66,7 +69,7 @@ def shared_utterances(dataset: Dataset, hashes: frozenset[str]) -> dict[int, int
     """Return how many turns of each conversation are among `hashes`, where any are."""
     counts = {
         number: sum(bool(turn.text) and utterance_hash(str(turn.text)) in hashes for turn in turns)
-        for number, turns in _conversations(dataset).items()
+        for number, turns in conversations_of(dataset).items()
     }
     return {number: count for number, count in counts.items() if count}
 
@@ -97,6 +100,7 @@ def without_held_out(dataset: Dataset, hashes: frozenset[str], shared: int = SHA
     return dataset.subset(np.flatnonzero(kept))
 
 
-def _conversations(dataset: Dataset) -> dict[int, tuple[Turn, ...]]:
+def conversations_of(dataset: Dataset) -> dict[int, tuple[Turn, ...]]:
+    """Return the turns of each conversation that has a sample, by its number."""
     places = np.unique(dataset.places[:, 0]).tolist() if dataset.places is not None else []
     return {number: dataset.conversations[number] for number in places}

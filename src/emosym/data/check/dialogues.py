@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from emosym.data.clips import LONGEST_SECONDS, clip_facts
 from emosym.data.dataset import Dataset
-from emosym.data.held_out import NOTHING_HELD, SHARED, hashes_of, shared_utterances
+from emosym.data.held_out import (
+    NOTHING_HELD,
+    SHARED,
+    conversations_of,
+    hashes_of,
+    shared_utterances,
+)
 from emosym.data.notes import Note
 from emosym.errors import UsageError
 from emosym.extras import install_command, is_available
-from emosym.types import ECPE, Turn
+from emosym.types import ECPE
 
 MANY_SPEAKERS = 50
 LONG_TURN = 2_000  # words; few prompts hold as many
 # What readers note, as it is reported: what spoils data or could not be read is a problem.
-PROBLEMS = ("bad_row", "pairs_outside", "empty_conversations", "missing_clips")
+PROBLEMS = ("pairs_outside", "empty_conversations", "missing_clips")
 REMARKS = ("id_gaps", "backward_times", "overlapping_times", "duplicate_pairs", "spellings")
 Row = dict[str, Any]
 
@@ -38,7 +42,7 @@ def dialogue_findings(
     clips = _clips(opened, started, progress)
     findings = {
         "bad_rows": _noted(notes, "bad_row"),
-        **{kind: _noted(notes, kind) for kind in PROBLEMS if kind != "bad_row"},
+        **{kind: _noted(notes, kind) for kind in PROBLEMS},
         "unreadable_clips": clips["unreadable_clips"],
         "missing_pictures": _missing_pictures(opened),
         "held_out": _held_out(opened, held_out),
@@ -51,7 +55,7 @@ def dialogue_findings(
 
 def dialogue_counts(dataset: Dataset) -> dict[str, int]:
     """Return how many conversations, speakers, words, clips and causes one split has."""
-    talks = _conversations(dataset)
+    talks = conversations_of(dataset)
     turns = [turn for talk in talks.values() for turn in talk]
     return {
         "conversations": len(talks),
@@ -70,11 +74,6 @@ def _noted(notes: Sequence[Note], kind: str) -> list[Row]:
     return [{"where": n.where, "sentence": n.sentence} for n in notes if n.kind == kind]
 
 
-def _conversations(dataset: Dataset) -> Mapping[int, tuple[Turn, ...]]:
-    places = [] if dataset.places is None else np.unique(dataset.places[:, 0]).tolist()
-    return {number: dataset.conversations[number] for number in places}
-
-
 def _names(dataset: Dataset) -> dict[int, str]:
     """Return the id of the first sample of each conversation, which stands for it."""
     found: dict[int, str] = {}
@@ -89,7 +88,7 @@ def _sizes(opened: Sequence[Dataset]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {"many_speakers": [], "long_turns": [], "turns_without_words": []}
     for dataset in opened:
         names = _names(dataset)
-        for number, turns in _conversations(dataset).items():
+        for number, turns in conversations_of(dataset).items():
             where = f"{dataset.split}, from {names[number]}"
             speakers = len({turn.speaker for turn in turns if turn.speaker})
             if speakers > MANY_SPEAKERS:
@@ -110,8 +109,13 @@ def _sizes(opened: Sequence[Dataset]) -> dict[str, list[Row]]:
 def _held_out(opened: Sequence[Dataset], held_out: frozenset[str]) -> list[Row]:
     """Return the dialogues that share three utterances or more with a test or another split."""
     found = []
+    said = [hashes_of([dataset]) for dataset in opened]
     for dataset in opened:
-        others = [(other.split, hashes_of([other])) for other in opened if other is not dataset]
+        others = [
+            (other.split, hashes)
+            for other, hashes in zip(opened, said, strict=True)
+            if other is not dataset
+        ]
         against = [("what is held out", held_out), *others]
         names = _names(dataset)
         for told, hashes in against:
@@ -130,10 +134,11 @@ def _held_out(opened: Sequence[Dataset], held_out: frozenset[str]) -> list[Row]:
 def _missing_pictures(opened: Sequence[Dataset]) -> list[Row]:
     found = []
     for dataset in opened:
-        for number, turns in _conversations(dataset).items():
+        names = _names(dataset)
+        for number, turns in conversations_of(dataset).items():
             for frame in (str(frame) for turn in turns for frame in turn.frames):
                 if dataset.stored is None and not (dataset.root / frame).is_file():
-                    where = f"{dataset.split}, from {_names(dataset)[number]}"
+                    where = f"{dataset.split}, from {names[number]}"
                     found.append({"where": where, "picture": frame})
     return found
 
@@ -152,7 +157,7 @@ def _clips(
     clips = {
         (dataset.root / turn.clip): dataset.split
         for dataset in opened
-        for turns in _conversations(dataset).values()
+        for turns in conversations_of(dataset).values()
         for turn in turns
         if turn.clip is not None
     }
