@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,12 @@ def test_it_can_be_checked(built: Path) -> None:
     (built / "amt.json").write_text('{"schema": "emosym.amt/1", "counts": 3}')
     with pytest.raises(UsageError, match="no AMT set of this version"):
         check_dataset(built, "amt")
+
+
+def test_a_face_without_a_picture_of_its_turn_is_left_out(tmp_path: Path) -> None:
+    angry = np.full(2, MELD.index("anger"), dtype=np.int16)
+    talks = replace(talk(tmp_path / "talks"), codes=angry, targets=({"fer": ("AU04",)}, {}))
+    build_amt(tmp_path / "amt", [Part("talks", "train", talks)], ["fer"])
+    rows = tmp_path / "rows.jsonl"
+    told = write_swift(tmp_path / "amt", "train", rows, "messages", "emosym", MELD)
+    assert told["fer without a picture"] == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emosym.data.action_units import UNITS
-from emosym.emotions import LABEL_SPACES
+from emosym.emotions import LABEL_SPACES, own_space
 from emosym.errors import UsageError
 from emosym.tasks.eri import cues_in, eri
 from emosym.tasks.fer import fer
@@ -84,3 +84,8 @@ def test_a_rationale_is_taught_where_there_is_no_reason() -> None:
     assert str(eri(template="emoverse").conversation(SAMPLE)[1].parts[-1]).startswith(
         'The person says: "Oh no!" <reason> What is'
     )
+
+
+def test_an_emotion_of_several_words_is_a_cue() -> None:
+    named = cues_in("This is self-pity.", own_space(["self-pity", "joy"]))
+    assert named["emotion"] == {"self-pity"}

@@ -160,3 +160,9 @@ def test_rows_are_written_a_line_each(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     assert write_rows(path, [{"query": "a\nb \ud800"}, {"query": "\u201c"}]) == 2
     assert read_rows(path)[1] == {"query": "\u201c"}
+
+
+def test_images_that_are_none_are_told_with_their_row() -> None:
+    row = {"messages": [{"role": "user", "content": "Hm?"}], "images": [3]}
+    with pytest.raises(UsageError, match="row 7: 'images' must be paths"):
+        read_row(row, ROOT, "row 7")

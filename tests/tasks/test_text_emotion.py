@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from emosym.emotions import own_space
+from emosym.emotions import LABEL_SPACES, own_space
 from emosym.tasks.task import Unparsed
 from emosym.tasks.text_emotion import text_emotion
 from emosym.types import Sample, Turn
@@ -55,3 +57,9 @@ def test_the_reward_is_the_f1_of_the_sets() -> None:
     earned = TASK.reward(said, label=[("joy",), "joy", ("joy",)])
     assert earned == [pytest.approx(2 / 3), 1.0, 0.0]
     assert TASK.reward(["Joy."], solution=["Joy, fear."]) == [pytest.approx(2 / 3)]
+
+
+def test_words_stand_beside_a_single_picture() -> None:
+    said = Sample("d", (Turn("Ann", "Hi.", (Path("ann.png"),)),))
+    parts = text_emotion(LABEL_SPACES["meld7"]).conversation(said)[0].parts
+    assert parts[:-1] == (Path("ann.png"), "Ann: Hi.\n")

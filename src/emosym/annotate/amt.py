@@ -36,6 +36,7 @@ from emosym.tasks.eri import eri
 from emosym.tasks.fer import fer
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa
+from emosym.tasks.question import turn_in_question
 from emosym.tasks.swift import row_of, write_rows
 from emosym.tasks.task import Task, label_said
 from emosym.tasks.text_emotion import text_emotion
@@ -296,7 +297,7 @@ def write_swift(
         for name, task in tasks.items():
             if name not in sample.targets:
                 continue
-            if name == FER and not sample.images:
+            if name == FER and not turn_in_question(sample).frames:
                 counts["fer without a picture"] += 1
                 continue
             said = task.teach(sample)

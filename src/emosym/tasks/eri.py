@@ -100,7 +100,7 @@ def cues_in(text: str, space: LabelSpace, known: Known | None = None) -> Facts:
     quoted = " ".join(_QUOTED.findall(text)).lower()
     found = {
         "face": frozenset(units_in(text)),
-        "emotion": frozenset(label for word, label in emotions.items() if f" {word} " in plain),
+        "emotion": frozenset(label for word, label in emotions.items() if _stands(word, plain)),
         "words": frozenset(w for w in _WORD.findall(quoted) if len(w) >= SHORTEST),
     }
     if known is not None:

@@ -100,7 +100,7 @@ def read_row(row: object, root: Path, where: str = "a row") -> SwiftRow:
     if not isinstance(row, dict):
         raise UsageError(f"{where} is no JSON object.")
     turns = _turns(row, where)
-    frames: list[tuple[Frame, ...]] = [(inside(root, p, "image"),) for p in _paths(row, "images")]
+    frames: list[tuple[Frame, ...]] = [(inside(root, p, "image"),) for p in _paths(row, where)]
     clips: list[Path | tuple[Frame, ...]] = []
     for video in _list(row, "videos", where):
         if isinstance(video, str):
@@ -123,7 +123,7 @@ def read_row(row: object, root: Path, where: str = "a row") -> SwiftRow:
         turns[place] = (role, IMAGE * len(frames) + VIDEO * len(clips) + text)
     videos = tuple(clip for clip in clips if isinstance(clip, Path))
     messages = [_message(role, text, frames, clips) for role, text in turns]
-    truth = next((row[name] for name in TRUTHS if isinstance(row.get(name), str)), None)
+    truth = _true_answer(row)
     if messages and messages[-1].role == "assistant":
         messages[-1] = Message("assistant", messages[-1].parts, learned=True)
     known = {"messages", "images", "videos", "query", "response", "system", "history", *TRUTHS}
@@ -182,13 +182,13 @@ def _list(row: Mapping[str, Any], name: str, where: str) -> list[Any]:
     return found
 
 
-def _paths(row: Mapping[str, Any], name: str) -> list[str]:
+def _paths(row: Mapping[str, Any], where: str) -> list[str]:
     """Return the paths of images, which ms-swift also writes as {"path": ...}."""
-    found = row.get(name) or []
+    found = row.get("images") or []
     listed = found if isinstance(found, list) else [found]
     paths = [entry.get("path") if isinstance(entry, dict) else entry for entry in listed]
     if not all(isinstance(path, str) for path in paths):
-        raise UsageError(f"{name!r} must be paths.")
+        raise UsageError(f"{where}: 'images' must be paths.")
     return [str(path) for path in paths]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from emosym.emotions import LabelSpace, other_words
 from emosym.errors import UsageError
-from emosym.tasks.question import QUESTIONS, ask, chosen_wording, taught
+from emosym.tasks.question import QUESTIONS, ask_turns, chosen_wording, taught
 from emosym.tasks.task import (
     Prediction,
     Task,
@@ -47,7 +47,7 @@ def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
         return f"{', '.join(known).capitalize()}."
 
     def conversation(sample: Sample) -> Conversation:
-        return ask(sample, QUESTIONS[template])
+        return ask_turns(sample, QUESTIONS[template])
 
     return Task(
         TEXT_EMOTION,
