@@ -61,8 +61,16 @@ TITLES: dict[str, tuple[str, str]] = {
     "clips_not_looked_into": ("remark on clips", "remarks on clips"),
 }
 COUNTS = (
-    *("unlabelled", "annotated", "with_votes", "rated"),
-    *("conversations", "speakers", "words", "with_clips", "causes", "rows"),
+    "unlabelled",
+    "annotated",
+    "with_votes",
+    "rated",
+    "conversations",
+    "speakers",
+    "words",
+    "with_clips",
+    "causes",
+    "rows",
 )
 
 

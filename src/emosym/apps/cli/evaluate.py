@@ -89,7 +89,9 @@ SHOWN: dict[str, tuple[str, ...]] = {
 Suites = Annotated[
     str,
     typer.Option(
-        *("--suites", "--tasks", "-t"),
+        "--suites",
+        "--tasks",
+        "-t",
         help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, ...; with commas.",
     ),
 ]
