@@ -17,7 +17,7 @@ from emosym.config.recipes import AlignRecipe, JointRecipe, M2seRecipe, RlRecipe
 from emosym.emotions import MIKELS8
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reader import Reader
-from emosym.training.stages import align
+from emosym.training.stages import align, start
 from emosym.training.stages.feed import Feed, label_targets, picture_feed
 from emosym.types import picture_sample
 
@@ -106,7 +106,7 @@ def align_start(base: Path, arrays: Path) -> tuple[EmoSymModel, Feed]:
 def align_run(model: EmoSymModel, feed: Feed, out: Path, die_at: int | None = None) -> None:
     """Align for five steps; dies by SIGKILL at a step if told to."""
     recipe = recipe_of("align", out, optim={"steps": 5, "muon_lr": 1e-3})
-    align.use_lora(model, recipe)
+    start.use_lora(model, recipe)
     if die_at is not None:
         loop = align.run_loop
 

@@ -21,7 +21,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.processes import Processes
 from emosym.training.loop import engine
-from emosym.training.stages import align, bank_painting, joint, rl
+from emosym.training.stages import align, bank_painting, joint, rl, start
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.feedback import run_feedback
 
@@ -40,7 +40,7 @@ def run_align(out: str, base: str, arrays: str, die_at: int | None = None, **opt
     recipe = recipe_of(
         "align", Path(out), lora={"r": 2, "dropout": 0.0}, optim={**OPTIM, **optim}, seed=2
     )
-    align.use_lora(model, recipe)
+    start.use_lora(model, recipe)
     feed = feed_of(model, arrays)
     processes, thinking, calls = Processes(), align.think, [0]
 

@@ -204,6 +204,18 @@ class M2seRecipe(Recipe):
     longest: int = Field(1024, ge=16)
     fresh_head: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ask_of_turns(cls, raw: Any) -> Any:
+        """Let `latents` without a template keep the one that conversations are read with."""
+        latents = raw.get("latents") if isinstance(raw, dict) else None
+        if not isinstance(latents, dict):
+            return raw
+        template = latents.get("template", "turns")
+        if template != "turns":
+            raise ValueError(f"conversations have the template 'turns', not {template!r}")
+        return {**raw, "latents": {**latents, "template": template}}
+
 
 StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe | M2seRecipe
 STAGES: dict[str, type[Section]] = {

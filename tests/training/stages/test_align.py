@@ -44,9 +44,9 @@ from emosym.training.stages.align import (
     run_align,
     shuffled_texts,
     train_align,
-    use_lora,
 )
 from emosym.training.stages.feed import open_feed
+from emosym.training.stages.start import use_lora
 from emosym.types import IMAGE_EMOTION, Turn, picture_sample
 
 READER = {*TOKENS, *HEAD}

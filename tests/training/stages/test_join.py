@@ -20,11 +20,12 @@ from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in
 from emosym.pipelines.trained import EmoSymPipeline
-from emosym.training.stages.align import run_align, train_align, use_lora
+from emosym.training.stages.align import run_align, train_align
 from emosym.training.stages.feed import Feed, open_feed
 from emosym.training.stages.finish import finish_stage
 from emosym.training.stages.join import heads_loss, join_feeds
 from emosym.training.stages.losses import label_loss
+from emosym.training.stages.start import use_lora
 from emosym.types import TEXT_EMOTION
 
 LINES = own_space(["one line", "two lines", "none"])  # another question about the same sentences

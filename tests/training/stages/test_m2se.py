@@ -117,7 +117,7 @@ def plan(out: Path, steps: int, **changes: Any) -> Any:
 
 
 def adapted(model: EmoSymModel, recipe: Any) -> EmoSymModel:
-    from emosym.training.stages.align import use_lora
+    from emosym.training.stages.start import use_lora
 
     use_lora(model, recipe)
     return model
@@ -356,3 +356,10 @@ def test_causes_are_scored_beside_a_fixed_answer(base) -> None:
     wrong = cause_scores(model.reader, [talk], [TalkReading(np.eye(3)[[2, 1, 1]], *nothing)])
     assert wrong["causes_given_f1"] == pytest.approx(2 / 4) and wrong["causes_found_f1"] == 0.0
     assert cause_scores(model.reader, [replace(talk, causes=None)], [None]) == {}
+
+
+def test_conversations_keep_their_template(tmp_path) -> None:
+    named = plan(tmp_path, 1, latents={"num_context_tokens": 1})
+    assert named.latents.template == plan(tmp_path, 1).latents.template == "turns"
+    with pytest.raises(UsageError, match="have the template 'turns', not 'emosym'"):
+        plan(tmp_path, 1, latents={"template": "emosym"})

@@ -19,9 +19,9 @@ from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import answering_in, new_model, unknowns
 from emosym.models.presets import resolve_base
 from emosym.pipelines.trained import EmoSymPipeline, space_named
-from emosym.training.stages.align import embed_by_reading, run_align, train_align, use_lora
+from emosym.training.stages.align import embed_by_reading, run_align, train_align
 from emosym.training.stages.finish import StageResult
-from emosym.training.stages.start import open_checkpoint
+from emosym.training.stages.start import open_checkpoint, use_lora
 
 NAMES = ("joy", "calm", "fear", "sad")
 OWN = "calm-fear-joy-sad"

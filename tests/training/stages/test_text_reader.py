@@ -24,9 +24,10 @@ from emosym.models.tokenizer import train_tokenizer
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.service.session import Session, open_session
 from emosym.tasks.question import QUESTIONS
-from emosym.training.stages.align import train_align, use_lora
+from emosym.training.stages.align import train_align
 from emosym.training.stages.feed import open_feed
 from emosym.training.stages.finish import StageResult, finish_stage
+from emosym.training.stages.start import use_lora
 from emosym.types import TEXT_EMOTION, BadInput, Sample, Turn, UnderstandingOutput
 
 SPACE = own_space(["glee", "dread"])

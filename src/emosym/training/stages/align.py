@@ -17,13 +17,7 @@ from emosym.config.recipes import AlignRecipe
 from emosym.config.schema import DataSection
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
-from emosym.models.adapters import (
-    add_adapter,
-    has_adapter,
-    language_lora,
-    train_adapter,
-    without_adapters,
-)
+from emosym.models.adapters import has_adapter, train_adapter, without_adapters
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.painter.painter import Painter, encode_prompts
 from emosym.models.reader.reader import ADAPTER, Reader
@@ -37,7 +31,7 @@ from emosym.training.stages.feed import Feed, Stretch, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.join import heads_loss, join_feeds
 from emosym.training.stages.losses import info_nce
-from emosym.training.stages.start import add_heads, open_start
+from emosym.training.stages.start import add_heads, open_start, use_lora
 
 log = logging.getLogger(__name__)
 IGNORE = -100
@@ -83,15 +77,6 @@ def run_align(
 def known_by(feed: Feed, data: DataSection) -> tuple[Stretch, ...]:
     """Return a feed's rows with the file of their rationales."""
     return tuple(replace(part, knowledge=data.knowledge) for part in feed.parts())
-
-
-def use_lora(model: EmoSymModel, recipe: AlignRecipe) -> None:
-    """Put a fresh adapter on the language model, or leave it bare for r = 0."""
-    backbone = model.reader.reasoner.backbone
-    if recipe.lora.r and not has_adapter(backbone, ADAPTER):
-        lora = recipe.lora
-        config = language_lora(backbone, lora.r, lora.alpha, lora.dropout)
-        add_adapter(backbone, config, ADAPTER, recipe.seed)
 
 
 def train_align(

@@ -27,10 +27,11 @@ from emosym.data.sources.other_tests import held_out_hashes
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
-from emosym.models.adapters import add_adapter, has_adapter, language_lora, train_adapter
+from emosym.models.adapters import has_adapter, train_adapter
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.pointer import UNKNOWN_EMOTION
 from emosym.models.reader.reader import ADAPTER, Reader
+from emosym.models.reader.recompute import checkpoint_layers
 from emosym.models.reader.talks import (
     UNKNOWN,
     Talk,
@@ -51,7 +52,7 @@ from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
 from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
-from emosym.training.stages.start import open_start
+from emosym.training.stages.start import open_start, use_lora
 from emosym.training.stages.talk_values import held_out
 from emosym.types import ECPE, FER, MER, MSA
 
@@ -79,14 +80,17 @@ def run_m2se(
     if Processes().world > 1:
         raise UsageError("The stage m2se runs in one process; start it without accelerate launch.")
     model = open_start(recipe)
-    train, val = (
-        conversations(model.reader, recipe, split)
+    if recipe.optim.gradient_checkpointing:
+        checkpoint_layers(model.reader.reasoner.backbone)
+    samples, held_samples = (
+        turns_of(model.reader, recipe, split)
         for split in (recipe.data.train_split, recipe.data.val_split)
     )
+    train = conversations(model.reader, recipe, samples)
+    val = conversations(model.reader, recipe, held_samples)
     add_side_heads(model, train, recipe)
     spoken = None
     if recipe.spoken:
-        samples = turns_of(model.reader, recipe, recipe.data.train_split)
         spoken = spoken_of(
             model.reader.chat,
             samples,
@@ -95,10 +99,7 @@ def run_m2se(
             recipe.temperature,
             recipe.longest,
         )
-    backbone = model.reader.reasoner.backbone
-    if recipe.lora.r and not has_adapter(backbone, ADAPTER):
-        config = language_lora(backbone, recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout)
-        add_adapter(backbone, config, ADAPTER, recipe.seed)
+    use_lora(model, recipe)
     if recipe.w_causes and any(talk.causes is not None for talk in train):
         if model.causes is None or model.causes.name != model.space.name:
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
@@ -110,18 +111,18 @@ def run_m2se(
     )
 
 
-def conversations(reader: Reader, recipe: M2seRecipe, split: str) -> tuple[Talk, ...]:
-    """Open a split as conversations; without `history` every turn is one of its own.
+def conversations(reader: Reader, recipe: M2seRecipe, dataset: Dataset) -> tuple[Talk, ...]:
+    """Return a data set's conversations; without `history` every turn is one of its own.
 
     Raises:
         UsageError: when no turn has a known emotion.
     """
-    talks = talks_of(reader, turns_of(reader, recipe, split), recipe.tasks)
+    talks = talks_of(reader, dataset, recipe.tasks)
     if not recipe.history:
         talks = tuple(turn for talk in talks for turn in alone(talk))
     known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
     if not known:
-        raise UsageError(f"No turn of {recipe.data.source} {split!r} has a known emotion.")
+        raise UsageError(f"No turn of {recipe.data.source} {dataset.split!r} has a known emotion.")
     return known
 
 
@@ -206,7 +207,8 @@ def train_m2se(
             _keep(live, recipe.out / BEST)
         rounds.append(now)
         write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
-        log.info("m2se step %d: %s", stop, now.values)
+        told = ", ".join(f"{name} {value:.3f}" for name, value in now.values.items())
+        log.info("m2se step %d, held out: %s", stop, told)
     best_weights = load_file(recipe.out / BEST)
     with torch.no_grad():
         for name, tensor in live.items():

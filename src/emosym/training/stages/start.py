@@ -10,10 +10,11 @@ from emosym.config.schema import DataSection
 from emosym.data.sources.own_labels import space_of_data
 from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import UsageError
+from emosym.models.adapters import add_adapter, has_adapter, language_lora
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, new_model
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
-from emosym.models.reader.reader import OF_PICTURES, TURNS
+from emosym.models.reader.reader import ADAPTER, OF_PICTURES, TURNS
 from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.trained import SHIPPED, find_checkpoint
 from emosym.training.stages.finish import training_device
@@ -68,6 +69,14 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
             model.reader.reasoner.add_head(space, recipe.seed)
         model = answering_in(model, space)
     return replace(model, emotion_space=None)
+
+
+def use_lora(model: EmoSymModel, recipe: AlignRecipe | M2seRecipe) -> None:
+    """Put a fresh adapter on the language model, or leave it bare for r = 0."""
+    backbone, lora = model.reader.reasoner.backbone, recipe.lora
+    if lora.r and not has_adapter(backbone, ADAPTER):
+        config = language_lora(backbone, lora.r, lora.alpha, lora.dropout)
+        add_adapter(backbone, config, ADAPTER, recipe.seed)
 
 
 def add_heads(model: EmoSymModel, recipe: AlignRecipe) -> list[LabelSpace]:
