@@ -24,6 +24,7 @@ from emosym.models.render import (
     template_message,
     templated,
 )
+from emosym.tasks.question import one_line
 from emosym.types import Frame, Message, Sample, Turn
 
 MARK = "\ue000"  # a private character: ends each turn until the row is cut there
@@ -95,5 +96,5 @@ def turn_tokens(
 
 def turn_line(turn: Turn) -> str:
     """Return a turn's words as a line with its speaker's name."""
-    said = " ".join(str(turn.text or "").replace(MARK, "").split("\n")).strip()
+    said = one_line((turn.text or "").replace(MARK, ""))
     return f"{turn.speaker}: {said}\n" if turn.speaker else f"{said}\n"

@@ -9,22 +9,19 @@ import numpy as np
 import torch
 from scipy.special import expit, softmax
 
-from emosym.data.images import decoded
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
-from emosym.models.calibration import calibrated
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.reader.reader import TURNS
+from emosym.models.reader.reader import TURNS, fit_turns
 from emosym.models.reader.talks import (
     UNKNOWN,
     Talk,
     TalkReading,
-    fit_talk,
     found_causes,
     read_all_turns,
     stretch,
 )
-from emosym.pipelines.trained_reading import described
+from emosym.pipelines.trained_reading import opened_sample, readings_of
 from emosym.types import BadInput, CausePair, Sample, UnderstandingOutput
 
 
@@ -70,12 +67,12 @@ def read_dialogues(
         try:
             if not sample.turns:
                 raise UsageError("It has no turn.")
-            ready = decoded(sample)
+            ready = opened_sample(model.reader.chat, sample)
         except UsageError as error:
             found[place] = BadInput(sample.id, str(error))
             continue
         count = len(ready.turns)
-        fitted = fit_talk(model.reader, ready)
+        fitted = fit_turns(model.reader, ready)
         whole = Talk(fitted.sample, np.full(count, UNKNOWN), None, np.arange(count))
         some = [stretch(whole, span) for span in fitted.spans]
         parts += some
@@ -91,32 +88,19 @@ def _joined(
     model: EmoSymModel, parts: Sequence[Talk], read: Sequence[TalkReading]
 ) -> DialogueOutput:
     """Join the stretches of one conversation: of each only the turns that are new in it."""
-    space = model.space
-    below = model.calibration.abstain_below
     readings: list[UnderstandingOutput] = []
     causes: list[tuple[CausePair, float]] = []
     others: list[Mapping[str, Mapping[str, float]]] = []
     for part, one in zip(parts, read, strict=True):
-        new = np.flatnonzero(part.rows >= 0)
-        shares = calibrated(one.logits.astype(np.float64), model.calibration)
-        raw = torch.from_numpy(one.logits).double().softmax(-1).tolist()
-        for i in new.tolist():
-            others.append({s.name: _shares(s, rows[i]) for s, rows in one.others.items()})
-            readings.append(
-                UnderstandingOutput(
-                    **described(space, shares[i]),
-                    in_domain=None,
-                    outside=None,
-                    abstains=None if below is None else bool(shares[i].max() < below),
-                    emotion_latent=one.emotion[i],
-                    context_latents=one.context[i],
-                    raw_probabilities=dict(zip(space.labels, raw[i], strict=True)),
-                )
-            )
+        new, nothing = np.flatnonzero(part.rows >= 0).tolist(), [None] * len(part.rows)
+        told = readings_of(model, one.logits, one.emotion, one.context, nothing, nothing)
+        readings += [told[turn] for turn in new]
+        others += [{s.name: _shares(s, rows[i]) for s, rows in one.others.items()} for i in new]
         if model.causes is None:
             continue
-        pairs = found_causes(model.reader, part, one.emotion, shares.argmax(1))
-        causes += [pair for turn in new.tolist() for pair in pairs[turn]]
+        emotions = np.array([model.space.index(reading.emotion) for reading in told])
+        pairs = found_causes(model.reader, part, one.emotion, emotions)
+        causes += [pair for turn in new for pair in pairs[turn]]
     return DialogueOutput(
         tuple(readings), None if model.causes is None else tuple(causes), tuple(others)
     )

@@ -13,6 +13,7 @@ from emosym.data.images import decoded, square
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.calibration import calibrated
+from emosym.models.chat import ChatModel
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.odd_shapes import check_shape
 from emosym.models.reader.prefix import (
@@ -64,18 +65,13 @@ def read_samples(
     a model that was trained on pictures only has learned nothing about them. None depends on what
     else is in its batch.
     """
-    chat = model.reader.chat
     found: list[UnderstandingOutput | BadInput | None] = [None] * len(samples)
     for start in range(0, len(samples), batch_size):
         pictures: dict[int, Image.Image] = {}
         others: dict[int, Sample] = {}
         for place in range(start, min(start + batch_size, len(samples))):
             try:
-                sample = decoded(samples[place])
-                for image in sample.images:
-                    assert isinstance(image, Image.Image)  # it is decoded
-                    require_sight(chat)
-                    check_shape(chat.shaping, image, repr(sample.id))
+                sample = opened_sample(model.reader.chat, samples[place])
                 if sample.is_picture:
                     picture = only_picture(sample)
                     assert isinstance(picture, Image.Image)  # it is decoded
@@ -93,6 +89,20 @@ def read_samples(
             for place, row in zip(others, told, strict=True):
                 found[place] = BadInput(samples[place].id, row) if isinstance(row, str) else row
     return [reading for reading in found if reading is not None]
+
+
+def opened_sample(chat: ChatModel, sample: Sample) -> Sample:
+    """Return a sample with its pictures decoded.
+
+    Raises:
+        UsageError: for a picture that cannot be read, or that the model does not take.
+    """
+    ready = decoded(sample)
+    for image in ready.images:
+        assert isinstance(image, Image.Image)  # it is decoded
+        require_sight(chat)
+        check_shape(chat.shaping, image, repr(sample.id))
+    return ready
 
 
 def _read_conversations(
@@ -135,8 +145,7 @@ def open_conversations(
 def longest_conversation(reader: Reader) -> int | None:
     """Return how many tokens a conversation may have, with room for latents and a rationale."""
     most = getattr(text_config(reader.reasoner.backbone), "max_position_embeddings", None)
-    room = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
-    return None if most is None else max(int(most) - room, 1)
+    return None if most is None else max(int(most) - reader.spare_tokens, 1)
 
 
 def _read_batch(
@@ -154,13 +163,33 @@ def _read_opened(
     reader = model.reader
     thought = think(reader.reasoner, prefix)
     logits = reader.reasoner.logits(thought.emotion_latent, reader.space)  # (B, C)
-    shares = calibrated(logits.double().cpu().numpy(), model.calibration)  # (B, C)
-    raw = logits.double().softmax(-1).cpu().tolist()  # B lists of C
-    known = _domain_scores(model, features, len(shares))
-    said = speak(reader, thought) if explain else [None] * len(shares)
-    emotion = thought.emotion_latent.float().cpu().numpy()  # (B, H)
-    context = thought.context_latents.float().cpu().numpy()  # (B, K, H)
-    space = reader.space
+    known = _domain_scores(model, features, len(logits))
+    said = speak(reader, thought) if explain else [None] * len(logits)
+    return readings_of(
+        model,
+        logits.cpu().numpy(),
+        thought.emotion_latent.float().cpu().numpy(),
+        thought.context_latents.float().cpu().numpy(),
+        known,
+        said,
+    )
+
+
+def readings_of(
+    model: EmoSymModel,
+    logits: np.ndarray,
+    emotion: np.ndarray,
+    context: np.ndarray,
+    known: Sequence[float | None],
+    said: Sequence[str | None],
+) -> list[UnderstandingOutput]:
+    """Return what logits (B, C) and latents (B, H), (B, K, H) say, calibrated.
+
+    `known` are domain scores, `said` rationales, None where there is none.
+    """
+    space = model.space
+    shares = calibrated(logits.astype(np.float64), model.calibration)  # (B, C)
+    raw = torch.from_numpy(logits).double().softmax(-1).tolist()  # B lists of C
     domain = model.domain if model.domain is not None and model.domain.tells_outside else None
     below = model.calibration.abstain_below
     return [

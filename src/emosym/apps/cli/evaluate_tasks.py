@@ -9,9 +9,6 @@ from emosym.errors import UsageError
 
 if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
-    from emosym.data.dataset import Dataset
-    from emosym.evaluation.task_answers import Answered
-    from emosym.models.emosym_model import EmoSymModel
 
 SHOWN = 24
 
@@ -51,6 +48,7 @@ def evaluate_tasks(
     from rich.console import Console
 
     from emosym.data.sources.open import open_dataset
+    from emosym.evaluation.answer_tasks import answer_tasks
     from emosym.evaluation.task_answers import write_task_results
     from emosym.pipelines.trained import EmoSymPipeline, space_named
     from emosym.service.sinks import check_outputs, make_parent
@@ -63,10 +61,14 @@ def evaluate_tasks(
     dataset = open_dataset(source, root, split, space_named(model))
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
     pipeline = EmoSymPipeline.from_pretrained(model, device)
-    found = answered_by(pipeline.model, names, chosen, options.batch_size or 16, spoken)
+    found = answer_tasks(pipeline.model, names, chosen, options.batch_size or 16, spoken)
     make_parent(out)
     written = write_task_results(
-        *(out, found, options.seed, split, model),
+        out,
+        found,
+        options.seed,
+        split,
+        model,
         computed_on={"device": pipeline.device},
         answers=answers,
     )
@@ -76,36 +78,6 @@ def evaluate_tasks(
         console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
     if answers is not None:
         console.print(f"Wrote {answers}.", soft_wrap=True, markup=False)
-
-
-def answered_by(
-    model: EmoSymModel, names: tuple[str, ...], dataset: Dataset, batch_size: int, spoken: bool
-) -> list[Answered]:
-    """Return what a model answered in each task, about the samples whose truth is known.
-
-    Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
-    no head is, the model is asked in words.
-    """
-    from emosym.evaluation.task_answers import answered
-    from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers
-    from emosym.tasks.names import open_task
-
-    by_latents = [name for name in names if not spoken and can_read(model, name)]
-    read = read_tasks(model, dataset, by_latents, batch_size) if by_latents else {}
-    found: list[Answered] = []
-    for name in names:
-        task = open_task(name, model.space)
-        rows = [row for row in range(len(dataset)) if task.name in dataset[row].targets]
-        if not rows:
-            raise UsageError(f"This data set tells nothing of the task {name!r}.")
-        samples = [dataset[row] for row in rows]
-        if name in read:
-            predictions = [read[name][row] for row in rows]
-            found.append(answered(name, task, samples, predictions))
-            continue
-        told = speak_answers(model, task, samples, batch_size)
-        found.append(answered(name, task, samples, answers=told))
-    return found
 
 
 def values_table(result: dict[str, Any]) -> Any:

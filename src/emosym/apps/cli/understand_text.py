@@ -33,6 +33,7 @@ SHOWN = 50
 LONGEST_SHOWN = 60
 MOST_BYTES = 256 * 1024 * 1024
 TEXT_PRESET = "smollm2-135m"
+EMPTY = "The text is empty: there is nothing to read."
 
 
 def required(paths: list[str] | None) -> list[str]:
@@ -80,17 +81,12 @@ def read_texts(
     pipeline: EmotionPipeline, texts: Sequence[str], batch_size: int
 ) -> Iterator[Reading]:
     """Yield (text, reading) of texts, in order; an empty one is a `BadInput`."""
-    from emosym.pipelines.zero_shot import ZeroShotPipeline
-
-    if isinstance(pipeline, ZeroShotPipeline):
-        yield from pipeline.understand_texts(texts, batch_size)
-        return
     for start in range(0, len(texts), batch_size):
         some = texts[start : start + batch_size]
         good = [Sample(text, (Turn(text=text),)) for text in some if text.strip()]
         read = iter(pipeline.read_samples(good, False, batch_size))
         for text in some:
-            yield text, next(read) if text.strip() else BadInput(text, "The text is empty.")
+            yield text, next(read) if text.strip() else BadInput(text, EMPTY)
 
 
 def texts_of(text: Sequence[str] | None, file: Path | None) -> list[str]:

@@ -20,7 +20,7 @@ from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
 from emosym.models.render_turns import render_turns
-from emosym.models.turn_windows import fit, until_focus
+from emosym.models.turn_windows import Fitted, fit, until_focus
 from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
@@ -68,6 +68,11 @@ class Reader:
         return self.reasoner.latent_tokens
 
     @property
+    def spare_tokens(self) -> int:
+        """How many tokens may follow a prompt: the latent ones and a rationale."""
+        return self.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
+
+    @property
     def start_token(self) -> int:
         """The token after which a rationale is spoken."""
         return int(self.tokenizer.encode(SAY_START, add_special_tokens=False)[0])
@@ -98,10 +103,14 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
     if reader.template == TURNS and not all(sample.is_picture for sample in samples):
         if any(sample.is_picture for sample in samples):
             raise UsageError("Single pictures and conversations are asked about in other words.")
-        spare = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
-        cut = [until_focus(fit(reader.chat, s, TEMPLATES[TURNS], spare)) for s in samples]
+        cut = [until_focus(fit_turns(reader, sample)) for sample in samples]
         return render_turns(reader.chat, cut, TEMPLATES[TURNS]).inputs
     return render(reader.chat, [ask(sample, reader.question) for sample in samples]).inputs
+
+
+def fit_turns(reader: Reader, sample: Sample) -> Fitted:
+    """Return a conversation as a reader can read it: see `turn_windows.fit`."""
+    return fit(reader.chat, sample, TEMPLATES[TURNS], reader.spare_tokens)
 
 
 def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:

@@ -14,13 +14,12 @@ from emosym.data.dataset import Dataset
 from emosym.data.images import decoded
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
-from emosym.models.reader.reader import TURNS, Reader
-from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
+from emosym.models.reader.reader import TEMPLATES, TURNS, Reader, fit_turns
+from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
 from emosym.models.render_turns import render_turns
-from emosym.models.turn_windows import Fitted, Span, fit
+from emosym.models.turn_windows import Span
 from emosym.tasks.msa import REACH
-from emosym.tasks.question import QUESTIONS
 from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
 log = logging.getLogger(__name__)
@@ -96,19 +95,13 @@ def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tup
                     unknown = np.full((count, len(space)), np.nan, dtype=np.float32)
                     others.setdefault(space, unknown)[focus] = truth
         whole = replace(first, focus=None, targets={})
-        fitted = fit_talk(reader, whole)
+        fitted = fit_turns(reader, whole)
         cut += fitted.cut
         talk = Talk(fitted.sample, labels, causes if told else None, places, others)
         talks += [stretch(talk, span) for span in fitted.spans]
     if cut:
         log.warning("Of %d turns that are too long the beginning is read.", cut)
     return tuple(talks)
-
-
-def fit_talk(reader: Reader, sample: Sample) -> Fitted:
-    """Return a conversation as a reader can read it: see `turn_windows.fit`."""
-    spare = reader.tokens.num_context_tokens + 1 + MAX_RATIONALE_TOKENS
-    return fit(reader.chat, sample, QUESTIONS[TURNS], spare)
 
 
 def sentiment_truth(target: Target) -> tuple[LabelSpace, np.ndarray]:
@@ -187,7 +180,7 @@ def alike(talks: Sequence[Talk], size: int) -> list[list[int]]:
 def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[Turns, TurnLatents]:
     """Read conversations as one batch, all turns at once, with the current adapter."""
     samples = [decoded(talk.sample) for talk in talks]
-    rendered = render_turns(reader.chat, samples, QUESTIONS[reader.template])
+    rendered = render_turns(reader.chat, samples, TEMPLATES[TURNS])
     turns = read_turns(reader.reasoner, rendered.inputs, rendered.ends)
     return turns, think_turns(reader.reasoner, turns)
 

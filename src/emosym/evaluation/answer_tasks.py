@@ -1,0 +1,50 @@
+"""Tasks put to a model: by its latents where they answer, else in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emosym.data.dataset import Dataset
+from emosym.errors import UsageError
+from emosym.evaluation.task_answers import Answered, answered
+from emosym.models.emosym_model import EmoSymModel
+from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers
+from emosym.tasks.names import open_task
+
+
+def answer_tasks(
+    model: EmoSymModel,
+    names: Sequence[str],
+    dataset: Dataset,
+    batch_size: int = 16,
+    spoken: bool = False,
+) -> list[Answered]:
+    """Return what a model answers in each task, about the samples whose truth is known.
+
+    Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
+    no head is, the model is asked in words.
+
+    Raises:
+        UsageError: when a data set has no truth of a task.
+    """
+    samples = list(dataset)
+    tasks = {name: open_task(name, model.space) for name in names}
+    places = {
+        name: [place for place, sample in enumerate(samples) if task.name in sample.targets]
+        for name, task in tasks.items()
+    }
+    missing = next((name for name, known in places.items() if not known), None)
+    if missing is not None:
+        raise UsageError(f"This data set tells nothing of the task {missing!r}.")
+    by_latents = [name for name in names if not spoken and can_read(model, name)]
+    read = read_tasks(model, dataset, by_latents, batch_size) if by_latents else {}
+    found: list[Answered] = []
+    for name, task in tasks.items():
+        asked = [samples[place] for place in places[name]]
+        if name in read:
+            predictions = [read[name][place] for place in places[name]]
+            found.append(answered(name, task, asked, predictions))
+        else:
+            told = speak_answers(model, task, asked, batch_size)
+            found.append(answered(name, task, asked, answers=told))
+    return found
