@@ -250,6 +250,21 @@ class UnderstandingOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class DialogueOutput:
+    """The reading of one conversation.
+
+    `readings` are those of its turns, in order; `causes` pairs of turns with the probability that
+    the second caused the emotion of the first, those above a half. None where the model was not
+    taught causes. `others` are, by turn, the probabilities of the other heads that it has: of
+    sentiment, and of action units, each unit on its own.
+    """
+
+    readings: tuple[UnderstandingOutput, ...]
+    causes: tuple[tuple[CausePair, float], ...] | None
+    others: tuple[Mapping[str, Mapping[str, float]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationOutput:
     """One painting with the reading of itself by the same model, and how it was asked for.
 

@@ -28,7 +28,13 @@ from emosym.pipelines.inputs import (
     open_picture,
 )
 from emosym.pipelines.requests import PaintRequest, paint_request
-from emosym.types import BadInput, GenerationOutput, Sample, UnderstandingOutput
+from emosym.types import (
+    BadInput,
+    DialogueOutput,
+    GenerationOutput,
+    Sample,
+    UnderstandingOutput,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
     from emosym.pipelines.requests import PaintArguments
 
 Takes = Literal["image", "text", "conversation"]
+
+
+NO_DIALOGUES = "This model was not taught conversations: train one by a recipe of the stage m2se."
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,16 @@ class EmotionPipeline(Protocol):
 
         What cannot be read is a `BadInput`; a reading does not depend on its batch.
         """
+
+    def read_dialogues(
+        self, samples: Sequence[Sample], batch_size: int = 16
+    ) -> list[DialogueOutput | BadInput]:
+        """Read every turn of conversations, in order; one that cannot be read is a `BadInput`.
+
+        Raises:
+            UsageError: when the model was not taught conversations.
+        """
+        raise UsageError(NO_DIALOGUES)
 
     @abstractmethod
     def paint(

@@ -21,11 +21,13 @@ from emosym.models.render import require_sight
 from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
+from emosym.pipelines.trained_dialogue import read_dialogues
 from emosym.pipelines.trained_painting import cannot_paint, paint_stream, require_space
 from emosym.pipelines.trained_reading import read_pictures, read_samples
 from emosym.types import (
     IMAGE_EMOTION,
     BadInput,
+    DialogueOutput,
     GenerationOutput,
     Sample,
     UnderstandingOutput,
@@ -185,6 +187,12 @@ class EmoSymPipeline(EmotionPipeline):
     ) -> list[UnderstandingOutput | BadInput]:
         """Read words, dialogues and several pictures at once; see `trained_reading`."""
         return read_samples(self.model, samples, explain, batch_size)
+
+    def read_dialogues(
+        self, samples: Sequence[Sample], batch_size: int = 16
+    ) -> list[DialogueOutput | BadInput]:
+        """Read every turn of conversations, and what caused its emotion."""
+        return read_dialogues(self.model, samples, batch_size)
 
     def paint(
         self, request: PaintRequest, batch_size: int | None = None, only: range | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,23 +20,9 @@ from emosym.models.reader.talks import (
     read_all_turns,
     stretch,
 )
+from emosym.pipelines.protocol import NO_DIALOGUES
 from emosym.pipelines.trained_reading import opened_sample, readings_of
-from emosym.types import BadInput, CausePair, Sample, UnderstandingOutput
-
-
-@dataclass(frozen=True, slots=True)
-class DialogueOutput:
-    """The reading of one conversation.
-
-    `readings` are those of its turns, in order; `causes` pairs of turns with the probability that
-    the second caused the emotion of the first, those above a half. None where the model was not
-    taught causes. `others` are, by turn, the probabilities of the other heads that it has: of
-    sentiment, and of action units, each unit on its own.
-    """
-
-    readings: tuple[UnderstandingOutput, ...]
-    causes: tuple[tuple[CausePair, float], ...] | None
-    others: tuple[Mapping[str, Mapping[str, float]], ...] = ()
+from emosym.types import BadInput, CausePair, DialogueOutput, Sample, UnderstandingOutput
 
 
 def reads_dialogues(model: EmoSymModel) -> bool:
@@ -57,9 +42,7 @@ def read_dialogues(
         UsageError: when the model was not taught conversations.
     """
     if not reads_dialogues(model):
-        raise UsageError(
-            "This model was not taught conversations: train one by a recipe of the stage m2se."
-        )
+        raise UsageError(NO_DIALOGUES)
     parts: list[Talk] = []
     owners: list[int] = []
     found: list[DialogueOutput | BadInput | None] = [None] * len(samples)

@@ -36,7 +36,7 @@ from emosym.models.reader.talks import (
 from emosym.models.tokenizer import train_tokenizer
 from emosym.models.turn_windows import Span
 from emosym.pipelines.trained import EmoSymPipeline
-from emosym.pipelines.trained_dialogue import DialogueOutput, read_dialogues
+from emosym.pipelines.trained_dialogue import read_dialogues
 from emosym.tasks.question import QUESTIONS
 from emosym.training.stages.finish import write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
@@ -47,7 +47,18 @@ from emosym.training.stages.m2se import (
     train_m2se,
 )
 from emosym.training.stages.talk_values import cause_scores, held_out
-from emosym.types import ECPE, FER, MER, MSA, BadInput, CausePair, Sample, Turn, UnderstandingOutput
+from emosym.types import (
+    ECPE,
+    FER,
+    MER,
+    MSA,
+    BadInput,
+    CausePair,
+    DialogueOutput,
+    Sample,
+    Turn,
+    UnderstandingOutput,
+)
 
 SPACE = LabelSpace("moods", ("glee", "dread", "none"), neutral="none")
 THINGS = {"glee": ("sun", "party", "gift"), "dread": ("storm", "ghost", "knife")}

@@ -111,6 +111,8 @@ def asked_suites(text: str, paint: int, control: bool) -> tuple[str, ...]:
     named = [name.strip() for name in text.split(",") if name.strip()] or ["understanding"]
     for name in named:
         if name not in SUITES:
-            raise unknown_name("suite", name, SUITES)
+            from emosym.tasks.names import TASKS
+
+            raise unknown_name("suite or task", name, (*SUITES, *TASKS))
     wanted = {*named, *(["painting"] if paint else []), *(["control"] if control else [])}
     return tuple(name for name in SUITES if name in wanted)

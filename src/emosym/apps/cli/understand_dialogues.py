@@ -12,12 +12,11 @@ from emosym.apps.cli.readings import Tally
 from emosym.apps.cli.understand_text import shortened
 from emosym.errors import UsageError
 from emosym.service.rows import Row, reading_row
-from emosym.types import BadInput, Sample
+from emosym.types import BadInput, DialogueOutput, Sample
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emosym.pipelines.trained_dialogue import DialogueOutput
     from emosym.service.wanted import Wanted
 
 SUFFIX = ".json"
@@ -49,8 +48,6 @@ def understand_dialogues(
 
     from emosym.apps.cli.reading_run import open_journal, write_rows
     from emosym.data.dialogue_file import read_dialogue
-    from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.pipelines.trained_dialogue import read_dialogues
     from emosym.service.session import open_session
     from emosym.service.sinks import STDOUT, check_outputs
 
@@ -58,7 +55,6 @@ def understand_dialogues(
         raise UsageError("Dialogues are read by a trained model: --model FOLDER.")
     outputs = check_outputs(dict(named))
     pipeline = open_session(wanted).pipeline
-    assert isinstance(pipeline, EmoSymPipeline)  # what is not zero-shot
     opened: list[Sample | BadInput] = []
     for path in paths:
         try:
@@ -68,7 +64,7 @@ def understand_dialogues(
                 raise
             opened.append(BadInput(path, str(error)))
     good = [one for one in opened if isinstance(one, Sample)]
-    read = iter(read_dialogues(pipeline.model, good, batch_size))
+    read = iter(pipeline.read_dialogues(good, batch_size))
     told = [
         (path, one, one if isinstance(one, BadInput) else next(read))
         for path, one in zip(paths, opened, strict=True)
