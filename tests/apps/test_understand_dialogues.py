@@ -76,11 +76,8 @@ def test_texts_by_a_trained_model(command, model: Path, tmp_path: Path) -> None:
     rows = json.loads(out.read_text())
     assert code == 0 and "2 read; 1 could not be read" in shown and "Zero-shot" not in shown
     assert [row["source"] for row in rows] == lines
-    assert [row["error"] for row in rows] == [
-        None,
-        "The text is empty: there is nothing to read.",
-        None,
-    ]
+    empty = "The text is empty: there is nothing to read."
+    assert [row["error"] for row in rows] == [None, empty, None]
 
 
 def test_who_cannot_read_what_says_so(command, model, tiny_checkpoint, tmp_path: Path) -> None:
