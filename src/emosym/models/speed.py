@@ -20,8 +20,14 @@ from emosym.errors import unknown_name
 
 LEAVE_OUT = "EMOSYM_LEAVE_OUT"
 MEASURES = (
-    *("channels_last", "dropout", "freed_memory", "group_norm"),
-    *("muon_batch", "patch_matmul", "short_prefill", "vision_batch"),
+    "channels_last",
+    "dropout",
+    "freed_memory",
+    "group_norm",
+    "muon_batch",
+    "patch_matmul",
+    "short_prefill",
+    "vision_batch",
 )
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 

@@ -24,8 +24,13 @@ log = logging.getLogger(__name__)
 TESTED_TRANSFORMERS = ((5, 20), (5, 24))
 # Compared with the library's own forward pass by tests/models/reader.
 SPLIT_FAMILIES = (
-    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl"),
-    *("llama", "qwen2", "qwen3"),
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "internvl",
+    "llama",
+    "qwen2",
+    "qwen3",
 )
 
 

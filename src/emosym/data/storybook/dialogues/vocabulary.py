@@ -17,9 +17,27 @@ NEUTRAL = "neutral"
 NAMES = ("Mia", "Tom", "Ada", "Ben", "Lea", "Max", "Zoe", "Sam", "Ida", "Jon")
 # Only the first twelve can be drawn: they are the objects of single pictures.
 THINGS = (
-    *("balloon", "kite", "cake", "ball", "star", "butterfly", "flower", "lantern", "bat"),
-    *("spider", "skull", "rubbish bin", "drum", "boat", "rope", "sledge", "worm", "toad"),
-    *("button", "rat", "snail"),
+    "balloon",
+    "kite",
+    "cake",
+    "ball",
+    "star",
+    "butterfly",
+    "flower",
+    "lantern",
+    "bat",
+    "spider",
+    "skull",
+    "rubbish bin",
+    "drum",
+    "boat",
+    "rope",
+    "sledge",
+    "worm",
+    "toad",
+    "button",
+    "rat",
+    "snail",
 )
 
 
