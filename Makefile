@@ -23,9 +23,10 @@ setup:
 demo: setup
 	$(RUN)/emosym demo $(if $(IMAGES),--images "$(IMAGES)")
 
-# One thread for each of two workers finishes sooner than two threads each.
+# One thread for each of two workers finishes sooner than two threads each. A file's tests stay with
+# one worker, which makes what they share once; slow files come first (tests/conftest.py).
 test: setup
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(RUN)/ruff check .

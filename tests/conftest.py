@@ -24,6 +24,12 @@ settings.register_profile("emosym", deadline=None)
 settings.load_profile("emosym")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no worker has a long one left at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @dataclass(frozen=True)
 class TinyPictures:
     """Drawn storybook pictures, uint8 (N, 64, 64, 3), with class indices (N,)."""

@@ -155,6 +155,7 @@ def test_stopped_paintings_are_found_again(
     }
 
 
+@pytest.mark.slow  # hundreds of paintings
 def test_every_suite_of_a_trained_model_writes_its_result(
     command: Any, book: Path, judged: Path, tmp_path: Path
 ) -> None:

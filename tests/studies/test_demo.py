@@ -29,6 +29,7 @@ def test_every_budget_has_a_recipe_for_every_stage(tmp_path: Path) -> None:
             assert load_recipe(f"{budget}-{stage}").stage == stage
 
 
+@pytest.mark.slow  # four stages, then paintings
 def test_the_demo_runs_to_its_report_and_again_without_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

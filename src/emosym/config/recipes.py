@@ -68,6 +68,23 @@ class BaseRecipe(Section):
     judges: JudgeSection = JudgeSection()
 
 
+class DialogueBaseRecipe(Section):
+    """Let a storybook base's reader see conversations: their words and pictures, and no emotion.
+
+    `dialogues` conversations are told in words, `pictures` of theirs described; as many single
+    pictures keep it from forgetting these.
+    """
+
+    stage: Literal["dialogue_base"]
+    seed: int = 0
+    out: Folder
+    init: Place = "storybook-base"
+    dialogues: int = Field(20000, ge=1)
+    pictures: int = Field(8000, ge=1)
+    workers: int = Field(2, ge=1)
+    optim: OptimSection = OptimSection()
+
+
 class AlignRecipe(Recipe):
     """Stage 1: compress emotional reasoning into [EMO] and the context tokens.
 
@@ -217,9 +234,18 @@ class M2seRecipe(Recipe):
         return {**raw, "latents": {**latents, "template": template}}
 
 
-StageRecipe = BaseRecipe | AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe | M2seRecipe
+StageRecipe = (
+    BaseRecipe
+    | DialogueBaseRecipe
+    | AlignRecipe
+    | RlRecipe
+    | JointRecipe
+    | FeedbackRecipe
+    | M2seRecipe
+)
 STAGES: dict[str, type[Section]] = {
     "base": BaseRecipe,
+    "dialogue_base": DialogueBaseRecipe,
     "align": AlignRecipe,
     "rl": RlRecipe,
     "joint": JointRecipe,

@@ -209,6 +209,8 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
         return Base(name, *parts, None, None, "bfloat16", MAX_PIXELS)
     described = verify_base(folder)
     judges = folder / "judges"
+    if painter is None and not (folder / "painter").is_dir():  # a base for reading alone
+        parts = (parts[0], "")
     return Base(name, *parts, judges if judges.is_dir() else None, described.get("image_size"))
 
 

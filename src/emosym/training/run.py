@@ -12,6 +12,7 @@ from emosym.config.load import dump_recipe, read_raw, resolve_recipe
 from emosym.config.recipes import (
     AlignRecipe,
     BaseRecipe,
+    DialogueBaseRecipe,
     FeedbackRecipe,
     JointRecipe,
     M2seRecipe,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FINISHED = "finished.json"
+BASES = (BaseRecipe, DialogueBaseRecipe)
 
 
 def run_recipe(
@@ -48,7 +50,7 @@ def run_recipe(
     """
     from emosym.processes import Processes
 
-    if not isinstance(recipe, BaseRecipe):
+    if not isinstance(recipe, BASES):
         trainable = (MER, MSA, FER, ECPE) if isinstance(recipe, M2seRecipe) else (IMAGE_EMOTION,)
         require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
         if isinstance(recipe, M2seRecipe) and recipe.spoken:
@@ -62,9 +64,9 @@ def _run(
     recipe: StageRecipe, processes: Processes, progress: bool, deadline: float | None
 ) -> tuple[Path, dict[str, float]]:
     """Run a recipe in its folder, of which this is the only run."""
-    artefact = recipe.out / ("base" if isinstance(recipe, BaseRecipe) else "checkpoint")
+    artefact = recipe.out / ("base" if isinstance(recipe, BASES) else "checkpoint")
     marker = recipe.out / FINISHED
-    if isinstance(recipe, BaseRecipe) and processes.world > 1:
+    if isinstance(recipe, BASES) and processes.world > 1:
         raise UsageError(
             "A base is trained by one process, which starts its own (workers=...). "
             "Run `emosym train` without `accelerate launch`."
@@ -80,6 +82,10 @@ def _run(
         from emosym.training.storybook.pretrain import run_base
 
         run_base(recipe, progress, deadline)
+    elif isinstance(recipe, DialogueBaseRecipe):
+        from emosym.training.storybook.dialogues import run_dialogue_base
+
+        run_dialogue_base(recipe, progress, deadline)
     else:
         values = _run_stage(recipe, progress, deadline).values
     if processes.main:
@@ -149,7 +155,7 @@ def _finished(marker: Path) -> dict[str, float] | None:
 
 def _has_work(recipe: StageRecipe) -> bool:
     """Return whether a run left anything in its folder that another recipe would go on from."""
-    if isinstance(recipe, BaseRecipe):  # its drawn data and tokenizer are of that recipe too
+    if isinstance(recipe, BASES):  # its drawn data and tokenizer are of that recipe too
         return any(path.name not in ("recipe.yaml", LOCK) for path in recipe.out.iterdir())
     kept = (FINISHED, "checkpoint", "state/step-*", "bank", "round-*")
     return any(any(recipe.out.glob(pattern)) for pattern in kept)

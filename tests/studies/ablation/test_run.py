@@ -42,6 +42,7 @@ def with_arms_that_fail(study: Study) -> Study:
     return Study.model_validate(raw)
 
 
+@pytest.mark.slow  # every arm of a study trains
 def test_a_study_runs_side_by_side_and_goes_on(tiny_base: Path, tmp_path: Path) -> None:
     """Two runs, for workers are slow to start; in the second, a failure stops no other job."""
     study, said = tiny_study(tiny_base), list[str]()

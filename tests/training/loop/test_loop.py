@@ -131,6 +131,7 @@ for kind, value in [plan.split(":") for plan in sys.argv[2:]]:
 """
 
 
+@pytest.mark.slow  # a process for each place
 def test_killed_or_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
     """Kills: before the first state, in the middle, while a state is written, just before the end.
 

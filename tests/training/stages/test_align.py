@@ -209,6 +209,7 @@ for folder, die_at, signalled in (("whole", None, 0), ("cut", 3, 9), ("cut", Non
 """
 
 
+@pytest.mark.slow  # processes import and train
 def test_killed_and_resumed_it_is_the_same_run(
     tiny_base: Path, tiny_pictures, tmp_path: Path
 ) -> None:

@@ -158,6 +158,7 @@ def done(base: Path, tmp_path_factory: pytest.TempPathFactory):
     return write_stage(model, recipe, dump_recipe(recipe), told, held.values), rounds
 
 
+@pytest.mark.slow  # a model learns from nothing
 def test_it_learns_what_only_the_turns_before_tell(done) -> None:
     result, rounds = done
     assert [r.step for r in rounds] == [20, 40, 60]

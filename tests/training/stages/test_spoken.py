@@ -73,6 +73,7 @@ def test_draws_are_of_the_step_and_long_ones_are_counted(base: Path, caplog) -> 
         spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, 1)
 
 
+@pytest.mark.slow  # a model learns from nothing
 def test_answers_are_learned_beside_the_latents(base: Path, tmp_path: Path) -> None:
     recipe = plan(tmp_path, 60, evaluate_every=60, spoken={"mer": 1.0}, w_causes=0, spoken_batch=16)
     model = replace(opened(base), causes=None)

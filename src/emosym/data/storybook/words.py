@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emosym.data.storybook.shot import Shot
 from emosym.data.storybook.world import FACES, OBJECTS, SKY_OBJECTS, Story
 
 ACTION_PHRASES = {
@@ -70,7 +71,7 @@ def place_of(x: float, sky: bool) -> str:
     return SIDE_PHRASES[column]
 
 
-def object_places(story: Story) -> list[tuple[str, str]]:
+def object_places(story: Story | Shot) -> list[tuple[str, str]]:
     """Return (object, place phrase) for every object of a story."""
     return [
         (item, place_of(x, item in SKY_OBJECTS))
@@ -83,12 +84,12 @@ def setting_in_words(scene: str, light: str) -> str:
     return f"{with_article(scene)} {SCENE_PHRASES[light]} {light}"
 
 
-def setting_of(story: Story) -> str:
+def setting_of(story: Story | Shot) -> str:
     """Return the scene of a story with its light."""
     return setting_in_words(story.scene, story.light)
 
 
-def caption_of(story: Story) -> str:
+def caption_of(story: Story | Shot) -> str:
     """Return the caption: scene, light, each object with its place, the child, its face."""
     parts = [setting_of(story)]
     parts += [f"{with_article(item)} {place}" for item, place in object_places(story)]

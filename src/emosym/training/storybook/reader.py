@@ -159,6 +159,17 @@ def reader_loss(
     return nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
+def words_loss(
+    model: Qwen2VLForConditionalGeneration, tokens: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean next-token loss of rows without pictures; tokens, labels (B, L)."""
+    device = model.device
+    hidden = model.model(input_ids=tokens.to(device), use_cache=False).last_hidden_state
+    wanted = labels[:, 1:] != IGNORE
+    logits = model.lm_head(hidden[:, :-1][wanted.to(device)])  # (tokens, V)
+    return nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted].to(device))
+
+
 def train_reader(
     out: Path,
     tokenizer: PreTrainedTokenizerBase,

@@ -1,0 +1,191 @@
+"""Let the toy reader learn more: conversations in their own words, and pictures of their faces.
+
+It sees them as a stock model sees a dialogue: words after words, and what is in a picture. No
+emotion word is among them, and nothing of what is true of a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2VLForConditionalGeneration
+
+from emosym.config.recipes import DialogueBaseRecipe
+from emosym.data import storybook
+from emosym.data.storybook.dialogues.draw import Dialogue, draw_dialogue
+from emosym.data.storybook.drawing.render import paint_array
+from emosym.data.storybook.pool import run_pieces
+from emosym.data.storybook.shot import Shot
+from emosym.data.storybook.words import caption_of
+from emosym.models.presets import resolve_base, write_base
+from emosym.models.render_turns import turn_line
+from emosym.models.tokenizer import TURN_START, load_tokenizer
+from emosym.provenance import git_hash, package_versions
+from emosym.seeds import numpy_rng, stream_seed
+from emosym.training.loop.arrays import rows_on
+from emosym.training.loop.loop import LoopSettings, run_loop
+from emosym.training.loop.optim import build_optimizers, flat_then_decay
+from emosym.training.stages.finish import training_device, use_bf16
+from emosym.training.storybook.corpus import IMAGE_SIZE
+from emosym.training.storybook.pretrain import save_reader
+from emosym.training.storybook.reader import (
+    PictureText,
+    chat_tokens,
+    collate_dialogues,
+    dialogue,
+    image_tokens_of,
+    reader_loss,
+    tokenize_texts,
+    words_loss,
+)
+from emosym.types import Turn
+
+log = logging.getLogger(__name__)
+PIECE = 500
+# Shares of the steps: conversations in words, pictures of them, and single pictures, which the
+# reader knows and is not to forget.
+KINDS = {"talk": 0.5, "face": 0.25, "describe": 0.1, "stands_out": 0.05, "questions": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What is learned: words of D conversations, and pictures (N, H, W, 3) with texts, two sets.
+
+    `faces` are pictures of conversations, of which a caption is known; `singles` single ones.
+    """
+
+    talks: list[list[int]]
+    faces: np.ndarray
+    face_texts: list[PictureText]
+    singles: np.ndarray
+    single_texts: list[PictureText]
+
+
+def run_dialogue_base(
+    recipe: DialogueBaseRecipe, progress: bool = True, deadline: float | None = None
+) -> Path:
+    """Train the reader of recipe.init further and write recipe.out/base, which has no painter.
+
+    Raises:
+        UsageError: when `init` is no base whose reader is a toy reader.
+        StoppedEarly: at the deadline; the same call goes on.
+    """
+    start = resolve_base(recipe.init).reader_folder()
+    tokenizer = load_tokenizer(start)
+    model = Qwen2VLForConditionalGeneration.from_pretrained(
+        start, dtype=torch.float32, local_files_only=True
+    )
+    train_on_dialogues(model, tokenizer, lessons_of(recipe, tokenizer), recipe, progress, deadline)
+    folder = recipe.out / "base"
+    save_reader(model, tokenizer, folder / "reader")
+    shutil.copy(start / "preprocessor_config.json", folder / "reader")
+    about = {"seed": recipe.seed, "parts": ["reader"], "init": recipe.init}
+    about |= {"dialogues": recipe.dialogues, "pictures": recipe.pictures}
+    about |= {"versions": package_versions(), "git": git_hash()}
+    write_base(folder, IMAGE_SIZE, about)
+    return folder
+
+
+def lessons_of(recipe: DialogueBaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Lessons:
+    """Draw and tokenize everything, a pure function of the recipe; no file is read or written."""
+    seed = stream_seed(recipe.seed, "base-dialogues") % 2**31
+    log.info("drawing %d conversations and %d pictures", recipe.dialogues, 2 * recipe.pictures)
+    talks = [draw_dialogue(seed, index) for index in range(recipe.dialogues)]
+    shots = [turn.shot for talk in talks for turn in talk.turns][: recipe.pictures]
+    pieces = [(shots[first : first + PIECE],) for first in range(0, len(shots), PIECE)]
+    faces = np.concatenate(list(run_pieces(draw_shots, pieces, recipe.workers)))
+    stories, singles = storybook.draw_many(
+        seed, "train", 0, recipe.pictures, IMAGE_SIZE, recipe.workers
+    )
+    nothing: list[list[tuple[str, str]]] = [[] for _ in shots]
+    captions = [caption_of(shot) for shot in shots]
+    return Lessons(
+        [talk_tokens(tokenizer, talk) for talk in talks],
+        faces,
+        tokenize_texts(tokenizer, captions, captions, nothing),
+        singles,
+        tokenize_texts(
+            tokenizer,
+            [storybook.caption_of(story) for story in stories],
+            [storybook.rationale_of(story) for story in stories],
+            [storybook.questions_of(story) for story in stories],
+        ),
+    )
+
+
+def draw_shots(shots: list[Shot]) -> np.ndarray:
+    """Return the pictures of shots, uint8 (N, H, W, 3)."""
+    return np.stack([paint_array(shot, IMAGE_SIZE) for shot in shots])
+
+
+def talk_tokens(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> list[int]:
+    """Return a conversation in tokens as it is read later: a line a turn, without its pictures."""
+    lines = [turn_line(Turn(turn.speaker, turn.text)) for turn in talk.turns]
+    text = f"{TURN_START}user\n{''.join(lines)}"
+    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return tokens
+
+
+def train_on_dialogues(
+    model: Qwen2VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    lessons: Lessons,
+    recipe: DialogueBaseRecipe,
+    progress: bool = True,
+    deadline: float | None = None,
+) -> None:
+    """Train all weights of a reader on lessons; each step is of one of KINDS.
+
+    Raises:
+        StoppedEarly: at the deadline; the same call goes on.
+    """
+    device, optim, seed = torch.device(training_device()), recipe.optim, recipe.seed
+    model.to(device).train()
+    chat, pad = chat_tokens(tokenizer, image_tokens_of(model)), int(tokenizer.pad_token_id)
+    pictures = {
+        True: (rows_on(lessons.faces, device), lessons.face_texts),
+        False: (rows_on(lessons.singles, device), lessons.single_texts),
+    }
+
+    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        rng = numpy_rng(seed, "base-dialogues", step)
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        if kind == "talk":
+            some = [lessons.talks[i % len(lessons.talks)] for i in indices.tolist()]
+            tokens, labels = collate_dialogues([(ids, ids) for ids in some], pad)
+            loss = words_loss(model, tokens, labels)
+        else:
+            rows, texts = pictures[kind == "face"]
+            places = indices % len(texts)
+            asked = "describe" if kind == "face" else kind
+            told = [dialogue(chat, texts[int(i)], asked, rng) for i in places]
+            tokens, labels = collate_dialogues(told, pad)
+            loss = reader_loss(model, rows.take(places), tokens, labels)
+        return {"loss": loss, kind: loss}
+
+    run_loop(
+        LoopSettings(
+            name="dialogue-base",
+            out=recipe.out,
+            steps=optim.steps,
+            batch_size=optim.batch_size,
+            seed=seed,
+            checkpoint_every=optim.checkpoint_every,
+            log_every=optim.log_every,
+            ema_decay=0.998,
+            bf16=use_bf16(optim),
+            deadline=deadline,
+        ),
+        {"reader": model},
+        build_optimizers({"reader": model}, optim.lr, optim.weight_decay, optim.muon_lr),
+        flat_then_decay(warmup=0.01, decay=0.5),
+        max(len(lessons.talks), len(lessons.face_texts)),
+        loss_fn,
+        progress=progress,
+    )
+    model.eval()

@@ -1,0 +1,105 @@
+"""The toy reader learns conversations: in words, with faces, without an emotion word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from emosym.annotate.emotion_words import emotion_words
+from emosym.config.load import resolve_recipe
+from emosym.config.recipes import DialogueBaseRecipe
+from emosym.emotions import LABEL_SPACES
+from emosym.errors import StoppedEarly
+from emosym.models.emosym_model import new_model
+from emosym.models.presets import resolve_base
+from emosym.models.reader.backbone import load_backbone
+from emosym.models.tokenizer import load_tokenizer
+from emosym.training.run import run_recipe
+from emosym.training.storybook import dialogues
+from emosym.training.storybook.dialogues import Lessons, lessons_of
+from emosym.training.storybook.reader import collate_dialogues, words_loss
+
+MELD7 = LABEL_SPACES["meld7"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_fp32() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
+        yield
+
+
+def recipe_in(out: Path, base: Path, workers: int = 1, steps: int = 12) -> DialogueBaseRecipe:
+    raw = {
+        **{"stage": "dialogue_base", "out": str(out), "init": str(base), "workers": workers},
+        **{"dialogues": 20, "pictures": 12},
+        "optim": {"steps": steps, "batch_size": 4, "lr": 3e-3, "log_every": 1, "bf16": False},
+    }
+    found = resolve_recipe(raw, "test")
+    assert isinstance(found, DialogueBaseRecipe)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lessons(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Lessons:
+    recipe = recipe_in(tmp_path_factory.mktemp("lessons"), tiny_base)
+    return lessons_of(recipe, load_tokenizer(tiny_base / "reader"))
+
+
+def test_no_emotion_word_and_nothing_that_is_true_of_a_turn_is_taught(
+    lessons: Lessons, tiny_base: Path
+) -> None:
+    tokenizer = load_tokenizer(tiny_base / "reader")
+    texts = [tokenizer.decode(ids) for ids in lessons.talks]
+    texts += [tokenizer.decode(text.caption) for text in lessons.face_texts]
+    assert len(texts) == 32 and all(text for text in texts)
+    assert not [found for text in texts for found in emotion_words(text, MELD7.labels)]
+    assert all(not text.questions for text in lessons.face_texts)
+    assert texts[0].startswith("<|im_start|>user\n") and texts[0].count("\n") >= 3
+    assert lessons.faces.shape == lessons.singles.shape == (12, 64, 64, 3)
+
+
+def test_the_lessons_do_not_depend_on_workers(
+    lessons: Lessons, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialogues, "PIECE", 5)
+    again = lessons_of(recipe_in(tmp_path, tiny_base, 2), load_tokenizer(tiny_base / "reader"))
+    assert again.talks == lessons.talks and again.face_texts == lessons.face_texts
+    assert np.array_equal(again.faces, lessons.faces)
+    assert np.array_equal(again.singles, lessons.singles)
+
+
+def test_every_word_of_a_conversation_is_predicted(tiny_base: Path) -> None:
+    """The loss by the library's own: mean over all tokens but the first, padding left out."""
+    tokenizer = load_tokenizer(tiny_base / "reader")
+    backbone = load_backbone(resolve_base(str(tiny_base)), "cpu")
+    rows = [tokenizer.encode(text) for text in ("Mia: A kite came.\n", "Tom: Oh.\nMia: Yes.\n")]
+    tokens, labels = collate_dialogues([(ids, ids) for ids in rows], int(tokenizer.pad_token_id))
+    parts = []
+    for ids in rows:
+        one = torch.tensor([ids])
+        parts.append((float(backbone(input_ids=one, labels=one).loss.detach()), len(ids) - 1))
+    wanted = sum(loss * count for loss, count in parts) / sum(count for _, count in parts)
+    assert float(words_loss(backbone, tokens, labels).detach()) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_base_for_reading_comes_out_and_goes_on_where_it_stopped(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    base, _ = run_recipe(recipe_in(tmp_path / "whole", tiny_base), progress=False)
+    stopped = recipe_in(tmp_path / "stopped", tiny_base)
+    with pytest.raises(StoppedEarly):
+        run_recipe(stopped, progress=False, deadline=0.0)
+    again, _ = run_recipe(stopped, progress=False)
+    new, same, old = (
+        load_file(folder / "reader" / "model.safetensors") for folder in (base, again, tiny_base)
+    )
+    assert all(torch.equal(new[name], same[name]) for name in new)
+    assert not [n for n in new if n in old and torch.equal(new[n].float(), old[n].float())]
+    model = new_model(str(base), 2, True, "turns", 0, space=MELD7)
+    assert model.open_painter is None and model.space == MELD7
