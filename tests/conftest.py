@@ -25,7 +25,7 @@ settings.load_profile("emosym")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests, so that no worker has a long one left at the end."""
+    """Begin with the files that have slow tests, so that none is left over at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
     items.sort(key=lambda item: item.path not in slow)
 
