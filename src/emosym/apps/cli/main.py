@@ -22,6 +22,7 @@ from emosym.apps.cli.data_amt import amt
 from emosym.apps.cli.data_check import check
 from emosym.apps.cli.demo import demo
 from emosym.apps.cli.doctor import doctor
+from emosym.apps.cli.emoverse import emoverse
 from emosym.apps.cli.evaluate import evaluate
 from emosym.apps.cli.evaluate_answers import evaluate_answers
 from emosym.apps.cli.evaluate_base import evaluate_base
@@ -49,6 +50,7 @@ app.command()(understand)
 app.command()(generate)
 app.command()(train)
 app.command()(demo)
+app.command()(emoverse)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)

@@ -85,8 +85,11 @@ def write_comics(
     readings: Mapping[str, TurnReading] | None = None,
     title: str = "Conversations",
     lead: str = "",
+    table: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a page of its own that shows conversations as comics; return its path.
+
+    `table`, with `head` and `rows`, stands above them.
 
     Raises:
         EmoSymError: when the disk is full or not writable.
@@ -95,7 +98,7 @@ def write_comics(
     links = [(f"comic-{i}", strip["name"]) for i, strip in enumerate(data["strips"])]
     page = render(
         "comics_page.html", data["labels"], title=title, heading=title, lead=lead, links=links,
-        data=data,
+        data=data, table=table,
     )  # fmt: skip
     write_text(out, page)
     return out

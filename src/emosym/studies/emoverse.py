@@ -1,0 +1,214 @@
+"""EmoVerse's tasks on storybook conversations: data, two stages, every task measured, a report.
+
+Everything lands in one run folder; what is already there is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emosym.config.load import load_recipe
+from emosym.config.recipes import StageRecipe
+from emosym.data.dataset import Dataset
+from emosym.data.sources.open import open_dataset
+from emosym.data.storybook.dialogues.writer import write_dialogues
+from emosym.errors import unknown_name
+from emosym.evaluation.answer_tasks import answer_tasks
+from emosym.evaluation.report.comics import TurnReading, write_comics
+from emosym.evaluation.results.result import make_result, subject_of, write_result
+from emosym.evaluation.storybook.dialogues import contradiction_values, reason_values
+from emosym.evaluation.task_answers import Answered, said, task_result
+from emosym.files import write_json
+from emosym.locks import one_writer
+from emosym.models.checkpoint import load_checkpoint
+from emosym.models.emosym_model import EmoSymModel
+from emosym.tasks.names import ECPE_PREDICTED
+from emosym.training.run import run_recipe
+from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair
+
+STAGES = ("stage1", "stage2")
+READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)
+CONTRADICTIONS, REASONS = "contradictions", "reasons"
+# What the report shows: (result, value, in words, value of what is trivial, that in words)
+SHOWN = (
+    (MER, "accuracy", "emotion: right", "majority_accuracy", "the most frequent one"),
+    (MSA, "acc7", "sentiment of seven grades: right", "majority_acc7", "the most frequent one"),
+    (MSA, "mae", "sentiment: mean error (down)", "median_mae", "the median"),
+    (
+        FER,
+        "micro_f1",
+        "action units of the face: F1",
+        "constant_micro_f1",
+        "the best constant answer",
+    ),
+    (
+        ECPE,
+        "pair_f1",
+        "cause pairs, emotions given: F1",
+        "self_and_previous_pair_f1",
+        "this turn and the one before",
+    ),
+    (
+        ECPE_PREDICTED,
+        "pair_f1",
+        "cause pairs, emotions found: F1",
+        "self_and_previous_pair_f1",
+        "this turn and the one before",
+    ),
+    (
+        CONTRADICTIONS,
+        "contradiction_accuracy",
+        "words and face differ: right",
+        "contradiction_fooled",
+        "read as what is not true",
+    ),
+    (
+        REASONS,
+        "names_cause",
+        "reasons that name the planted cause",
+        "other_names_cause",
+        "another turn's reason",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EmoVerseSettings:
+    """What a run costs: conversations of each split, and how many reasons are asked for.
+
+    `overrides` are "stage1.key=value" or "stage2.key=value" on top of the packaged recipes.
+    """
+
+    out: Path
+    train: int = 2000
+    val: int = 200
+    test: int = 300
+    reasons: int = 200
+    seed: int = 0
+    base: str = "storybook-dialogue-base"
+    workers: int = 2
+    overrides: tuple[str, ...] = ()
+
+
+def run_emoverse(settings: EmoVerseSettings, say: Callable[[str], None]) -> Path:
+    """Draw, train both stages, measure every task and write the report; return its path.
+
+    Raises:
+        UsageError: for an override of no stage.
+        EmoSymError: when another process runs there.
+    """
+    for override in settings.overrides:
+        if override.partition(".")[0] not in STAGES:
+            raise unknown_name("stage", override.partition(".")[0], STAGES, f"(in {override!r})")
+    recipes = [stage_recipe(settings, stage) for stage in STAGES]
+    with one_writer(settings.out, "running the EmoVerse tasks"):
+        return _run(settings, recipes, say)
+
+
+def _run(
+    settings: EmoVerseSettings, recipes: Sequence[StageRecipe], say: Callable[[str], None]
+) -> Path:
+    began, out, data = time.monotonic(), settings.out, settings.out / "data"
+    counts = {"train": settings.train, "val": settings.val, "test": settings.test}
+    say(f"Drawing {sum(counts.values()):,} conversations")
+    write_dialogues(data, counts, seed=settings.seed, workers=settings.workers)
+    checkpoint = out
+    for stage, recipe in zip(STAGES, recipes, strict=True):
+        say(f"Training {stage}")
+        checkpoint, _ = run_recipe(recipe)
+    say("Answering every task about the test split")
+    model = load_checkpoint(checkpoint)
+    test = open_dataset("storybook-dialogues", data, "test", model.space)
+    found = answer_all_tasks(model, test, settings.reasons)
+    results = measured(found, test, str(checkpoint), settings.seed)
+    for name, result in results.items():
+        write_result(out / "results" / f"{name}.json", result)
+    minutes = (time.monotonic() - began) / 60
+    write_json(out / "run.json", {"minutes": round(minutes, 2), "seed": settings.seed})
+    return write_comics(
+        out / "report.html",
+        list(test),
+        turn_readings(found),
+        title="EmoSym conversations",
+        lead="Every emotion, what caused it and why, of conversations the model had not seen. "
+        "Storybook is a controlled world: nothing here is a claim about people.",
+        table=report_table(results),
+    )
+
+
+def stage_recipe(settings: EmoVerseSettings, stage: str) -> StageRecipe:
+    """Return a stage's packaged recipe, in the run's folder."""
+    init = settings.base if stage == STAGES[0] else str(settings.out / STAGES[0] / "checkpoint")
+    places = [
+        f"out={json.dumps(str(settings.out / stage))}",
+        f"init={json.dumps(init)}",
+        f"data.root={json.dumps(str(settings.out / 'data'))}",
+        f"seed={settings.seed}",
+    ]
+    chosen = [o.partition(".")[2] for o in settings.overrides if o.startswith(f"{stage}.")]
+    return load_recipe(f"m2se-{stage}", [*places, *chosen])
+
+
+def answer_all_tasks(model: EmoSymModel, test: Dataset, reasons: int) -> list[Answered]:
+    """Answer what latents answer about all turns, and give reasons for the first that have one."""
+    moved = [place for place, sample in enumerate(test) if ERI in sample.targets][:reasons]
+    spoken = answer_tasks(model, [ERI], test.subset(moved)) if moved else []
+    return [*answer_tasks(model, READ, test), *spoken]
+
+
+def measured(
+    found: Sequence[Answered], test: Dataset, model: str, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Return a result a task, and of what only a drawn world can tell."""
+    results = {one.name: task_result(one, seed, "test", model) for one in found}
+    samples = {sample.id: sample for sample in test}
+    for one in found:
+        if one.name not in (MER, ERI):
+            continue
+        own = [samples[name] for name in one.ids]
+        answers = [said(prediction) for prediction in one.predictions]
+        if one.name == MER:
+            name, values = CONTRADICTIONS, contradiction_values(answers, own)
+        else:
+            name, values = REASONS, reason_values(one.answers or answers, own)
+        subject = subject_of(model, "test", one.ids)
+        results[name] = make_result(name, values, len(own), seed, subject=subject)
+    return results
+
+
+def turn_readings(found: Sequence[Answered]) -> dict[str, TurnReading]:
+    """Return what was answered about each turn: emotion, causes (of found emotions), reason."""
+    told = {one.name: dict(zip(one.ids, one.predictions, strict=True)) for one in found}
+    reasons = {
+        name: text
+        for one in found
+        if one.name == ERI
+        for name, text in zip(one.ids, one.answers or (), strict=True)
+    }
+    causes = {
+        name: tuple(pair.cause for pair in pairs if isinstance(pair, CausePair))
+        for name, pairs in told.get(ECPE_PREDICTED, {}).items()
+        if isinstance(pairs, tuple)
+    }
+    return {
+        name: TurnReading(str(emotion), causes.get(name), reasons.get(name))
+        for name, emotion in told.get(MER, {}).items()
+    }
+
+
+def report_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the head and rows of the report's table."""
+    rows = []
+    for name, key, words, trivial, against in SHOWN:
+        values = results[name]["values"] if name in results else {}
+        if values.get(key) is None:
+            continue
+        other = values.get(trivial) if trivial else None
+        beside = f"{other:.3f} ({against})" if other is not None else ""
+        rows.append([words, f"{values[key]:.3f}", beside, f"{results[name]['n']:,}"])
+    return {"head": ["Measure (up is better)", "Model", "Beside it", "Turns"], "rows": rows}
