@@ -152,3 +152,5 @@ def test_summary_is_json() -> None:
     rng = np.random.default_rng(0)
     values = c.calibration_values(rng.dirichlet(np.ones(8), 30), rng.integers(0, 8, 30))
     assert len(json.loads(json.dumps(values, allow_nan=False))["coverage"]) == 9
+    names = {"ece", "brier_confidence", "brier_multiclass", "roc_auc"}
+    assert set(values) == names | {"thresholds", "coverage", "accuracy_at_coverage"}

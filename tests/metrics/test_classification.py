@@ -79,6 +79,8 @@ def test_summary_is_json() -> None:
     rng = np.random.default_rng(0)
     values = c.classification_values(rng.dirichlet(np.ones(8), 30), rng.integers(0, 7, 30), MIKELS8)
     assert json.loads(json.dumps(values, allow_nan=False))["recall_per_class"][7] is None
+    names = {"accuracy", "macro_f1", "weighted_f1", "polarity_accuracy", "recall_per_class"}
+    assert set(values) == names | {"confusion"}
 
 
 def test_recognition_by_hand_with_an_unreadable_answer() -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emosym.emotions import MIKELS8, label_space
+from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.rewards import labels as r
 
@@ -103,6 +103,16 @@ def test_combined_reward_is_the_weighted_sum() -> None:
     truth = torch.tensor([AWE])
     rows = r.combined_reward({"accuracy": 2.0, "polarity": 0.5}, uniform(), truth, MIKELS8)
     assert rows[0].tolist() == [0.5, 2.0, 0.5, 0.5, 0, 0, 0, 0]
+
+
+def test_the_largest_weight_is_one_that_may_be_given() -> None:
+    rows = r.combined_reward({"accuracy": 1e6}, uniform(), torch.tensor([AWE]), MIKELS8)
+    assert rows.max() == 1e6
+
+
+def test_polarity_of_labels_without_one_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"that of 'one' \(own\) is unknown"):
+        r.polarity_table(LabelSpace("own", ("one", "two")))
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,8 @@ def test_what_cannot_be_trained(base) -> None:
 def test_weights_of_rare_classes() -> None:
     counts = torch.tensor([8, 2, 0])
     torch.testing.assert_close(class_weights(counts, 0.0), torch.tensor([1.0, 1.0, 0.0]))
+    rare = torch.tensor([4, 1, 1])  # one sample is enough not to be left out
+    torch.testing.assert_close(class_weights(rare, 1.0), torch.tensor([0.5, 2.0, 2.0]))
     # 1 / n each, times 10 / 2, so that the mean over the ten samples is 1
     torch.testing.assert_close(class_weights(counts, 1.0), torch.tensor([0.625, 2.5, 0.0]))
     logits, truth = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])

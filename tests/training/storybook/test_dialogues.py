@@ -34,11 +34,11 @@ def in_fp32() -> Iterator[None]:
         yield
 
 
-def recipe_in(out: Path, base: Path, workers: int = 1, steps: int = 12) -> DialogueBaseRecipe:
+def recipe_in(out: Path, base: Path) -> DialogueBaseRecipe:
     raw = {
-        **{"stage": "dialogue_base", "out": str(out), "init": str(base), "workers": workers},
+        **{"stage": "dialogue_base", "out": str(out), "init": str(base), "workers": 1},
         **{"dialogues": 20, "pictures": 12},
-        "optim": {"steps": steps, "batch_size": 4, "lr": 3e-3, "log_every": 1, "bf16": False},
+        "optim": {"steps": 12, "batch_size": 4, "lr": 3e-3, "log_every": 1, "bf16": False},
     }
     found = resolve_recipe(raw, "test")
     assert isinstance(found, DialogueBaseRecipe)
@@ -64,11 +64,11 @@ def test_no_emotion_word_and_nothing_that_is_true_of_a_turn_is_taught(
     assert lessons.faces.shape == lessons.singles.shape == (12, 64, 64, 3)
 
 
-def test_the_lessons_do_not_depend_on_workers(
+def test_the_lessons_do_not_depend_on_how_the_work_is_cut(
     lessons: Lessons, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialogues, "PIECE", 5)
-    again = lessons_of(recipe_in(tmp_path, tiny_base, 2), load_tokenizer(tiny_base / "reader"))
+    again = lessons_of(recipe_in(tmp_path, tiny_base), load_tokenizer(tiny_base / "reader"))
     assert again.talks == lessons.talks and again.face_texts == lessons.face_texts
     assert np.array_equal(again.faces, lessons.faces)
     assert np.array_equal(again.singles, lessons.singles)
