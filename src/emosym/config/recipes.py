@@ -221,6 +221,17 @@ class M2seRecipe(Recipe):
     longest: int = Field(1024, ge=16)
     fresh_head: bool = False
 
+    @model_validator(mode="after")
+    def _evaluate_where_a_line_is(self) -> M2seRecipe:
+        """Refuse evaluations between two lines of the log, where a run cannot pause."""
+        log_every = self.optim.log_every
+        for name, step in (("evaluate_every", self.evaluate_every), ("steps", self.optim.steps)):
+            if step % log_every:
+                raise ValueError(
+                    f"{name} ({step}) must be a multiple of optim.log_every ({log_every})"
+                )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _ask_of_turns(cls, raw: Any) -> Any:

@@ -32,6 +32,7 @@ from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair
 
 STAGES = ("stage1", "stage2")
+BASE = "runs/storybook-dialogue-base/base"  # of the recipe storybook-dialogue-base
 READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)
 CONTRADICTIONS, REASONS = "contradictions", "reasons"
 # What the report shows: (result, value, in words, value of what is trivial, that in words)
@@ -90,7 +91,7 @@ class EmoVerseSettings:
     test: int = 300
     reasons: int = 200
     seed: int = 0
-    base: str = "storybook-dialogue-base"
+    base: str = BASE
     workers: int = 2
     overrides: tuple[str, ...] = ()
 

@@ -18,8 +18,12 @@ def emoverse(
     ] = 200,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     base: Annotated[
-        str, typer.Option("--base", help="The base to start from: a preset or a folder.")
-    ] = "storybook-dialogue-base",
+        str,
+        typer.Option(
+            "--base",
+            help="A preset or a folder; `emosym train storybook-dialogue-base` makes this one.",
+        ),
+    ] = "runs/storybook-dialogue-base/base",
     workers: Annotated[int, typer.Option("--workers", min=1)] = 2,
     overrides: Annotated[
         list[str] | None,

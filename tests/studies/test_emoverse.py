@@ -1,0 +1,48 @@
+"""EmoVerse's tasks from data to report, tiny."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from emosym.errors import UsageError
+from emosym.studies.emoverse import EmoVerseSettings, run_emoverse
+
+SMALL = (
+    *("optim.steps=2", "optim.batch_size=4", "optim.log_every=1", "optim.checkpoint_every=1"),
+    *("evaluate_every=2", "optim.bf16=false", "lora.r=2"),
+)
+
+
+def settings_in(out: Path, base: Path) -> EmoVerseSettings:
+    overrides = [f"{stage}.{key}" for stage in ("stage1", "stage2") for key in SMALL]
+    overrides += ["stage2.spoken_batch=2"]
+    return EmoVerseSettings(out, 12, 6, 8, 4, 0, str(base), 1, tuple(overrides))
+
+
+@pytest.mark.slow  # two stages train
+def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_base: Path) -> None:
+    settings, told = settings_in(tmp_path / "run", tiny_base), []
+    report = run_emoverse(settings, told.append)
+    assert [line.split()[0] for line in told] == ["Drawing", "Training", "Training", "Answering"]
+    results = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run/results").iterdir()}
+    tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri"}
+    assert set(results) == tasks | {"contradictions", "reasons"}
+    assert results["mer"]["n"] > 8 and results["eri"]["n"] == 4
+    page = report.read_text()
+    for words in ("emotion: right", "cause pairs, emotions given: F1", "the most frequent one"):
+        assert words in page
+    assert page.count('class="comic card"') == 8
+    states = sorted((tmp_path / "run").glob("stage*/finished.json"))
+    before = [path.stat().st_mtime_ns for path in states]
+    assert run_emoverse(settings, told.append) == report
+    assert [path.stat().st_mtime_ns for path in states] == before and len(states) == 2
+    assert report.read_text() == page
+
+
+def test_an_override_of_no_stage_is_refused(tmp_path: Path, tiny_base: Path) -> None:
+    settings = EmoVerseSettings(tmp_path, base=str(tiny_base), overrides=("stage3.seed=1",))
+    with pytest.raises(UsageError, match=r"Did you mean 'stage[12]'"):
+        run_emoverse(settings, lambda line: None)
