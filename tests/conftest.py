@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("EMOSYM_CPU_PLAN", "float32 eager")
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that have slow tests, so that none is left over at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def forget_the_cpu_plan() -> Iterator[None]:
+    """Let no test compute by the CPU plan that another one has set or measured."""
+    from emosym.device import cpu_plan
+
+    yield
+    cpu_plan.cache_clear()
 
 
 @dataclass(frozen=True)

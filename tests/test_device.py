@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,11 @@ from emosym.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("EMOSYM_CPU_PLAN", raising=False)
     device.cpu_plan.cache_clear()
-    yield tmp_path
-    device.cpu_plan.cache_clear()  # the plan of the tests that come after is their own
+    return tmp_path
 
 
 def test_best_device_is_on_this_machine_or_refused() -> None:
