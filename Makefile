@@ -25,7 +25,6 @@ demo: setup
 	$(RUN)/emosym demo $(if $(IMAGES),--images "$(IMAGES)")
 
 emoverse: setup
-	$(RUN)/emosym train storybook-dialogue-base
 	$(RUN)/emosym emoverse
 
 # One thread for each of two workers finishes sooner than two threads each. A file's tests stay with

@@ -67,3 +67,10 @@ def test_wrong_names_are_told_before_any_work(tmp_path: Path) -> None:
         run_demo(DemoSettings(tmp_path / "a", overrides=("algin.optim.steps=1",)), print)
     assert not (tmp_path / "a").exists()
     assert demo.BUDGETS["demo"].test >= 4000  # what is quoted is measured on 4,000 or more
+
+
+def test_an_unknown_base_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
+    settings = DemoSettings(tmp_path / "run", base="storybok-base")
+    with pytest.raises(UsageError, match="Did you mean 'storybook-base'"):
+        run_demo(settings, lambda line: None)
+    assert not (tmp_path / "run").exists()

@@ -8,25 +8,33 @@ from pathlib import Path
 import pytest
 
 from emosym.errors import UsageError
-from emosym.studies.emoverse import EmoVerseSettings, run_emoverse
+from emosym.studies.emoverse import RECIPES, EmoVerseSettings, run_emoverse
 
 SMALL = (
-    *("optim.steps=2", "optim.batch_size=4", "optim.log_every=1", "optim.checkpoint_every=1"),
-    *("evaluate_every=2", "optim.bf16=false", "lora.r=2"),
+    "optim.steps=3",
+    "optim.batch_size=4",
+    "optim.log_every=2",
+    "optim.checkpoint_every=2",
+    "optim.bf16=false",
 )
+OF_M2SE = ("evaluate_every=2", "lora.r=2", "spoken_batch=2")
 
 
 def settings_in(out: Path, base: Path) -> EmoVerseSettings:
-    overrides = [f"{stage}.{key}" for stage in ("stage1", "stage2") for key in SMALL]
-    overrides += ["stage2.spoken_batch=2"]
-    return EmoVerseSettings(out, 12, 6, 8, 4, 0, str(base), 1, tuple(overrides))
+    """Its own base is trained, from the tiny one."""
+    overrides = [f"{stage}.{key}" for stage in RECIPES for key in SMALL]
+    overrides += [f"{stage}.{key}" for stage in ("stage1", "stage2") for key in OF_M2SE]
+    overrides += [f"base.init={json.dumps(str(base))}", "base.dialogues=8", "base.pictures=6"]
+    return EmoVerseSettings(
+        out, train=12, val=6, test=8, reasons=4, workers=1, overrides=tuple(overrides)
+    )
 
 
-@pytest.mark.slow  # two stages train
+@pytest.mark.slow  # a base and two stages train
 def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_base: Path) -> None:
     settings, told = settings_in(tmp_path / "run", tiny_base), []
     report = run_emoverse(settings, told.append)
-    assert [line.split()[0] for line in told] == ["Drawing", "Training", "Training", "Answering"]
+    assert [line.split()[0] for line in told] == ["Drawing", *["Training"] * 3, "Answering"]
     results = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run/results").iterdir()}
     tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri"}
     assert set(results) == tasks | {"contradictions", "reasons"}
@@ -35,10 +43,10 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     for words in ("emotion: right", "cause pairs, emotions given: F1", "the most frequent one"):
         assert words in page
     assert page.count('class="comic card"') == 8
-    states = sorted((tmp_path / "run").glob("stage*/finished.json"))
+    states = sorted((tmp_path / "run").glob("*/finished.json"))
     before = [path.stat().st_mtime_ns for path in states]
     assert run_emoverse(settings, told.append) == report
-    assert [path.stat().st_mtime_ns for path in states] == before and len(states) == 2
+    assert [path.stat().st_mtime_ns for path in states] == before and len(states) == 3
     assert report.read_text() == page
 
 
@@ -46,3 +54,10 @@ def test_an_override_of_no_stage_is_refused(tmp_path: Path, tiny_base: Path) -> 
     settings = EmoVerseSettings(tmp_path, base=str(tiny_base), overrides=("stage3.seed=1",))
     with pytest.raises(UsageError, match=r"Did you mean 'stage[12]'"):
         run_emoverse(settings, lambda line: None)
+
+
+def test_an_unknown_base_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
+    settings = EmoVerseSettings(tmp_path / "run", base="storybok-base")
+    with pytest.raises(UsageError, match="Did you mean 'storybook-base'"):
+        run_emoverse(settings, lambda line: None)
+    assert not (tmp_path / "run").exists()

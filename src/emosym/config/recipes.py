@@ -224,12 +224,9 @@ class M2seRecipe(Recipe):
     @model_validator(mode="after")
     def _evaluate_where_a_line_is(self) -> M2seRecipe:
         """Refuse evaluations between two lines of the log, where a run cannot pause."""
-        log_every = self.optim.log_every
-        for name, step in (("evaluate_every", self.evaluate_every), ("steps", self.optim.steps)):
-            if step % log_every:
-                raise ValueError(
-                    f"{name} ({step}) must be a multiple of optim.log_every ({log_every})"
-                )
+        every, lines = self.evaluate_every, self.optim.log_every
+        if every < self.optim.steps and every % lines:
+            raise ValueError(f"evaluate_every ({every}) must be a multiple of log_every ({lines})")
         return self
 
     @model_validator(mode="before")

@@ -175,7 +175,7 @@ def _fingerprint(folder: Path) -> str:
 def resolve_base(name: str, reader: str | None = None, painter: str | None = None) -> Base:
     """Return the base that a preset name or a local base folder stands for.
 
-    A local base folder has `reader/` and `painter/` in the layouts of transformers and diffusers;
+    A local base folder has `reader/`, for painting `painter/`, as transformers and diffusers write;
     where it has a base.json, that file's checksums are verified. `reader` and `painter` (folders or
     hub ids) take the place of a preset's own; the painter "none" leaves it out.
 
@@ -204,13 +204,12 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
                 "Train them with `emosym train storybook-base`, or install the package again."
             )
         raise unknown_name("preset", name, PRESETS, "Or give the folder of a base.")
-    parts = reader or str(folder / "reader"), painter or str(folder / "painter")
+    own = folder / "painter"  # which a base for reading alone does not have
+    parts = reader or str(folder / "reader"), painter or (str(own) if own.is_dir() else "")
     if not (folder / BASE_FILE).is_file() and (folder / "reader").is_dir():
         return Base(name, *parts, None, None, "bfloat16", MAX_PIXELS)
     described = verify_base(folder)
     judges = folder / "judges"
-    if painter is None and not (folder / "painter").is_dir():  # a base for reading alone
-        parts = (parts[0], "")
     return Base(name, *parts, judges if judges.is_dir() else None, described.get("image_size"))
 
 

@@ -6,7 +6,6 @@ demo goes on where it was.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emosym.config.load import load_recipe
 from emosym.config.recipes import StageRecipe
 from emosym.data.images import load_image
 from emosym.data.sources.open import open_dataset
@@ -37,8 +35,10 @@ from emosym.evaluation.results.run_folder import (
 from emosym.files import read_json, write_json
 from emosym.locks import one_writer
 from emosym.memory.bank import Bank
+from emosym.models.presets import resolve_base
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.trained_painting import reading_of
+from emosym.studies.stages import check_overrides, packaged_recipe
 from emosym.training.run import run_recipe
 from emosym.types import BadInput, UnderstandingOutput
 
@@ -92,10 +92,9 @@ def run_demo(settings: DemoSettings, say: Say) -> Path:
     began = time.monotonic()
     if settings.budget not in BUDGETS:
         raise unknown_name("budget", settings.budget, BUDGETS)
-    for override in settings.overrides:
-        if override.partition(".")[0] not in STAGES:
-            raise unknown_name("stage", override.partition(".")[0], STAGES, f"(in {override!r})")
-    for stage in STAGES:  # a wrong key is said now, not after the stages before it
+    check_overrides(settings.overrides, STAGES)
+    resolve_base(settings.base)  # a wrong base or key is said now, not after what comes before it
+    for stage in STAGES:
         stage_recipe(settings, stage, settings.base)
     with one_writer(settings.out, "running the demo"):
         return _run(settings, say, began)
@@ -150,15 +149,14 @@ def _run(settings: DemoSettings, say: Say, began: float) -> Path:
 
 def stage_recipe(settings: DemoSettings, stage: str, init: str) -> StageRecipe:
     """Return a stage's recipe of the budget, in the demo's folder."""
-    places = [
-        f"out={json.dumps(str(settings.out / stage))}",
-        f"init={json.dumps(init)}",
-        f"data.root={json.dumps(str(settings.out / 'data'))}",
-        f"data.workers={settings.workers}",
-        f"seed={settings.seed}",
-    ]
-    chosen = [o.partition(".")[2] for o in settings.overrides if o.startswith(f"{stage}.")]
-    return load_recipe(f"{settings.budget}-{stage}", [*places, *chosen])
+    keys = {
+        "out": str(settings.out / stage),
+        "init": init,
+        "data.root": str(settings.out / "data"),
+        "data.workers": settings.workers,
+        "seed": settings.seed,
+    }
+    return packaged_recipe(f"{settings.budget}-{stage}", keys, stage, settings.overrides)
 
 
 def write_test_readings(out: Path, pipeline: EmoSymPipeline, read: ReadSplit) -> None:

@@ -1,38 +1,38 @@
-"""EmoVerse's tasks on storybook conversations: data, two stages, every task measured, a report.
+"""EmoVerse's tasks on storybook conversations: data, a base, two stages, every task, a report.
 
 Everything lands in one run folder; what is already there is not made again.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emosym.config.load import load_recipe
 from emosym.config.recipes import StageRecipe
 from emosym.data.dataset import Dataset
 from emosym.data.sources.open import open_dataset
 from emosym.data.storybook.dialogues.writer import write_dialogues
-from emosym.errors import unknown_name
 from emosym.evaluation.answer_tasks import answer_tasks
 from emosym.evaluation.report.comics import TurnReading, write_comics
 from emosym.evaluation.results.result import make_result, subject_of, write_result
 from emosym.evaluation.storybook.dialogues import contradiction_values, reason_values
 from emosym.evaluation.task_answers import Answered, said, task_result
-from emosym.files import write_json
 from emosym.locks import one_writer
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
+from emosym.models.presets import resolve_base
+from emosym.studies.stages import check_overrides, packaged_recipe
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair
 
-STAGES = ("stage1", "stage2")
-BASE = "runs/storybook-dialogue-base/base"  # of the recipe storybook-dialogue-base
+RECIPES = {
+    "base": "storybook-dialogue-base",
+    "stage1": "m2se-stage1",
+    "stage2": "m2se-stage2",
+}
 READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)
 CONTRADICTIONS, REASONS = "contradictions", "reasons"
 # What the report shows: (result, value, in words, value of what is trivial, that in words)
@@ -82,7 +82,8 @@ SHOWN = (
 class EmoVerseSettings:
     """What a run costs: conversations of each split, and how many reasons are asked for.
 
-    `overrides` are "stage1.key=value" or "stage2.key=value" on top of the packaged recipes.
+    `base` is where stage 1 starts; None trains one first. `overrides` are "stage1.key=value", of a
+    stage in RECIPES, on top of its packaged recipe.
     """
 
     out: Path
@@ -91,35 +92,39 @@ class EmoVerseSettings:
     test: int = 300
     reasons: int = 200
     seed: int = 0
-    base: str = BASE
+    base: str | None = None
     workers: int = 2
     overrides: tuple[str, ...] = ()
 
 
 def run_emoverse(settings: EmoVerseSettings, say: Callable[[str], None]) -> Path:
-    """Draw, train both stages, measure every task and write the report; return its path.
+    """Draw, train base and stages, measure every task and write the report; return its path.
 
     Raises:
-        UsageError: for an override of no stage.
+        UsageError: for an override of no stage, or an unknown base.
         EmoSymError: when another process runs there.
     """
-    for override in settings.overrides:
-        if override.partition(".")[0] not in STAGES:
-            raise unknown_name("stage", override.partition(".")[0], STAGES, f"(in {override!r})")
-    recipes = [stage_recipe(settings, stage) for stage in STAGES]
+    check_overrides(settings.overrides, RECIPES)
+    if settings.base is not None:
+        resolve_base(settings.base)  # a wrong base is said now, not after the drawing
+    recipes = {
+        stage: stage_recipe(settings, stage)
+        for stage in RECIPES
+        if stage != "base" or settings.base is None
+    }
     with one_writer(settings.out, "running the EmoVerse tasks"):
         return _run(settings, recipes, say)
 
 
 def _run(
-    settings: EmoVerseSettings, recipes: Sequence[StageRecipe], say: Callable[[str], None]
+    settings: EmoVerseSettings, recipes: Mapping[str, StageRecipe], say: Callable[[str], None]
 ) -> Path:
-    began, out, data = time.monotonic(), settings.out, settings.out / "data"
+    """Run everything in its folder, of which this is the only run."""
+    out, data = settings.out, settings.out / "data"
     counts = {"train": settings.train, "val": settings.val, "test": settings.test}
     say(f"Drawing {sum(counts.values()):,} conversations")
     write_dialogues(data, counts, seed=settings.seed, workers=settings.workers)
-    checkpoint = out
-    for stage, recipe in zip(STAGES, recipes, strict=True):
+    for stage, recipe in recipes.items():
         say(f"Training {stage}")
         checkpoint, _ = run_recipe(recipe)
     say("Answering every task about the test split")
@@ -129,8 +134,6 @@ def _run(
     results = measured(found, test, str(checkpoint), settings.seed)
     for name, result in results.items():
         write_result(out / "results" / f"{name}.json", result)
-    minutes = (time.monotonic() - began) / 60
-    write_json(out / "run.json", {"minutes": round(minutes, 2), "seed": settings.seed})
     return write_comics(
         out / "report.html",
         list(test),
@@ -144,15 +147,14 @@ def _run(
 
 def stage_recipe(settings: EmoVerseSettings, stage: str) -> StageRecipe:
     """Return a stage's packaged recipe, in the run's folder."""
-    init = settings.base if stage == STAGES[0] else str(settings.out / STAGES[0] / "checkpoint")
-    places = [
-        f"out={json.dumps(str(settings.out / stage))}",
-        f"init={json.dumps(init)}",
-        f"data.root={json.dumps(str(settings.out / 'data'))}",
-        f"seed={settings.seed}",
-    ]
-    chosen = [o.partition(".")[2] for o in settings.overrides if o.startswith(f"{stage}.")]
-    return load_recipe(f"m2se-{stage}", [*places, *chosen])
+    keys: dict[str, Any] = {"out": str(settings.out / stage), "seed": settings.seed}
+    if stage == "base":
+        keys["workers"] = settings.workers
+    else:
+        keys["data.root"] = str(settings.out / "data")
+        first = settings.base or str(settings.out / "base" / "base")
+        keys["init"] = first if stage == "stage1" else str(settings.out / "stage1" / "checkpoint")
+    return packaged_recipe(RECIPES[stage], keys, stage, settings.overrides)
 
 
 def answer_all_tasks(model: EmoSymModel, test: Dataset, reasons: int) -> list[Answered]:
@@ -167,18 +169,17 @@ def measured(
 ) -> dict[str, dict[str, Any]]:
     """Return a result a task, and of what only a drawn world can tell."""
     results = {one.name: task_result(one, seed, "test", model) for one in found}
+    answers = {one.name: one for one in found}
     samples = {sample.id: sample for sample in test}
-    for one in found:
-        if one.name not in (MER, ERI):
+    drawn = {CONTRADICTIONS: (MER, contradiction_values), REASONS: (ERI, reason_values)}
+    for name, (task, values_of) in drawn.items():
+        if task not in answers:
             continue
-        own = [samples[name] for name in one.ids]
-        answers = [said(prediction) for prediction in one.predictions]
-        if one.name == MER:
-            name, values = CONTRADICTIONS, contradiction_values(answers, own)
-        else:
-            name, values = REASONS, reason_values(one.answers or answers, own)
+        one = answers[task]
+        told = one.answers or [said(prediction) for prediction in one.predictions]
+        values = values_of(told, [samples[name] for name in one.ids])
         subject = subject_of(model, "test", one.ids)
-        results[name] = make_result(name, values, len(own), seed, subject=subject)
+        results[name] = make_result(name, values, len(one.ids), seed, subject=subject)
     return results
 
 
@@ -209,7 +210,10 @@ def report_table(results: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
         values = results[name]["values"] if name in results else {}
         if values.get(key) is None:
             continue
-        other = values.get(trivial) if trivial else None
-        beside = f"{other:.3f} ({against})" if other is not None else ""
+        other = values.get(trivial)
+        beside = "" if other is None else f"{other:.3f} ({against})"
         rows.append([words, f"{values[key]:.3f}", beside, f"{results[name]['n']:,}"])
-    return {"head": ["Measure (up is better)", "Model", "Beside it", "Turns"], "rows": rows}
+    return {
+        "head": ["Measure (up is better where nothing is said)", "Model", "Beside it", "Turns"],
+        "rows": rows,
+    }

@@ -377,3 +377,11 @@ def test_conversations_keep_their_template(tmp_path) -> None:
     assert named.latents.template == plan(tmp_path, 1).latents.template == "turns"
     with pytest.raises(UsageError, match="have the template 'turns', not 'emosym'"):
         plan(tmp_path, 1, latents={"template": "emosym"})
+
+
+def test_evaluations_fall_on_lines_of_the_log(tmp_path) -> None:
+    lines = {"steps": 40, "log_every": 20, "checkpoint_every": 20}
+    with pytest.raises(UsageError, match=r"evaluate_every \(30\) must be a multiple of log_every"):
+        recipe_of("m2se", tmp_path, optim=lines, tasks=[MER], evaluate_every=30)
+    once = recipe_of("m2se", tmp_path, optim=lines, tasks=[MER], evaluate_every=50)
+    assert once.evaluate_every == 50  # at the end alone

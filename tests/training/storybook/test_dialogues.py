@@ -14,7 +14,7 @@ from emosym.annotate.emotion_words import emotion_words
 from emosym.config.load import resolve_recipe
 from emosym.config.recipes import DialogueBaseRecipe
 from emosym.emotions import LABEL_SPACES
-from emosym.errors import StoppedEarly
+from emosym.errors import StoppedEarly, UsageError
 from emosym.models.emosym_model import new_model
 from emosym.models.presets import resolve_base
 from emosym.models.reader.backbone import load_backbone
@@ -34,10 +34,14 @@ def in_fp32() -> Iterator[None]:
         yield
 
 
-def recipe_in(out: Path, base: Path) -> DialogueBaseRecipe:
+def recipe_in(out: Path, base: Path | str) -> DialogueBaseRecipe:
     raw = {
-        **{"stage": "dialogue_base", "out": str(out), "init": str(base), "workers": 1},
-        **{"dialogues": 20, "pictures": 12},
+        "stage": "dialogue_base",
+        "out": str(out),
+        "init": str(base),
+        "workers": 1,
+        "dialogues": 20,
+        "pictures": 12,
         "optim": {"steps": 12, "batch_size": 4, "lr": 3e-3, "log_every": 1, "bf16": False},
     }
     found = resolve_recipe(raw, "test")
@@ -103,3 +107,8 @@ def test_a_base_for_reading_comes_out_and_goes_on_where_it_stopped(
     assert not [n for n in new if n in old and torch.equal(new[n].float(), old[n].float())]
     model = new_model(str(base), 2, True, "turns", 0, space=MELD7)
     assert model.open_painter is None and model.space == MELD7
+
+
+def test_a_base_with_another_reader_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"smollm2-135m has another.*start `m2se` there"):
+        run_recipe(recipe_in(tmp_path / "run", "smollm2-135m"), progress=False)

@@ -185,7 +185,8 @@ def _check(settings: LoopSettings, data_size: int, processes: int) -> None:
             f"{data_size} samples, batch {settings.batch_size}, steps {settings.steps}."
         )
     for name in ("log_every", "repeat"):
-        if settings.until is not None and settings.until % getattr(settings, name):
+        pauses = settings.until is not None and settings.until < settings.steps
+        if pauses and settings.until % getattr(settings, name):
             raise UsageError(f"{settings.name}: a stretch must be a multiple of {name}.")
         if settings.checkpoint_every % getattr(settings, name):
             raise UsageError(

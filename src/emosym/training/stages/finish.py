@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emosym.config.recipes import Recipe
+from emosym.config.recipes import DialogueBaseRecipe, Recipe
 from emosym.config.schema import OptimSection
 from emosym.device import cpu_plan
 from emosym.emotions import LabelSpace
@@ -40,7 +40,9 @@ class StageResult:
     values: dict[str, float]
 
 
-def loop_settings(name: str, recipe: Recipe, deadline: float | None = None) -> LoopSettings:
+def loop_settings(
+    name: str, recipe: Recipe | DialogueBaseRecipe, deadline: float | None = None
+) -> LoopSettings:
     """Return the loop settings of a stage's recipe."""
     optim = recipe.optim
     return LoopSettings(

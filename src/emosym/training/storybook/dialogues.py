@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,16 @@ from emosym.data.storybook.drawing.render import paint_array
 from emosym.data.storybook.pool import run_pieces
 from emosym.data.storybook.shot import Shot
 from emosym.data.storybook.words import caption_of
+from emosym.errors import UsageError
 from emosym.models.presets import resolve_base, write_base
 from emosym.models.render_turns import turn_line
 from emosym.models.tokenizer import TURN_START, load_tokenizer
 from emosym.provenance import git_hash, package_versions
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.training.loop.arrays import rows_on
-from emosym.training.loop.loop import LoopSettings, run_loop
+from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, flat_then_decay
-from emosym.training.stages.finish import training_device, use_bf16
+from emosym.training.stages.finish import loop_settings, training_device
 from emosym.training.storybook.corpus import IMAGE_SIZE
 from emosym.training.storybook.pretrain import save_reader
 from emosym.training.storybook.reader import (
@@ -75,7 +76,13 @@ def run_dialogue_base(
         UsageError: when `init` is no base whose reader is a toy reader.
         StoppedEarly: at the deadline; the same call goes on.
     """
-    start = resolve_base(recipe.init).reader_folder()
+    found = resolve_base(recipe.init)
+    if found.image_size != IMAGE_SIZE:
+        raise UsageError(
+            f"The stage dialogue_base goes on with the toy reader of a storybook base; "
+            f"{recipe.init} has another. Real readers have seen conversations: start `m2se` there."
+        )
+    start = found.reader_folder()
     tokenizer = load_tokenizer(start)
     model = Qwen2VLForConditionalGeneration.from_pretrained(
         start, dtype=torch.float32, local_files_only=True
@@ -102,12 +109,11 @@ def lessons_of(recipe: DialogueBaseRecipe, tokenizer: PreTrainedTokenizerBase) -
     stories, singles = storybook.draw_many(
         seed, "train", 0, recipe.pictures, IMAGE_SIZE, recipe.workers
     )
-    nothing: list[list[tuple[str, str]]] = [[] for _ in shots]
-    captions = [caption_of(shot) for shot in shots]
+    captions = [caption_of(shot) for shot in shots]  # all that is told of them
     return Lessons(
         [talk_tokens(tokenizer, talk) for talk in talks],
         faces,
-        tokenize_texts(tokenizer, captions, captions, nothing),
+        tokenize_texts(tokenizer, captions, [""] * len(shots), [()] * len(shots)),
         singles,
         tokenize_texts(
             tokenizer,
@@ -147,43 +153,29 @@ def train_on_dialogues(
     device, optim, seed = torch.device(training_device()), recipe.optim, recipe.seed
     model.to(device).train()
     chat, pad = chat_tokens(tokenizer, image_tokens_of(model)), int(tokenizer.pad_token_id)
-    pictures = {
-        True: (rows_on(lessons.faces, device), lessons.face_texts),
-        False: (rows_on(lessons.singles, device), lessons.single_texts),
-    }
+    faces, singles = rows_on(lessons.faces, device), rows_on(lessons.singles, device)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rng = numpy_rng(seed, "base-dialogues", step)
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         if kind == "talk":
             some = [lessons.talks[i % len(lessons.talks)] for i in indices.tolist()]
-            tokens, labels = collate_dialogues([(ids, ids) for ids in some], pad)
-            loss = words_loss(model, tokens, labels)
+            loss = words_loss(model, *collate_dialogues([(ids, ids) for ids in some], pad))
+            return {"loss": loss, kind: loss}
+        if kind == "face":
+            rows, texts, asked = faces, lessons.face_texts, "describe"
         else:
-            rows, texts = pictures[kind == "face"]
-            places = indices % len(texts)
-            asked = "describe" if kind == "face" else kind
-            told = [dialogue(chat, texts[int(i)], asked, rng) for i in places]
-            tokens, labels = collate_dialogues(told, pad)
-            loss = reader_loss(model, rows.take(places), tokens, labels)
+            rows, texts, asked = singles, lessons.single_texts, kind
+        places = indices % len(texts)
+        told = [dialogue(chat, texts[int(i)], asked, rng) for i in places]
+        loss = reader_loss(model, rows.take(places), *collate_dialogues(told, pad))
         return {"loss": loss, kind: loss}
 
     run_loop(
-        LoopSettings(
-            name="dialogue-base",
-            out=recipe.out,
-            steps=optim.steps,
-            batch_size=optim.batch_size,
-            seed=seed,
-            checkpoint_every=optim.checkpoint_every,
-            log_every=optim.log_every,
-            ema_decay=0.998,
-            bf16=use_bf16(optim),
-            deadline=deadline,
-        ),
+        replace(loop_settings("dialogue-base", recipe, deadline), ema_decay=0.998),
         {"reader": model},
         build_optimizers({"reader": model}, optim.lr, optim.weight_decay, optim.muon_lr),
-        flat_then_decay(warmup=0.01, decay=0.5),
+        flat_then_decay(optim.warmup, decay=0.5),
         max(len(lessons.talks), len(lessons.face_texts)),
         loss_fn,
         progress=progress,

@@ -154,9 +154,7 @@ def reader_loss(
         position_ids=positions.to(device).expand(3, len(tokens), -1),
         use_cache=False,
     ).last_hidden_state  # (B, L, H)
-    wanted = labels[:, 1:] != IGNORE
-    logits = model.lm_head(hidden[:, :-1][wanted])  # (answer tokens, V)
-    return nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
+    return next_token_loss(model, hidden, labels)
 
 
 def words_loss(
@@ -165,9 +163,16 @@ def words_loss(
     """Return the mean next-token loss of rows without pictures; tokens, labels (B, L)."""
     device = model.device
     hidden = model.model(input_ids=tokens.to(device), use_cache=False).last_hidden_state
+    return next_token_loss(model, hidden, labels.to(device))
+
+
+def next_token_loss(
+    model: Qwen2VLForConditionalGeneration, hidden: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean loss of the tokens that count; hidden (B, L, H), labels (B, L)."""
     wanted = labels[:, 1:] != IGNORE
-    logits = model.lm_head(hidden[:, :-1][wanted.to(device)])  # (tokens, V)
-    return nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted].to(device))
+    logits = model.lm_head(hidden[:, :-1][wanted])  # (tokens that count, V)
+    return nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
 def train_reader(
