@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon
 
+from emosym.device import cpu_plan
 from emosym.models.reader.latent_tokens import LatentTokens
 from emosym.models.speed import LEAVE_OUT
 from emosym.training.loop.optim import (
@@ -77,6 +79,11 @@ def test_muon_state_goes_through_a_state_dict() -> None:
     assert torch.equal(whole, second)
 
 
+def compute_in(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setenv("EMOSYM_CPU_PLAN", f"{dtype} eager")
+    cpu_plan.cache_clear()
+
+
 MANY = [(5, 7), (5, 7), (4, 6, 3, 3), (7, 5), (4, 6, 3, 3), (5, 7), (9, 4)]
 
 
@@ -84,7 +91,10 @@ MANY = [(5, 7), (5, 7), (4, 6, 3, 3), (7, 5), (4, 6, 3, 3), (5, 7), (9, 4)]
     "changes",
     [{}, {"adjust_lr_fn": "original"}, {"adjust_lr_fn": None, "nesterov": False, "ns_steps": 5}],
 )
-def test_matrices_of_one_shape_move_together_as_alone(changes: dict) -> None:
+def test_matrices_of_one_shape_move_together_as_alone(
+    changes: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute_in(monkeypatch, "bfloat16")  # as torch's own always does
     torch.manual_seed(0)
     starts = [torch.randn(shape) for shape in MANY]
     weights = [nn.Parameter(start.clone()) for start in starts]
@@ -120,6 +130,23 @@ def test_directions_are_nearly_orthogonal() -> None:
         assert float(values.max()) < 1.5
         u, _, v = torch.linalg.svd(given, full_matrices=False)
         assert float((found.float() * (u @ v)).sum(dim=(1, 2)).min()) > 0.8 * 8
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-5), ("bfloat16", 5e-2)])
+def test_the_iteration_by_hand_in_the_dtype_that_is_fast_here(
+    dtype: str, error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute_in(monkeypatch, dtype)
+    a, b, c = 3.4445, -4.775, 2.0315
+    given = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1))
+    found = orthogonalise(given, (a, b, c), 3, 1e-7)
+    assert found.dtype == getattr(torch, dtype)
+    for matrix, direction in zip(given.double().numpy(), found.double().numpy(), strict=True):
+        x = matrix / np.linalg.norm(matrix)
+        for _ in range(3):
+            gram = x @ x.T
+            x = a * x + (b * gram + c * gram @ gram) @ x
+        assert np.abs(direction - x).max() < error
 
 
 def test_one_after_the_other_goes_on_from_the_state_of_both(

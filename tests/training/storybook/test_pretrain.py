@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from emosym.config.recipes import BaseRecipe
 from emosym.errors import StoppedEarly
 from emosym.models.presets import resolve_base
 from emosym.models.reader.backbone import load_backbone
-from emosym.training.loop import optim
 from emosym.training.storybook import judges
 from emosym.training.storybook.corpus import prepare_data
 from emosym.training.storybook.pretrain import run_base
@@ -27,19 +25,13 @@ from emosym.training.storybook.pretrain import run_base
 def small() -> Iterator[None]:
     """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs.
 
-    And one core: parts take all there are, and the tests beside them would wait. Muon takes one
-    Newton-Schulz step of its five, in bf16 too: they were most of the time (test_optim has five).
+    And one core: parts take all there are, and the tests beside them would wait.
     """
-    train, orthogonalise = judges.train_judges, optim.orthogonalise
-
-    def once(matrices: torch.Tensor, coefficients: Any, steps: int, eps: float) -> torch.Tensor:
-        return orthogonalise(matrices, coefficients, 1, eps)
-
+    train = judges.train_judges
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 1)
         patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
         patch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
-        patch.setattr(optim, "orthogonalise", once)
         yield
 
 
