@@ -107,6 +107,24 @@ def test_plan_can_be_fixed_by_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
         device.cpu_plan()
 
 
+@pytest.mark.parametrize(("dtype", "fast"), [("float32", False), ("bfloat16", True)])
+def test_bf16_is_used_where_it_was_measured_to_be_fast(
+    dtype: str, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOSYM_CPU_PLAN", f"{dtype} eager")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.has_bf16() is fast
+
+
+def test_bf16_on_a_gpu_needs_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOSYM_CPU_PLAN", "bfloat16 eager")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
+    assert not device.has_bf16()
+
+
 def test_threads_follow_the_user_then_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "x")
     assert device.wanted_threads() == device.usable_cores() >= 1

@@ -258,3 +258,13 @@ def _measured_plan(path: Path, threads: int) -> CpuPlan:
     with contextlib.suppress(EmoSymError, OSError):
         write_json(path, asdict(plan))
     return plan
+
+
+def has_bf16() -> bool:
+    """Return whether bf16 is fast here: a GPU has units for it, a CPU was measured to be."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return cpu_plan().dtype == "bfloat16"
+    supported: Callable[..., bool] = torch.cuda.is_bf16_supported
+    return supported(including_emulation=False)

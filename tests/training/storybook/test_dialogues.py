@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,6 @@ from emosym.training.storybook.reader import collate_dialogues, words_loss
 MELD7 = LABEL_SPACES["meld7"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def in_fp32() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
-        yield
-
-
 def recipe_in(out: Path, base: Path | str) -> DialogueBaseRecipe:
     raw = {
         "stage": "dialogue_base",
@@ -42,7 +34,7 @@ def recipe_in(out: Path, base: Path | str) -> DialogueBaseRecipe:
         "workers": 1,
         "dialogues": 20,
         "pictures": 12,
-        "optim": {"steps": 12, "batch_size": 4, "lr": 3e-3, "log_every": 1, "bf16": False},
+        "optim": {"steps": 12, "batch_size": 4, "lr": 3e-3, "log_every": 1},
     }
     found = resolve_recipe(raw, "test")
     assert isinstance(found, DialogueBaseRecipe)

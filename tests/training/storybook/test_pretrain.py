@@ -23,14 +23,10 @@ from emosym.training.storybook.pretrain import run_base
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    """One judge, in fp32: bf16 convolutions of so few pictures take a slow path on some CPUs.
-
-    And one core: parts take all there are, and the tests beside them would wait.
-    """
+    """One judge, and one core: parts take all there are, and the tests beside them would wait."""
     train = judges.train_judges
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 1)
-        patch.setattr("emosym.training.stages.finish.has_bf16", lambda: False)
         patch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
         yield
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-from emosym.device import cpu_plan
+from emosym.device import has_bf16
 from emosym.models.speed import in_use
 
 Schedule = Callable[[float], float]
@@ -86,14 +86,13 @@ def orthogonalise(
 ) -> torch.Tensor:
     """Return about U V^T of each matrix U S V^T in (N, R, C), by Newton-Schulz steps.
 
-    In bf16, or in float32 on a CPU that computes it faster (`device.cpu_plan`).
+    In bf16 where that is fast (`device.has_bf16`), else in float32.
 
     X <- a X + (b A + c A A) X with A = X X^T (Jordan et al., 2024: Muon).
     """
     a, b, c = coefficients
     tall = matrices.shape[1] > matrices.shape[2]
-    on_cpu = matrices.device.type == "cpu"
-    x = matrices.to(cpu_plan().torch_dtype() if on_cpu else torch.bfloat16)
+    x = matrices.to(torch.bfloat16 if has_bf16() else torch.float32)
     x = x.mT if tall else x  # (N, short, long)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
     # A batch of one costs more than its matrix.

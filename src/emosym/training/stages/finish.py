@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 
 from emosym.config.recipes import DialogueBaseRecipe, Recipe
 from emosym.config.schema import OptimSection
-from emosym.device import cpu_plan
+from emosym.device import has_bf16
 from emosym.emotions import LabelSpace
 from emosym.files import write_text
 from emosym.models.calibration import enough_to_calibrate, fit_calibration
@@ -72,14 +72,7 @@ def use_bf16(optim: OptimSection) -> bool:
     """
     if optim.bf16 is not None:
         return optim.bf16
-    here = has_bf16() if torch.cuda.is_available() else cpu_plan().dtype == "bfloat16"
-    return Processes().agree(here)
-
-
-def has_bf16() -> bool:
-    """Return False on a GPU that has no bf16 units and would only emulate them."""
-    supported: Callable[..., bool] = torch.cuda.is_bf16_supported
-    return not torch.cuda.is_available() or supported(including_emulation=False)
+    return Processes().agree(has_bf16())
 
 
 def finish_stage(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from emosym.device import has_bf16
 from emosym.errors import UsageError
 from emosym.files import write_bytes, write_json
 from emosym.metrics.control import edge_energy_ratio
@@ -17,7 +18,6 @@ from emosym.models.painter.autoencoder import to_pictures, to_pixels
 from emosym.models.painter.painter import Painter, decode_latents, encode_images, encode_prompts
 from emosym.models.painter.sampling import paint
 from emosym.seeds import torch_rng
-from emosym.training.stages.finish import has_bf16
 
 
 def rows_sheet(*rows: np.ndarray, columns: int = 8, scale: int = 2, most: int = 32) -> bytes:

@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderTiny
 from transformers import PreTrainedTokenizerBase
 
+from emosym.device import has_bf16
 from emosym.errors import UsageError
 from emosym.files import write_json
 from emosym.models.painter.autoencoder import (
@@ -38,7 +39,7 @@ from emosym.models.speed import keep_freed_memory, prepare_for_cpu
 from emosym.training.loop.arrays import grow_array, rows_on
 from emosym.training.loop.loop import LoopSettings, run_loop
 from emosym.training.loop.optim import build_optimizers, cosine, flat_then_decay
-from emosym.training.stages.finish import has_bf16, training_device
+from emosym.training.stages.finish import training_device
 
 log = logging.getLogger(__name__)
 Captions = Sequence[str] | np.ndarray

@@ -166,9 +166,9 @@ def save_reader(
 def _train_painter(recipe: BaseRecipe, progress: bool, deadline: float | None) -> None:
     import torch
 
+    from emosym.device import has_bf16
     from emosym.models.painter.painter import save_painter
     from emosym.models.painter.toy import PROMPT_LENGTH
-    from emosym.training.stages.finish import has_bf16
     from emosym.training.storybook.painter import BasePainterSettings, train_base_painter
 
     settings = BasePainterSettings(
@@ -193,7 +193,7 @@ def _train_painter(recipe: BaseRecipe, progress: bool, deadline: float | None) -
 
 
 def _train_judges(recipe: BaseRecipe, progress: bool, deadline: float | None) -> None:
-    from emosym.training.stages.finish import has_bf16
+    from emosym.device import has_bf16
     from emosym.training.storybook.judges import JudgeSettings, train_judges
 
     judges = recipe.judges
