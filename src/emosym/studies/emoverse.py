@@ -169,17 +169,23 @@ def measured(
 ) -> dict[str, dict[str, Any]]:
     """Return a result a task, and of what only a drawn world can tell."""
     results = {one.name: task_result(one, seed, "test", model) for one in found}
-    answers = {one.name: one for one in found}
     samples = {sample.id: sample for sample in test}
-    drawn = {CONTRADICTIONS: (MER, contradiction_values), REASONS: (ERI, reason_values)}
-    for name, (task, values_of) in drawn.items():
-        if task not in answers:
+    drawn = {MER: (CONTRADICTIONS, contradiction_values), ERI: (REASONS, reason_values)}
+    for one in found:
+        if one.name not in drawn:
             continue
-        one = answers[task]
+        name, values_of = drawn[one.name]
         told = one.answers or [said(prediction) for prediction in one.predictions]
-        values = values_of(told, [samples[name] for name in one.ids])
-        subject = subject_of(model, "test", one.ids)
-        results[name] = make_result(name, values, len(one.ids), seed, subject=subject)
+        rows = [
+            (answer, samples[place])
+            for answer, place in zip(told, one.ids, strict=True)
+            if name != CONTRADICTIONS or samples[place].attributes.get("contradiction")
+        ]
+        if rows:
+            answers, asked = zip(*rows, strict=True)
+            subject = subject_of(model, "test", [sample.id for sample in asked])
+            values = values_of(answers, asked)
+            results[name] = make_result(name, values, len(rows), seed, subject=subject)
     return results
 
 

@@ -11,24 +11,14 @@ from dataclasses import dataclass
 
 from emosym.data.storybook.dialogues.grammar import Slots
 from emosym.data.storybook.words import with_article
+from emosym.data.storybook.world import OBJECTS
 
 EMOTIONS = ("joy", "surprise", "fear", "sadness", "anger", "disgust")
 NEUTRAL = "neutral"
 NAMES = ("Mia", "Tom", "Ada", "Ben", "Lea", "Max", "Zoe", "Sam", "Ida", "Jon")
-# Only the first twelve can be drawn: they are the objects of single pictures.
+# Only the objects of single pictures can be drawn.
 THINGS = (
-    "balloon",
-    "kite",
-    "cake",
-    "ball",
-    "star",
-    "butterfly",
-    "flower",
-    "lantern",
-    "bat",
-    "spider",
-    "skull",
-    "rubbish bin",
+    *OBJECTS,
     "drum",
     "boat",
     "rope",
