@@ -191,6 +191,9 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
 
 def test_command_line_loads_nothing_heavy() -> None:
     assert heavy_after("import emosym.apps.cli.main") == set()
+    told = "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()"
+    imports = "import contextlib, io, sys\nfrom emosym.apps.cli.main import main\n"
+    assert heavy_after(f"{imports}sys.argv = ['emosym', '--help']\n{told}") == set()
 
 
 def test_reading_loads_nothing_of_painting_and_training(tiny_checkpoint: Path) -> None:

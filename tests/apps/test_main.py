@@ -31,16 +31,12 @@ def run(*arguments: str, code: str = "from emosym.apps.cli.main import main; mai
     )
 
 
-def test_help_names_the_verbs_and_takes_under_half_a_second() -> None:
-    seconds = []
-    for _ in range(3):  # processor seconds of the child: other work on the machine does not count
-        before = sum(os.times()[2:4])
-        done = run("--help")
-        seconds.append(sum(os.times()[2:4]) - before)
+def test_help_names_the_verbs() -> None:
+    """How long it takes is `benchmarks/start.py`'s; that it loads nothing heavy, test_imports'."""
+    done = run("--help")
     assert done.returncode == 0
-    for verb in ("doctor", "data", "bank", "report"):
+    for verb in ("doctor", "data", "bank", "report", "emoverse"):
         assert verb in done.stdout
-    assert min(seconds) < 0.5
 
 
 def test_version() -> None:
