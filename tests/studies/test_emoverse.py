@@ -39,6 +39,9 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri"}
     assert set(results) == tasks | {"contradictions", "reasons"}
     assert results["mer"]["n"] > 8 and results["eri"]["n"] == 4
+    kept = [tmp_path / f"run/{stage}/checkpoint/emosym.json" for stage in ("stage1", "stage2")]
+    points = [bool(json.loads(path.read_text()).get("causes")) for path in kept]
+    assert points == [False, True]  # the pointer to causes comes with the task ecpe
     page = report.read_text()
     for words in ("emotion: right", "cause pairs, emotions given: F1", "the most frequent one"):
         assert words in page

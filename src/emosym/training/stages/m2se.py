@@ -100,7 +100,7 @@ def run_m2se(
             recipe.longest,
         )
     use_lora(model, recipe)
-    if recipe.w_causes and any(talk.causes is not None for talk in train):
+    if ECPE in recipe.tasks and recipe.w_causes:
         if model.causes is None or model.causes.name != model.space.name:
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
         model = replace(model, causes=model.space)
