@@ -16,6 +16,9 @@ from emosym.errors import UsageError
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No plan is there yet, and the block that is measured is small."""
+    for name, size in {"BATCH": 2, "LENGTH": 16, "WIDTH": 32}.items():
+        monkeypatch.setattr(device, name, size)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("EMOSYM_CPU_PLAN", raising=False)
     device.cpu_plan.cache_clear()

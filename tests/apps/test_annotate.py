@@ -1,4 +1,7 @@
-"""`emosym data annotate` as a user runs it: also killed, mistyped, and with a key to keep."""
+"""`emosym data annotate` as a user runs it: also killed, mistyped, and with a key to keep.
+
+Only what is killed or interrupted runs in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "sk-very-secret"
 
 
-def command(*words: str | Path) -> list[str]:
+def process_words(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "emosym", "data", "annotate", *map(str, words)]
 
 
@@ -34,21 +37,31 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "120", **more}
 
 
-def run(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), capture_output=True, text=True, env=environment(**more), timeout=120
-    )
+@pytest.fixture
+def run(command: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`data annotate` in this process; returns (exit code, stdout, stderr)."""
+    for name in os.environ:
+        if name.startswith(("OPENAI_", "EMOSYM_API")):
+            monkeypatch.delenv(name)
+
+    def run(*words: str | Path, **more: str) -> tuple[int, str, str]:
+        with monkeypatch.context() as patch:
+            for name, value in more.items():
+                patch.setenv(name, value)
+            return command("data", "annotate", *words)
+
+    return run
 
 
-def test_attributes_first_and_again(tmp_path: Path) -> None:
+def test_attributes_first_and_again(run: Any, tmp_path: Path) -> None:
     write_storybook(tmp_path / "in", {"train": 3, "val": 1, "test": 1}, 64, seed=1, workers=1)
     out = tmp_path / "kb.parquet"
     asked = (tmp_path / "in", "--source", "storybook", "--split", "train", "--out", out)
-    done = run(*asked)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"written\s+3\b", done.stdout) and f"Wrote {out}" in done.stdout
-    done = run(*asked)
-    assert re.search(r"already there\s+3\b", done.stdout) and "Nothing to do" in done.stdout
+    code, told, errors = run(*asked)
+    assert code == 0, errors
+    assert re.search(r"written\s+3\b", told) and f"Wrote {out}" in told
+    _, told, _ = run(*asked)
+    assert re.search(r"already there\s+3\b", told) and "Nothing to do" in told
     rows = read_knowledge(out).rows.values()
     assert len({row.id for row in rows}) == 3 and all(row.rationale for row in rows)
 
@@ -91,23 +104,23 @@ def test_mistakes_are_one_sentence(
     assert not list(tmp_path.glob("*.parquet")) and not list(tmp_path.glob(".*journal"))
 
 
-def test_a_missing_folder_and_a_dead_server(tmp_path: Path) -> None:
-    done = run(tmp_path / "absent", "--out", tmp_path / "kb.parquet")
-    assert done.returncode == 2 and "no such folder" in done.stderr
+def test_a_missing_folder_and_a_dead_server(run: Any, tmp_path: Path) -> None:
+    code, _, errors = run(tmp_path / "absent", "--out", tmp_path / "kb.parquet")
+    assert code == 2 and "no such folder" in errors
     pytest.importorskip("openai")
     pictures(tmp_path / "in", 4)
     url = f"http://127.0.0.1:{free_port()}"
-    done = run(
+    code, _, errors = run(
         *(tmp_path / "in", "--annotator", "server", "--url", url, "--model-name", "toy"),
         *("--retries", "0", "--out", tmp_path / "kb.parquet"),
     )
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "gave no usable answer for 3 pictures" in done.stderr
+    assert code == 1 and "Traceback" not in errors
+    assert "gave no usable answer for 3 pictures" in errors
     assert not (tmp_path / "kb.parquet").exists()
 
 
-@pytest.mark.slow  # three processes that import the client, one after another
-def test_killed_twice_asks_only_for_the_rest(tmp_path: Path) -> None:
+@pytest.mark.slow  # two processes that import the client, one after another
+def test_killed_twice_asks_only_for_the_rest(run: Any, tmp_path: Path) -> None:
     """Kill -9 loses what is in flight and nothing else; the server counts."""
     pytest.importorskip("openai")
     pictures(tmp_path / "in", 30)
@@ -124,7 +137,7 @@ def test_killed_twice_asks_only_for_the_rest(tmp_path: Path) -> None:
     with loopback(slow) as server:
         for enough in (8, 16):
             with subprocess.Popen(
-                command(*words, "--url", server.url),
+                process_words(*words, "--url", server.url),
                 env=environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -136,8 +149,8 @@ def test_killed_twice_asks_only_for_the_rest(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGKILL)
             assert process.returncode == -signal.SIGKILL
             assert journal_path(out).exists()
-        done = run(*words, "--url", server.url)
-        assert done.returncode == 0, done.stderr
+        code, _, errors = run(*words, "--url", server.url)
+        assert code == 0, errors
     assert set(server.pictures()) == set(range(30))
     assert 30 <= len(server.asked) <= 30 + 2 * concurrency
     rows = read_knowledge(out).rows.values()
@@ -145,8 +158,7 @@ def test_killed_twice_asks_only_for_the_rest(tmp_path: Path) -> None:
     assert not journal_path(out).exists()
 
 
-@pytest.mark.slow  # two processes that import the client
-def test_the_key_is_never_shown(tmp_path: Path) -> None:
+def test_the_key_is_never_shown(run: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("openai")
     pictures(tmp_path / "in", 3)
     words = (
@@ -154,16 +166,16 @@ def test_the_key_is_never_shown(tmp_path: Path) -> None:
         *("--out", tmp_path / "kb.parquet", "--price-in", "2", "--price-out", "8"),
     )
     with loopback(rationale) as server:
-        done = run(*words, "--url", server.url, EMOSYM_API_KEY=KEY, EMOSYM_DEBUG="1")
+        code, told, errors = run(*words, "--url", server.url, EMOSYM_API_KEY=KEY, EMOSYM_DEBUG="1")
         assert {one.headers["authorization"] for one in server.asked} == {f"Bearer {KEY}"}
-    assert done.returncode == 0 and KEY not in done.stdout + done.stderr
-    assert re.search(r"tokens in / out\s+300 / 60", done.stdout)
-    assert re.search(r"cost\s+0\.0011", done.stdout)  # (300 x 2 + 60 x 8) / 1e6
+    assert code == 0 and KEY not in told + errors + caplog.text
+    assert re.search(r"tokens in / out\s+300 / 60", told)
+    assert re.search(r"cost\s+0\.0011", told)  # (300 x 2 + 60 x 8) / 1e6
     pictures(tmp_path / "in", 4)
     with loopback(lambda _: failed(401, f"Incorrect API key provided: {KEY}")) as server:
-        done = run(*words, "--url", server.url, EMOSYM_API_KEY=KEY)
-    assert done.returncode == 1 and KEY not in done.stdout + done.stderr
-    assert "key is missing or wrong" in done.stderr and "***" in done.stderr
+        code, told, errors = run(*words, "--url", server.url, EMOSYM_API_KEY=KEY)
+    assert code == 1 and KEY not in told + errors + caplog.text
+    assert "key is missing or wrong" in errors and "***" in errors
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes()
 
@@ -183,7 +195,7 @@ def test_an_interrupt_keeps_what_was_answered(tmp_path: Path) -> None:
     with (
         loopback(script) as server,
         subprocess.Popen(
-            command(*words, "--url", server.url, "--concurrency", "1"),
+            process_words(*words, "--url", server.url, "--concurrency", "1"),
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -217,17 +229,17 @@ def test_odd_keys_are_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> 
         assert "sk" not in str(caught.value)
 
 
-def test_another_variable_may_hold_the_key(tmp_path: Path) -> None:
+def test_another_variable_may_hold_the_key(run: Any, tmp_path: Path) -> None:
     pytest.importorskip("openai")
     pictures(tmp_path / "in", 1)
     with loopback(rationale) as server:
-        done = run(
+        code, _, errors = run(
             *(tmp_path / "in", "--annotator", "server", "--model-name", "toy", "--url", server.url),
             *("--out", tmp_path / "kb.parquet", "--key-env", "MY_KEY"),
             MY_KEY="other",
             OPENAI_API_KEY=KEY,
         )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, errors
     assert server.asked[0].headers["authorization"] == "Bearer other"
 
 

@@ -87,16 +87,25 @@ def runs(
     tiny_storybook: Path,
     arrays: Path,
     picture_paths: list[str],
-) -> tuple[Path, Path]:
-    """The folders of the same jobs by two processes and by one."""
+) -> Path:
+    """A folder of the same jobs by `two` processes and by `one`, and of runs that went on.
+
+    Those in `killed` go on where two processes were when one was killed, at step 3, from the state
+    of step 2: by two processes, by one, and by two with FSDP2; beside them is an uninterrupted run
+    with FSDP2. Processes take longer to import than to train, so there are two launches for all:
+    that of the kill begins with the whole run, and the next one with the one that goes on.
+    """
     folder = tmp_path_factory.mktemp("processes")
+    killed = folder / "killed"
+    start = {"base": str(tiny_base), "arrays": str(arrays)}
     trained = {"checkpoint": str(tiny_checkpoint), "arrays": str(arrays)}
-    for kind in ("two", "one"):
-        out = folder / kind
-        out.mkdir()
-        jobs: list[dict[str, Any]] = [
-            {"job": "align", "out": str(out / "align")}
-            | {"base": str(tiny_base), "arrays": str(arrays)},
+
+    def align(out: Path, job: str = "align", **more: Any) -> dict[str, Any]:
+        out.parent.mkdir(exist_ok=True)
+        return {"job": job, "out": str(out), **start, **more}
+
+    def others(out: Path) -> list[dict[str, Any]]:
+        return [
             *(
                 {"job": "rl", "out": str(out / f"rl-{o}"), "objective": o, **trained}
                 for o in ("expected", "grpo", "parity")
@@ -107,12 +116,19 @@ def runs(
             {"job": "understand", "out": str(out / "read.json"), "notes": str(out / "read")}
             | {"arguments": [*picture_paths, "-m", str(tiny_checkpoint), "--batch-size", "2"]},
         ]
-        if kind == "two":
-            done = launch(jobs, folder)
-            assert done.returncode == 0, done.stderr[-4000:]
-        else:
-            process_runs.run(jobs)
-    return folder / "two", folder / "one"
+
+    two, one = folder / "two", folder / "one"
+    done = launch([align(two / "align"), align(killed / "two", die_at=3)], folder)
+    assert done.returncode != 0  # and the other process did not wait for ever
+    assert len(metrics(two / "align")) == 4, done.stderr[-4000:]
+    assert [p.name for p in (killed / "two" / "state").iterdir()] == ["step-00000002"]
+    for name in ("one", "sharded"):
+        shutil.copytree(killed / "two", killed / name)
+    sharded = [align(killed / name, "fsdp") for name in ("sharded", "all-sharded")]
+    done = launch([align(killed / "two"), *others(two), *sharded], folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    process_runs.run([align(one / "align"), *others(one), align(killed / "one")])
+    return folder
 
 
 def state_of(out: Path) -> dict[str, torch.Tensor]:
@@ -139,18 +155,17 @@ slow = pytest.mark.slow
 
 @slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_two_processes_have_the_losses_and_weights_of_one(
-    stage: str, runs: tuple[Path, Path]
-) -> None:
+def test_two_processes_have_the_losses_and_weights_of_one(stage: str, runs: Path) -> None:
     """Parts of a batch are shared unevenly; negatives, noise and prompts are the whole batch's."""
-    two, one = (folder / stage for folder in runs)
+    two, one = (runs / kind / stage for kind in ("two", "one"))
     assert len(metrics(two)) == 4
     assert_alike(two, one)
 
 
 @slow
-def test_two_processes_fill_the_bank_of_one(runs: tuple[Path, Path]) -> None:
-    two, one = (Bank.open(folder / "feedback" / "bank").read() for folder in runs)
+def test_two_processes_fill_the_bank_of_one(runs: Path) -> None:
+    folders = runs / "two", runs / "one"
+    two, one = (Bank.open(folder / "feedback" / "bank").read() for folder in folders)
     assert [e.intent for e in two] == [e.intent for e in one] and len(one) > 24
     assert {e.provenance.round for e in two} == {1, 2}
     first = [e.provenance.round == 1 for e in one]
@@ -159,76 +174,47 @@ def test_two_processes_fill_the_bank_of_one(runs: tuple[Path, Path]) -> None:
         assert away.max() <= 1  # rounding, of which the second round's weights have more
         assert not early or (away > 0).mean() < 1e-3
         assert np.allclose(ours.emotion_latent, theirs.emotion_latent, atol=1e-2)
-    notes = {p.name: p.read_text().splitlines() for p in (runs[0] / "feedback-painted").iterdir()}
+    painted = [folder / "feedback-painted" for folder in folders]
+    notes = {p.name: p.read_text().splitlines() for p in painted[0].iterdir()}
     assert len(notes) == 2 and all(len(lines) == 16 for lines in notes.values())
-    alone = (runs[1] / "feedback-painted" / "0").read_text().splitlines()
+    alone = (painted[1] / "0").read_text().splitlines()
     assert sorted([*notes["0"], *notes["1"]]) == sorted(alone)
     for number in (1, 2):
-        assert_alike(*(folder / "feedback" / f"round-{number}" for folder in runs))
-    told = [json.loads((folder / "feedback" / "rounds.json").read_text()) for folder in runs]
+        assert_alike(*(folder / "feedback" / f"round-{number}" for folder in folders))
+    told = [json.loads((folder / "feedback" / "rounds.json").read_text()) for folder in folders]
     assert [r["admitted"] for r in told[0]] == [r["admitted"] for r in told[1]]
 
 
 @slow
-def test_two_processes_read_each_picture_once_and_in_order(runs: tuple[Path, Path]) -> None:
-    two, one = (json.loads((folder / "read.json").read_text()) for folder in runs)
+def test_two_processes_read_each_picture_once_and_in_order(runs: Path) -> None:
+    two, one = (json.loads((runs / kind / "read.json").read_text()) for kind in ("two", "one"))
     assert [row["source"] for row in two] == [row["source"] for row in one] and len(one) == 11
     assert [bool(row["error"]) for row in two] == [i in (3, 10) for i in range(11)]
     for row, other in zip(two, one, strict=True):
         assert row["emotion"] == other["emotion"]
         assert row["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
-    notes = {p.name: p.read_text().splitlines() for p in (runs[0] / "read").iterdir()}
+    notes = {p.name: p.read_text().splitlines() for p in (runs / "two" / "read").iterdir()}
     assert set(notes) == {"0", "1"} and not set(notes["0"]) & set(notes["1"])
     assert sorted([*notes["0"], *notes["1"]]) == sorted(row["source"] for row in one)
 
 
-@pytest.fixture(scope="module")
-def resumed(
-    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, arrays: Path
-) -> dict[str, Path]:
-    """Runs that go on where two processes were when one was killed: at step 3, state of step 2.
-
-    By two processes, by one, and by two with FSDP2; and an uninterrupted one with FSDP2.
-    """
-    folder = tmp_path_factory.mktemp("killed")
-    job = {"base": str(tiny_base), "arrays": str(arrays)}
-    done = launch([{"job": "align", "out": str(folder / "two"), **job, "die_at": 3}], folder)
-    assert done.returncode != 0  # and the other process did not wait for ever
-    assert [p.name for p in (folder / "two" / "state").iterdir()] == ["step-00000002"]
-    for name in ("one", "sharded"):
-        shutil.copytree(folder / "two", folder / name)
-    jobs = [
-        {"job": "align", "out": str(folder / "two"), **job},
-        {"job": "fsdp", "out": str(folder / "sharded"), **job},
-        {"job": "fsdp", "out": str(folder / "all-sharded"), **job},
-    ]
-    done = launch(jobs, folder)
-    assert done.returncode == 0, done.stderr[-4000:]
-    process_runs.run([{"job": "align", "out": str(folder / "one"), **job}])
-    return {name: folder / name for name in ("two", "one", "sharded", "all-sharded")}
-
-
 @slow
-def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(
-    runs: tuple[Path, Path], resumed: dict[str, Path]
-) -> None:
-    whole, again = state_of(runs[0] / "align"), state_of(resumed["two"])
+def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(runs: Path) -> None:
+    whole, again = state_of(runs / "two" / "align"), state_of(runs / "killed" / "two")
     assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
-    assert metrics(resumed["two"]) == metrics(runs[0] / "align")
+    assert metrics(runs / "killed" / "two") == metrics(runs / "two" / "align")
 
 
 @slow
 @pytest.mark.parametrize("kind", ["one", "sharded"])
-def test_another_number_or_kind_of_processes_goes_on(
-    kind: str, runs: tuple[Path, Path], resumed: dict[str, Path]
-) -> None:
-    assert_alike(resumed[kind], runs[1] / "align")
+def test_another_number_or_kind_of_processes_goes_on(kind: str, runs: Path) -> None:
+    assert_alike(runs / "killed" / kind, runs / "one" / "align")
 
 
 @slow
-def test_sharded_weights_learn_the_same(runs: tuple[Path, Path], resumed: dict[str, Path]) -> None:
+def test_sharded_weights_learn_the_same(runs: Path) -> None:
     """FSDP2 on a mesh of two CPU processes, layer by layer."""
-    assert_alike(resumed["all-sharded"], runs[1] / "align")
+    assert_alike(runs / "killed" / "all-sharded", runs / "one" / "align")
 
 
 def test_muon_needs_whole_matrices() -> None:
