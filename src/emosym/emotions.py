@@ -192,7 +192,9 @@ LABEL_SPACES: dict[str, LabelSpace] = {
             (*sorted(BASIC), "neutral"),
             "neutral",
             (*(POLARITY[BASIC[word]] for word in sorted(BASIC)), "neutral"),
+            several=True,
         ),
+        LabelSpace("goemotions7", (*EKMAN, "neutral"), neutral="neutral", several=True),
         LabelSpace(
             "emory7",
             ("joyful", "mad", "neutral", "peaceful", "powerful", "sad", "scared"),
@@ -261,7 +263,9 @@ def own_space(
     polarity: Mapping[str, str] | None = None,
     norms: Mapping[str, Sequence[float]] | None = None,
 ) -> LabelSpace:
-    """Return the label space of any words; a published space's own words are that space.
+    """Return the label space of any words; those of a published space are that space.
+
+    Their labels exclude each other.
 
     `polarity` and `norms` (valence, arousal, dominance on 1..9) are given for some labels or all;
     the others keep those of their word, where it is a known one. Without a `name` the space is
@@ -275,7 +279,7 @@ def own_space(
     words = checked_labels(labels)
     if not polarity and not norms:
         for space in LABEL_SPACES.values():
-            if space.labels == words:
+            if space.labels == words and not space.several:
                 return space
     if name in LABEL_SPACES:
         raise UsageError(f"{name!r} is a published label space with other labels; choose a name.")
@@ -301,9 +305,12 @@ def own_space(
 
 
 def nearest_space(labels: Sequence[str]) -> LabelSpace:
-    """Return the published space that has most of these words, the first of several."""
+    """Return the published space that has most of these words, the first of equals.
+
+    Only spaces whose labels exclude each other count.
+    """
     return max(
-        LABEL_SPACES.values(),
+        (space for space in LABEL_SPACES.values() if not space.several),
         key=lambda space: sum(space.find(word) is not None for word in labels),
     )
 

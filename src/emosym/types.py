@@ -214,6 +214,10 @@ class UnderstandingOutput:
     only the nearest one of a world that the picture is not from (None where nobody knows: too few
     pictures were held out, or none). `abstains` says that the
     confidence fell below what the checkpoint takes for an answer (None without a threshold).
+
+    Of labels that do not exclude each other `probabilities` hold each label's own, which need not
+    sum to 1, and `labels` those at or above their thresholds, the most probable first: `emotion` is
+    the first of them, or where none is, the most probable of all. `labels` is None of others.
     """
 
     emotion: str
@@ -230,6 +234,7 @@ class UnderstandingOutput:
     rationale: str | None = None
     raw_probabilities: Mapping[str, float] = field(default_factory=dict, repr=False)
     abstains: bool | None = None
+    labels: tuple[str, ...] | None = None
 
     def to_dict(self, latents: bool = False) -> dict[str, Any]:
         """Return the reading ready for JSON, with `latents` the latents too, as lists of numbers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from tests.checkpoints import as_format_1, described_in
 
+from emosym.emotions import MIKELS8, LabelSpace
 from emosym.errors import UsageError
 from emosym.metrics.calibration import apply_temperature, nll_of_logits
 from emosym.metrics.scaling import apply_vector
@@ -19,8 +21,13 @@ from emosym.models.calibration import (
     Calibration,
     calibrated,
     calibration_row,
+    checked_calibration,
     fit_calibration,
+    fit_several,
+    named,
+    said_labels,
     stored_calibration,
+    uncalibrated,
     with_abstention,
 )
 from emosym.models.checkpoint import load_checkpoint, save_checkpoint
@@ -128,6 +135,8 @@ def test_an_older_checkpoint_has_its_temperature_alone(tiny_checkpoint, tmp_path
     [
         ({"method": "vektor"}, "Did you mean 'vector'"),
         ({"method": "vector"}, "lacks scale or bias"),
+        ({"method": "platt", "scale": [1.0] * 8}, "lacks scale or bias or thresholds"),
+        ({"thresholds": [0.5] * 7 + [1.5]}, "cannot hold 1.5"),
         ({"scale": [1.0] * 7}, "scale needs 8 numbers"),
         ({"scale": [float("nan")] * 8}, "cannot hold nan"),
         ({"bias": ["a"] * 8}, "cannot hold 'a'"),
@@ -146,3 +155,38 @@ def test_a_damaged_one_is_refused(change: dict[str, object], message: str) -> No
         stored_calibration({**described, "calibration": 3}, "emosym.json")
     whole = json.loads(json.dumps(calibration_row(Calibration(1.5))))
     assert stored_calibration({**described, "calibration": whole}, "x") == Calibration(1.5)
+
+
+def test_several_labels_have_a_threshold_each() -> None:
+    moods = LabelSpace("moods", ("glee", "dread"), several=True)
+    plain = uncalibrated(moods)
+    np.testing.assert_allclose(calibrated([[0.0, np.log(3)]], plain), [[0.5, 0.75]])
+    shares = np.array([[0.6, 0.7], [0.6, 0.4], [0.4, 0.3]])
+    assert said_labels(shares, plain).tolist() == [[True, True], [True, False], [False, False]]
+    assert named(shares, plain).tolist() == [1, 0, 0]
+    # what reaches its own threshold is named before what is more probable and does not
+    low = replace(plain, thresholds=(0.9, 0.2))
+    assert named(shares, low).tolist() == [1, 1, 1]
+    assert uncalibrated(MIKELS8) == Calibration()
+
+
+def test_several_labels_are_calibrated_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0.0, 2.0, (600, 2))
+    chances = 1 / (1 + np.exp(-logits * [0.5, 1.0] + [1.0, 0.0]))
+    truth = (rng.random((600, 2)) < chances).astype(float)
+    found = fit_several(logits, truth, target=0.8)
+    assert found.method == "platt" and found.n == 600 and len(found.thresholds or ()) == 2
+    np.testing.assert_allclose(
+        calibrated(logits, found).mean(axis=0), truth.mean(axis=0), atol=0.01
+    )
+    # the abstention threshold holds for the label that is named
+    shares = calibrated(logits, found)
+    top, rows = named(shares, found), np.arange(600)
+    answered = shares[rows, top] >= found.abstain_below
+    assert answered.mean() == pytest.approx(found.coverage)
+    assert (
+        truth[rows, top][answered].mean() == pytest.approx(found.accuracy) and found.accuracy >= 0.8
+    )
+    whole = json.loads(json.dumps(calibration_row(found)))
+    assert checked_calibration(whole, 2, "x") == found

@@ -44,6 +44,7 @@ class DataSection(Section):
     `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is. The
     columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
     `labels` are those of a label space of your own (unset: the folders' names, else the model's);
+    `space` names a published one, such as goemotions7.
     `polarity` and `norms` (valence, arousal, dominance on 1..9) tell what is known of them.
     `held_out` names a test (a list of hashes, or a data set) whose dialogues are not trained on.
     `frames` pictures are taken of each turn's clip (extra `video`); 0 shows words alone.
@@ -72,6 +73,7 @@ class DataSection(Section):
     val_split: str = "val"
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    space: str | None = None
     labels: tuple[str, ...] | None = None
     polarity: dict[str, str] = {}
     norms: dict[str, tuple[float, float, float]] = {}

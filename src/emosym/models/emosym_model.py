@@ -13,7 +13,7 @@ import yaml
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, unknown_name
 from emosym.metrics.scaling import FOLDS
-from emosym.models.calibration import Calibration
+from emosym.models.calibration import Calibration, uncalibrated
 from emosym.models.chat import ChatModel
 from emosym.models.gaussians import Domain, EmotionSpace
 from emosym.models.once import Once
@@ -105,7 +105,7 @@ class EmoSymModel:
     @property
     def calibration(self) -> Calibration:
         """The calibration of the space that it answers in; one that changes nothing without."""
-        return self.calibrations.get(self.space.name, Calibration())
+        return self.calibrations.get(self.space.name, uncalibrated(self.space))
 
     @property
     def temperature(self) -> float:

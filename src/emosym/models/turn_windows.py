@@ -38,9 +38,19 @@ class Fitted:
     cut: int
 
 
-def fit(chat: ChatModel, sample: Sample, question: str, spare: int) -> Fitted:
-    """Return a conversation as a model can read it; `spare` tokens are for what follows."""
-    head = len(turn_tokens(chat, Sample(sample.id, (Turn(),)), question, iter(()))[0])
+def head_tokens(chat: ChatModel, question: str) -> int:
+    """Return how many tokens stand before the first turn of every conversation."""
+    return len(turn_tokens(chat, Sample("", (Turn(),)), question, iter(()))[0])
+
+
+def fit(
+    chat: ChatModel, sample: Sample, question: str, spare: int, head: int | None = None
+) -> Fitted:
+    """Return a conversation as a model can read it; `spare` tokens are for what follows.
+
+    `head` is `head_tokens`, where it was counted already.
+    """
+    head = head_tokens(chat, question) if head is None else head
     most = getattr(text_config(chat.backbone), "max_position_embeddings", None) or MOST_TOKENS
     room = max(min(int(most), MOST_TOKENS) - spare - head, 1)
     longest = max(min(TURN_TOKENS, room // 2), 1)

@@ -12,7 +12,7 @@ from PIL import Image
 from emosym.data.images import decoded, square
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
-from emosym.models.calibration import calibrated
+from emosym.models.calibration import Calibration, calibrated, said_labels
 from emosym.models.chat import ChatModel
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.odd_shapes import check_shape
@@ -189,15 +189,18 @@ def readings_of(
     """
     space = model.space
     shares = calibrated(logits.astype(np.float64), model.calibration)  # (B, C)
-    raw = torch.from_numpy(logits).double().softmax(-1).tolist()  # B lists of C
+    free = torch.from_numpy(logits).double()
+    raw = (free.sigmoid() if space.several else free.softmax(-1)).tolist()  # B lists of C
+    told = said_of(shares, model.calibration)
     domain = model.domain if model.domain is not None and model.domain.tells_outside else None
     below = model.calibration.abstain_below
+    found = [described(space, row, places) for row, places in zip(shares, told, strict=True)]
     return [
         UnderstandingOutput(
-            **described(space, shares[i]),
+            **found[i],
             in_domain=known[i],
             outside=_is_below(known[i], None if domain is None else domain.threshold),
-            abstains=None if below is None else bool(shares[i].max() < below),
+            abstains=_is_below(found[i]["confidence"], below),
             emotion_latent=emotion[i],
             context_latents=context[i],
             rationale=said[i],
@@ -222,11 +225,31 @@ def open_pictures(
     return prefill(backbone, inputs, vision), None if found is None else domain_features(found)
 
 
-def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
-    """Return what follows from calibrated probabilities (C,): emotion, confidence, norms, ..."""
-    top = space.labels[int(shares.argmax())]
+def said_of(shares: np.ndarray, calibration: Calibration) -> list[list[int] | None]:
+    """Return which labels reach their thresholds, of probabilities (B, C), the surest first.
+
+    None a row where labels exclude each other.
+    """
+    if calibration.thresholds is None:
+        return [None] * len(shares)
+    said = said_labels(shares, calibration)
+    return [
+        [place for place in np.argsort(-row, kind="stable").tolist() if mask[place]]
+        for row, mask in zip(shares, said, strict=True)
+    ]
+
+
+def described(
+    space: LabelSpace, shares: np.ndarray, said: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Return what follows from calibrated probabilities (C,): emotion, confidence, norms, ...
+
+    `said` are the places of the labels that reach their thresholds, where several can be true.
+    """
+    top = space.labels[said[0] if said else int(shares.argmax())]
     norms = space.norms()
-    expected = [None] * 3 if norms is None else [float(x) for x in shares @ np.asarray(norms)]
+    weights = shares / shares.sum()
+    expected = [None] * 3 if norms is None else [float(x) for x in weights @ np.asarray(norms)]
     probabilities: Mapping[str, float] = {
         label: float(share) for label, share in zip(space.labels, shares, strict=True)
     }
@@ -238,6 +261,7 @@ def described(space: LabelSpace, shares: np.ndarray) -> dict[str, Any]:
         "valence_norm": expected[0],
         "arousal_norm": expected[1],
         "dominance_norm": expected[2],
+        "labels": None if said is None else tuple(space.labels[place] for place in said),
     }
 
 

@@ -23,7 +23,7 @@ from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
 from emosym.locks import LOCK, one_writer
 from emosym.tasks.names import TASKS, require_tasks
-from emosym.types import ECPE, FER, IMAGE_EMOTION, MER, MSA
+from emosym.types import ECPE, FER, IMAGE_EMOTION, MER, MSA, TEXT_EMOTION
 
 if TYPE_CHECKING:
     from emosym.processes import Processes
@@ -51,7 +51,8 @@ def run_recipe(
     from emosym.processes import Processes
 
     if not isinstance(recipe, BASES):
-        trainable = (MER, MSA, FER, ECPE) if isinstance(recipe, M2seRecipe) else (IMAGE_EMOTION,)
+        spoken = isinstance(recipe, M2seRecipe)
+        trainable = (MER, TEXT_EMOTION, MSA, FER, ECPE) if spoken else (IMAGE_EMOTION,)
         require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
         if isinstance(recipe, M2seRecipe) and recipe.spoken:
             require_tasks(tuple(recipe.spoken), tuple(TASKS), "In words m2se")

@@ -13,6 +13,8 @@ from emosym.training.stages.losses import (
     info_nce,
     kl_to_reference,
     label_loss,
+    label_weights,
+    several_cross_entropy,
 )
 
 NO_SCALE = torch.zeros(())  # exp(0) = 1
@@ -133,3 +135,28 @@ def test_attribute_loss_by_hand() -> None:
     assert float(attribute_loss(condition, texts, torch.zeros(2), confidence)) == 0.0
     nothing = attribute_loss(condition, texts, torch.arange(2), torch.zeros(2))
     assert float(nothing) == 0.0
+
+
+def test_rare_labels_count_for_more_where_they_are_true() -> None:
+    counts = torch.tensor([50.0, 1.0, 0.0, 90.0])
+    torch.testing.assert_close(label_weights(counts, 100, 0.0), torch.ones(4))
+    # 50/50, sqrt(99/1); never true; more often true than false
+    torch.testing.assert_close(
+        label_weights(counts, 100, 0.5), torch.tensor([1.0, 99**0.5, 1.0, 1.0])
+    )
+    assert label_weights(counts, 100, 1.0).tolist() == [1.0, 10.0, 1.0, 1.0]  # bounded
+
+
+def test_several_labels_cost_one_by_one() -> None:
+    logits, truth = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    once, thrice = torch.ones(2), torch.tensor([3.0, 5.0])
+    assert float(several_cross_entropy(logits, truth, once)) == pytest.approx(math.log(2))
+    # (3 ln 2 + ln 2) / 2: the second weight is of a label that is not true
+    assert float(several_cross_entropy(logits, truth, thrice)) == pytest.approx(2 * math.log(2))
+    # (1 - 1/2) ** 2 of it
+    focal = several_cross_entropy(logits, truth, thrice, focus=2.0)
+    assert float(focal) == pytest.approx(math.log(2) / 2)
+    sure = torch.tensor([[math.log(3), math.log(3)]])  # 3/4 each
+    assert float(several_cross_entropy(sure, truth, once)) == pytest.approx(
+        (math.log(4 / 3) + math.log(4)) / 2
+    )

@@ -42,10 +42,10 @@ from emosym.training.stages.finish import write_stage
 from emosym.training.stages.losses import class_weights, weighted_cross_entropy
 from emosym.training.stages.m2se import (
     add_side_heads,
-    batch_loss,
     set_trainable,
     train_m2se,
 )
+from emosym.training.stages.talk_loss import batch_loss
 from emosym.training.stages.talk_values import cause_scores, held_out
 from emosym.types import (
     ECPE,

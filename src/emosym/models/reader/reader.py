@@ -20,7 +20,7 @@ from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
 from emosym.models.render_turns import render_turns
-from emosym.models.turn_windows import Fitted, fit, until_focus
+from emosym.models.turn_windows import Fitted, fit, head_tokens, until_focus
 from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
@@ -108,9 +108,14 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
     return render(reader.chat, [ask(sample, reader.question) for sample in samples]).inputs
 
 
-def fit_turns(reader: Reader, sample: Sample) -> Fitted:
+def fit_turns(reader: Reader, sample: Sample, head: int | None = None) -> Fitted:
     """Return a conversation as a reader can read it: see `turn_windows.fit`."""
-    return fit(reader.chat, sample, TEMPLATES[TURNS], reader.spare_tokens)
+    return fit(reader.chat, sample, TEMPLATES[TURNS], reader.spare_tokens, head)
+
+
+def head_of_turns(reader: Reader) -> int:
+    """Return how many tokens stand before the first turn of every conversation."""
+    return head_tokens(reader.chat, TEMPLATES[TURNS])
 
 
 def prompt_tokens(reader: Reader, image_tokens: int) -> list[int]:

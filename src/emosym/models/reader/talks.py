@@ -14,12 +14,14 @@ from emosym.data.dataset import Dataset
 from emosym.data.images import decoded
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
-from emosym.models.reader.reader import TEMPLATES, TURNS, Reader, fit_turns
+from emosym.models.reader.packed import can_pack, think_alone
+from emosym.models.reader.reader import TEMPLATES, TURNS, Reader, fit_turns, head_of_turns
 from emosym.models.reader.reasoner import EmotionReasoner
-from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
-from emosym.models.render_turns import render_turns
+from emosym.models.reader.turns import TurnLatents, read_turns, think_turns
+from emosym.models.render_turns import render_turns, turn_tokens
 from emosym.models.turn_windows import Span
 from emosym.tasks.msa import REACH
+from emosym.tasks.text_emotion import labels_of
 from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ class Talk:
     `rows` (n,) are the places of its turns in the data set they come from, -1 for none; its first
     turn is number `first` of the conversation. `others`
     are truths of other tasks by their label space: distributions (n, C), or of a space whose labels
-    do not exclude each other 0 and 1, with rows of NaN where unknown.
+    do not exclude each other 0 and 1, with rows of NaN where unknown. Where the labels of the main
+    space do not, `marks` (n, C) are the truths, likewise, and `labels` the first of each turn.
     """
 
     sample: Sample
@@ -45,6 +48,7 @@ class Talk:
     rows: np.ndarray
     others: Mapping[LabelSpace, np.ndarray] = field(default_factory=dict)
     first: int = 0
+    marks: np.ndarray | None = None
 
     @property
     def words(self) -> int:
@@ -72,7 +76,7 @@ def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tup
     for row, conversation in enumerate(dataset.places[:, 0].tolist()):
         rows_of.setdefault(conversation, []).append(row)
     talks: list[Talk] = []
-    cut = 0
+    cut, space, head = 0, reader.space, head_of_turns(reader)
     for rows in rows_of.values():
         first = dataset[rows[0]]
         count = len(first.turns)
@@ -80,6 +84,7 @@ def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tup
         places = np.full(count, -1)
         causes = np.zeros((count, count), dtype=bool)
         told = False
+        marks = np.full((count, len(space)), np.nan, dtype=np.float32) if space.several else None
         others: dict[LabelSpace, np.ndarray] = {}
         for row in rows:
             focus = int(dataset.places[row, 1])
@@ -89,19 +94,29 @@ def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tup
                 told = True
                 mark_causes(causes, pairs)  # type: ignore[arg-type]
             known = dataset.targets[row] if dataset.targets is not None else {}
+            if marks is not None and labels[focus] != UNKNOWN:
+                marks[focus] = label_marks(known.get(dataset.task), labels[focus], space)
             for task in tasks:
                 if task in OTHER_TASKS and task in known:
-                    space, truth = OTHER_TASKS[task](known[task])
-                    unknown = np.full((count, len(space)), np.nan, dtype=np.float32)
-                    others.setdefault(space, unknown)[focus] = truth
+                    other, truth = OTHER_TASKS[task](known[task])
+                    unknown = np.full((count, len(other)), np.nan, dtype=np.float32)
+                    others.setdefault(other, unknown)[focus] = truth
         whole = replace(first, focus=None, targets={})
-        fitted = fit_turns(reader, whole)
+        fitted = fit_turns(reader, whole, head)
         cut += fitted.cut
-        talk = Talk(fitted.sample, labels, causes if told else None, places, others)
+        talk = Talk(fitted.sample, labels, causes if told else None, places, others, marks=marks)
         talks += [stretch(talk, span) for span in fitted.spans]
     if cut:
         log.warning("Of %d turns that are too long the beginning is read.", cut)
     return tuple(talks)
+
+
+def label_marks(target: Target | None, code: int, space: LabelSpace) -> np.ndarray:
+    """Return 1 for each label (C,) that is true: those of a target, else the one of a class."""
+    truth = np.zeros(len(space), dtype=np.float32)
+    named = () if target is None else labels_of(target)
+    truth[[space.index(label) for label in named] or [code]] = 1.0
+    return truth
 
 
 def sentiment_truth(target: Target) -> tuple[LabelSpace, np.ndarray]:
@@ -143,7 +158,8 @@ def stretch(talk: Talk, span: Span) -> Talk:
     labels, rows = talk.labels[own].copy(), talk.rows[own].copy()
     labels[:history], rows[:history] = UNKNOWN, -1
     others = {space: truth[own].copy() for space, truth in talk.others.items()}
-    for truth in others.values():
+    marks = None if talk.marks is None else talk.marks[own].copy()
+    for truth in (*others.values(), *(() if marks is None else (marks,))):
         truth[:history] = np.nan
     return Talk(
         replace(talk.sample, turns=talk.sample.turns[own]),
@@ -152,6 +168,7 @@ def stretch(talk: Talk, span: Span) -> Talk:
         rows,
         others,
         span.first,
+        marks,
     )
 
 
@@ -166,6 +183,7 @@ def alone(talk: Talk) -> list[Talk]:
             talk.rows[i : i + 1],
             {space: truth[i : i + 1] for space, truth in talk.others.items()},
             talk.first + i,
+            None if talk.marks is None else talk.marks[i : i + 1],
         )
         for i in range(len(turns))
     ]
@@ -177,18 +195,34 @@ def alike(talks: Sequence[Talk], size: int) -> list[list[int]]:
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[Turns, TurnLatents]:
-    """Read conversations as one batch, all turns at once, with the current adapter."""
+def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[torch.Tensor, TurnLatents]:
+    """Read conversations as one batch, all turns at once, with the current adapter.
+
+    Also returns which turns there are, (B, N) bool.
+    """
     samples = [decoded(talk.sample) for talk in talks]
+    if can_pack(reader.chat, samples):
+        rows = [turn_tokens(reader.chat, s, TEMPLATES[TURNS], iter(()))[0] for s in samples]
+        found = think_alone(reader.reasoner, rows)
+        return torch.ones(len(rows), 1, dtype=torch.bool, device=found.emotion.device), found
     rendered = render_turns(reader.chat, samples, TEMPLATES[TURNS])
     turns = read_turns(reader.reasoner, rendered.inputs, rendered.ends)
-    return turns, think_turns(reader.reasoner, turns)
+    return turns.there, think_turns(reader.reasoner, turns)
 
 
 def padded_labels(talks: Sequence[Talk], most: int) -> torch.Tensor:
     """Return the labels of talks (B, N), -1 where unknown or no turn is."""
     rows = [np.pad(talk.labels, (0, most - len(talk.labels)), constant_values=-1) for talk in talks]
     return torch.from_numpy(np.stack(rows))
+
+
+def padded_marks(talks: Sequence[Talk], most: int, space: LabelSpace) -> torch.Tensor:
+    """Return the truths of talks in the main space (B, N, C), NaN where unknown: 0, 1 a label."""
+    whole = np.full((len(talks), most, len(space)), np.nan, dtype=np.float32)
+    for row, talk in zip(whole, talks, strict=True):
+        if talk.marks is not None:
+            row[: len(talk.labels)] = talk.marks
+    return torch.from_numpy(whole)
 
 
 def padded_others(talks: Sequence[Talk], most: int, space: LabelSpace) -> torch.Tensor:

@@ -26,18 +26,15 @@ from emosym.models.reader.reasoner import EmotionReasoner
 class Turns:
     """Conversations that were read, and where their turns end.
 
-    `ends` (B, N) are columns of the prefix, -1 where a conversation has fewer turns; `positions`
-    (B, N) is where what follows each end stands.
+    `there` (B, N) bool says which turns there are; `until` (B, N, P) bool which columns of the
+    prefix belong to a turn and what came before it: all of its row where no turn is, since
+    attention over nothing has no value. `positions` (B, N) is where what follows each end stands.
     """
 
     prefix: Prefix
-    ends: torch.Tensor
+    there: torch.Tensor
+    until: torch.Tensor
     positions: torch.Tensor
-
-    @property
-    def there(self) -> torch.Tensor:
-        """Which turns there are, (B, N) bool."""
-        return self.ends >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,10 @@ def read_turns(
     places = rotary_positions(reasoner.backbone, inputs)
     flat = places if places.ndim == 2 else places.amax(dim=0)  # (B, P)
     last = flat.masked_fill(~prefix.mask, -1).cummax(dim=1).values
-    return Turns(prefix, ends, last.gather(1, ends.clamp(min=0)) + 1)
+    there, columns = ends >= 0, torch.arange(prefix.mask.shape[1], device=ends.device)
+    whole = ends.masked_fill(~there, len(columns))
+    until = (columns <= whole[..., None]) & prefix.mask[:, None]  # (B, N, P)
+    return Turns(prefix, there, until, last.gather(1, ends.clamp(min=0)) + 1)
 
 
 def think_turns(reasoner: EmotionReasoner, turns: Turns) -> TurnLatents:
@@ -68,19 +68,15 @@ def think_turns(reasoner: EmotionReasoner, turns: Turns) -> TurnLatents:
 
     As `reasoner.think`: where recurrent each latent is fed back to the next token of its branch.
     """
-    tokens, (batch, count) = reasoner.latent_tokens, turns.ends.shape
-    steps, cache = tokens.num_context_tokens, open_cache(turns.prefix)
-    columns = torch.arange(turns.prefix.mask.shape[1], device=turns.ends.device)
-    # a branch that is not there sees all of its row: attention over nothing has no value
-    ends = turns.ends.masked_fill(~turns.there, len(columns))
-    until = (columns <= ends[..., None]) & turns.prefix.mask[:, None]  # (B, N, P)
-    start = turns.positions.new_zeros(batch)
-    alone = torch.eye(count, dtype=torch.bool, device=columns.device)
+    tokens, (batch, count) = reasoner.latent_tokens, turns.there.shape
+    steps, cache, until = tokens.num_context_tokens, open_cache(turns.prefix), turns.until
+    device, start = until.device, turns.positions.new_zeros(batch)
+    alone = torch.eye(count, dtype=torch.bool, device=device)
     if not tokens.recurrent:  # nothing is fed back: all in one call, the steps of a branch together
         both = torch.cat([tokens.context_embeds, tokens.emotion_embed])  # (K + 1, H)
         width = steps + 1
-        causal = torch.ones(width, width, dtype=torch.bool, device=columns.device).tril()
-        places = turns.positions[..., None] + torch.arange(width, device=columns.device)
+        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        places = turns.positions[..., None] + torch.arange(width, device=device)
         hidden = extend(
             reasoner.backbone,
             both.repeat(count, 1).expand(batch, -1, -1),

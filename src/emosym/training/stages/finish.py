@@ -15,7 +15,7 @@ from emosym.config.schema import OptimSection
 from emosym.device import has_bf16
 from emosym.emotions import LabelSpace
 from emosym.files import write_text
-from emosym.models.calibration import enough_to_calibrate, fit_calibration
+from emosym.models.calibration import enough_to_calibrate, fit_calibration, fit_several
 from emosym.models.card import model_card
 from emosym.models.checkpoint import description_of, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, unknowns
@@ -113,14 +113,15 @@ def write_stage(
 ) -> StageResult:
     """Calibrate on held-out readings, write recipe.yaml and the checkpoint; returns both.
 
-    `held` are logits (N, C) and class indices (N,) by label space, the one that the model answers
-    in first. Of several processes the first writes; the others wait for it.
+    `held` are logits (N, C) and class indices (N,), of several labels truths (N, C), by label
+    space, the one that the model answers in first. Of several processes the first writes; the
+    others wait for it.
     """
     finished = replace(
         model,
         # what was fitted to another head holds no longer: all heads share what has trained
         calibrations={
-            space.name: fit_calibration(logits, truth)
+            space.name: (fit_several if space.several else fit_calibration)(logits, truth)
             for space, (logits, truth) in held.items()
             if enough_to_calibrate(len(truth), len(space))
         },

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 PUBLISHED_TEMPERATURE = 0.07
+HEAVIEST = 10.0  # weight of a rare label where it is true
 
 
 def label_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -65,6 +66,31 @@ def weighted_cross_entropy(
     own = logits.float().log_softmax(dim=-1).gather(1, truth[:, None])[:, 0]  # ln p_y, (M,)
     losses = -own if not focus else -own * (1 - own.exp()) ** focus
     return (weights[truth] * losses).mean()
+
+
+def label_weights(counts: torch.Tensor, samples: int, power: float) -> torch.Tensor:
+    """Return weights (C,) of labels where they are true: rarer ones count for more.
+
+    (false / true) ** power of `counts` (C,) true ones among `samples`, within 1..HEAVIEST; power 0
+    leaves all at 1. A label that is never true has weight 1: it is learned to be false.
+    """
+    true = counts.double()
+    raw = ((samples - true) / true.clamp(min=1)) ** power
+    return raw.where(true > 0, 1.0).clamp(1.0, HEAVIEST).float()
+
+
+def several_cross_entropy(
+    logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor, focus: float = 0.0
+) -> torch.Tensor:
+    """Return the mean over samples and labels of the binary cross-entropy; logits, truth (M, C).
+
+    True labels count `weights` (C,) times; `focus` as in `weighted_cross_entropy`.
+    """
+    each = nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), truth, reduction="none"
+    )  # -ln of the probability of what is true
+    losses = each if not focus else each * (1 - (-each).exp()) ** focus
+    return (torch.where(truth > 0.5, weights, 1.0) * losses).mean()
 
 
 def kl_to_reference(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

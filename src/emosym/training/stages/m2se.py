@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import M2seRecipe
@@ -29,20 +28,12 @@ from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
 from emosym.models.adapters import has_adapter, train_adapter
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.reader.pointer import UNKNOWN_EMOTION
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.recompute import checkpoint_layers
 from emosym.models.reader.talks import (
     UNKNOWN,
     Talk,
-    alike,
     alone,
-    emotional,
-    padded_causes,
-    padded_labels,
-    padded_others,
-    padded_speakers,
-    read_talks,
     talks_of,
 )
 from emosym.processes import Processes
@@ -50,14 +41,15 @@ from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
-from emosym.training.stages.losses import class_weights, weighted_cross_entropy
 from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
 from emosym.training.stages.start import open_start, use_lora
+from emosym.training.stages.talk_loss import balanced_weights, batch_loss
 from emosym.training.stages.talk_values import held_out
-from emosym.types import ECPE, FER, MER, MSA
+from emosym.types import ECPE, FER, MER, MSA, TEXT_EMOTION
 
 log = logging.getLogger(__name__)
 ROUNDS, BEST = "rounds.json", "best.safetensors"
+DECIDES = {False: "weighted_f1", True: "macro_f1"}  # the value of best weights; several labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +160,8 @@ def train_m2se(
     spaces = list({space.name: space for talk in train for space in talk.others}.values())
     set_trainable(model, spaces)
     reasoner.train()
-    counts = np.bincount(
-        np.concatenate([talk.labels[talk.labels != UNKNOWN] for talk in train]),
-        minlength=len(model.space),
-    )
-    weights = class_weights(torch.from_numpy(counts), recipe.balance).to(reasoner.device)
+    weights = balanced_weights(model.space, train, recipe.balance).to(reasoner.device)
+    score = DECIDES[model.space.several]
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         losses = batch_loss(model, [train[i] for i in indices], recipe, weights)
@@ -188,7 +177,7 @@ def train_m2se(
     rounds = _rounds(recipe.out)
     stops = [*range(recipe.evaluate_every, optim.steps, recipe.evaluate_every), optim.steps]
     for stop in stops:
-        if _is_over(rounds, recipe.patience):
+        if _is_over([done.values[score] for done in rounds], recipe.patience):
             break
         run_loop(
             replace(settings, until=stop),
@@ -202,8 +191,8 @@ def train_m2se(
         if stop in [done.step for done in rounds]:
             continue
         now = Evaluated(stop, held_out(reader, val).values)
-        best = max((done.values["weighted_f1"] for done in rounds), default=-1.0)
-        if now.values["weighted_f1"] > best:
+        best = max((done.values[score] for done in rounds), default=-1.0)
+        if now.values[score] > best:
             _keep(live, recipe.out / BEST)
         rounds.append(now)
         write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
@@ -230,8 +219,7 @@ def _rounds(out: Path) -> list[Evaluated]:
     return [Evaluated(int(row["step"]), row["values"]) for row in read_json(path, "evaluations")]
 
 
-def _is_over(rounds: Sequence[Evaluated], patience: int) -> bool:
-    scores = [done.values["weighted_f1"] for done in rounds]
+def _is_over(scores: Sequence[float], patience: int) -> bool:
     return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
@@ -242,9 +230,15 @@ def add_side_heads(model: EmoSymModel, train: Sequence[Talk], recipe: M2seRecipe
         UsageError: when a task of the recipe has no truth in the training data.
     """
     known = {space.name: space for talk in train for space in talk.others}
-    told = {ECPE: any(talk.causes is not None for talk in train), MER: True}
+    told = {ECPE: any(talk.causes is not None for talk in train)}
+    told |= {MER: True, TEXT_EMOTION: True}
     told |= {MSA: any(name in known for name in (SENTIMENT3.name, SENTIMENT7.name))}
     told |= {FER: UNIT_SPACE.name in known}
+    if model.space.several and (MER in recipe.tasks or ECPE in recipe.tasks):
+        raise UsageError(
+            f"A turn may have several labels of {model.space.name} at once: train the task "
+            f"{TEXT_EMOTION!r} on them; mer and ecpe need labels that exclude each other."
+        )
     missing = next((task for task in recipe.tasks if not told[task]), None)
     if missing is not None:
         raise UsageError(
@@ -268,79 +262,3 @@ def set_trainable(model: EmoSymModel, others: Sequence[LabelSpace] = ()) -> None
         reasoner.head(space).requires_grad_(True)
     if model.causes is not None and reasoner.pointer is not None:
         reasoner.pointer.requires_grad_(True)
-
-
-def batch_loss(
-    model: EmoSymModel, talks: Sequence[Talk], recipe: M2seRecipe, weights: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Return the loss of a batch of conversations: of every turn's emotion, and of causes.
-
-    Conversations of like length are computed together, `rows_at_once` of them.
-    """
-    reasoner = model.reader.reasoner
-    device = reasoner.device
-    logits, truth, causes = [], [], []
-    others: dict[LabelSpace, list[torch.Tensor]] = {}
-    for group in alike(talks, recipe.rows_at_once):
-        some = [talks[i] for i in group]
-        turns, found = read_talks(model.reader, some)
-        labels = padded_labels(some, turns.ends.shape[1]).to(device)  # (B, N)
-        scores = reasoner.logits(found.emotion, model.space)  # (B, N, C)
-        known = labels != UNKNOWN
-        logits.append(scores[known])
-        truth.append(labels[known])
-        for space in {space: None for talk in some for space in talk.others}:
-            wanted = padded_others(some, turns.ends.shape[1], space).to(device)  # (B, N, C)
-            told = ~wanted[..., 0].isnan()
-            found_too = reasoner.logits(found.emotion[told], space)
-            others.setdefault(space, []).append(side_losses(found_too, wanted[told], space))
-        if model.causes is not None and reasoner.pointer is not None:
-            causes.append(cause_losses(model, some, found.emotion, scores, labels, turns.there))
-    classes, answers = torch.cat(logits), torch.cat(truth)
-    losses = {"emotion": weighted_cross_entropy(classes, answers, weights, recipe.focal)}
-    losses["loss"] = losses["emotion"]
-    if causes and sum(map(len, causes)):
-        losses["causes"] = torch.cat(causes).mean()
-        losses["loss"] = losses["loss"] + recipe.w_causes * losses["causes"]
-    for space, parts in others.items():
-        losses[space.name] = torch.cat(parts).mean()
-        losses["loss"] = losses["loss"] + recipe.w_others * losses[space.name]
-    losses["accuracy"] = (classes.argmax(-1) == answers).float().mean()
-    return losses
-
-
-def side_losses(logits: torch.Tensor, wanted: torch.Tensor, space: LabelSpace) -> torch.Tensor:
-    """Return the loss of each turn (M,): cross-entropy, of several labels the mean over them."""
-    if space.several:
-        each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        return each.mean(dim=-1)
-    return nn.functional.cross_entropy(logits, wanted, reduction="none")
-
-
-def cause_losses(
-    model: EmoSymModel,
-    talks: Sequence[Talk],
-    latents: torch.Tensor,
-    scores: torch.Tensor,
-    labels: torch.Tensor,
-    there: torch.Tensor,
-) -> torch.Tensor:
-    """Return the loss of every pair whose first turn has an emotion, flat.
-
-    Half of the conversations are told the true emotions of their turns, the others what the head
-    finds: so one pointer serves both settings.
-    """
-    pointer = model.reader.reasoner.pointer
-    assert pointer is not None
-    most, device = labels.shape[1], labels.device
-    causes, known = padded_causes(talks, most)
-    told = torch.rand(len(talks), 1, device=device) < 0.5
-    found = scores.detach().argmax(-1).where(there, labels.new_tensor(UNKNOWN_EMOTION))
-    logits = pointer(
-        latents, labels.where(told, found), padded_speakers(talks, most).to(device)
-    )  # (B, N, N)
-    asked = emotional(labels, model.space) & known.to(device)[:, None]
-    pairs = asked[:, :, None] & there[:, None]
-    return nn.functional.binary_cross_entropy_with_logits(
-        logits[pairs], causes.to(device)[pairs].float(), reduction="none"
-    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from emosym.config.recipes import AlignRecipe, M2seRecipe, Recipe
 from emosym.config.schema import DataSection
 from emosym.data.sources.own_labels import space_of_data
-from emosym.emotions import MIKELS8, LabelSpace
+from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.models.adapters import add_adapter, has_adapter, language_lora
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
@@ -24,10 +24,11 @@ def open_checkpoint(recipe: Recipe) -> EmoSymModel:
     """Open the checkpoint `init`, to answer in the label space of the recipe's data.
 
     Raises:
-        UsageError: when there is no such checkpoint, or it has no head of that space.
+        UsageError: when there is no such checkpoint, or it has no head of that space, or a picture
+            could have several of its labels.
     """
     model = load_checkpoint(find_checkpoint(recipe.init), training_device())
-    space = space_of_recipe(recipe)
+    space = exclusive(space_of_recipe(recipe))
     return model if space is None else answering_in(model, space)
 
 
@@ -42,6 +43,8 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
         UsageError: for latents that are not those of the checkpoint.
     """
     space = space_of_recipe(recipe)
+    if isinstance(recipe, AlignRecipe):
+        exclusive(space)
     if not _names_checkpoint(recipe.init):
         return _on_base(recipe, space or MIKELS8)
     for name in ("reader", "painter", "max_pixels"):
@@ -87,7 +90,7 @@ def add_heads(model: EmoSymModel, recipe: AlignRecipe) -> list[LabelSpace]:
     """
     taken, spaces = {model.space.name}, []
     for data in recipe.also:
-        space = space_of_section(data) or MIKELS8
+        space = exclusive(space_of_section(data)) or MIKELS8
         if space.name in taken:
             raise UsageError(
                 f"Two data sets of one run have the label space {space.name!r}: each needs one of "
@@ -106,8 +109,25 @@ def space_of_recipe(recipe: Recipe) -> LabelSpace | None:
 
 
 def space_of_section(data: DataSection) -> LabelSpace | None:
-    """Return the label space of a data set; None where it has none of its own."""
+    """Return the label space of a data set; None where it has none of its own.
+
+    Raises:
+        UsageError: for an unknown name of a space, or labels that cannot be.
+    """
+    if data.space is not None:
+        if data.labels is not None:
+            raise UsageError("data.space names a published label space: leave out data.labels.")
+        return label_space(data.space)
     return space_of_data(data.source, data.root, data.labels, data.polarity, data.norms)
+
+
+def exclusive(space: LabelSpace | None) -> LabelSpace | None:
+    """Return a label space; a UsageError where several of its labels can be true at once."""
+    if space is not None and space.several:
+        raise UsageError(
+            f"Several labels of {space.name} can be true at once: only the stage m2se trains them."
+        )
+    return space
 
 
 def _names_checkpoint(init: str) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.metrics.classification import macro_f1, weighted_f1
 from emosym.metrics.label_sets import micro_f1
 from emosym.metrics.sentiment import sentiment_values
+from emosym.metrics.several import several_values
 from emosym.models.reader.reader import Reader
 from emosym.models.reader.talks import (
     UNKNOWN,
@@ -31,7 +32,10 @@ SCORES_OF = {SENTIMENT7.name: tuple(SCORES.values()), SENTIMENT3.name: (-1.0, 0.
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Readings of held-out turns that have a label: logits (M, C), truth (M,), and the values."""
+    """Readings of held-out turns that have a label: logits (M, C), truth (M,), and the values.
+
+    Of several labels at once the truth is (M, C) of 0 and 1.
+    """
 
     logits: np.ndarray
     truth: np.ndarray
@@ -43,13 +47,21 @@ def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
     read = read_all_turns(reader, talks)
     known = [talk.labels != UNKNOWN for talk in talks]
     scores = np.concatenate([one.logits[mask] for one, mask in zip(read, known, strict=True)])
-    truth = np.concatenate([t.labels[mask] for t, mask in zip(talks, known, strict=True)])
+    several = reader.space.several
+    truths = [talk.marks if several else talk.labels for talk in talks]
+    truth = np.concatenate(
+        [told[mask] for told, mask in zip(truths, known, strict=True) if told is not None]
+    )
     guesses, classes = scores.argmax(1), scores.shape[1]
-    values = {
-        "accuracy": float((guesses == truth).mean()),
-        "weighted_f1": weighted_f1(guesses, truth, classes),
-        "macro_f1": macro_f1(guesses, truth, classes),
-    }
+    values = (
+        several_values(expit(scores), truth)
+        if several
+        else {
+            "accuracy": float((guesses == truth).mean()),
+            "weighted_f1": weighted_f1(guesses, truth, classes),
+            "macro_f1": macro_f1(guesses, truth, classes),
+        }
+    )
     if reader.reasoner.pointer is not None:
         values |= cause_scores(reader, talks, read)
     values |= side_values(talks, read)
