@@ -26,6 +26,7 @@ INLINE = re.compile(r"`(emosym [^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
 PLACEHOLDER = re.compile(r"\.\.\.|…")
+COMMAND: Any = typer.main.get_command(app)
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -43,8 +44,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def parse(words: list[str]) -> None:
     """Parse a command line as the shell would, without running it."""
-    command: Any = typer.main.get_command(app)
-    parent = None
+    command, parent = COMMAND, None
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"there is no verb {words[0]!r}"
         name, command = words[0], command.commands[words[0]]
