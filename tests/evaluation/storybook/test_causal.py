@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from emosym.evaluation.storybook.causal import (
 )
 from emosym.models.reader.prefix_cache import whole
 from emosym.models.reader.reasoner import think
+from emosym.pipelines.requests import paint_request
 from emosym.pipelines.trained import EmoSymPipeline
 from emosym.pipelines.trained_reading import open_pictures
 
@@ -154,6 +156,8 @@ def test_a_whole_causal_test(
 ) -> None:
     pipeline = EmoSymPipeline.from_pretrained(tiny_checkpoint)
     monkeypatch.setattr(causal_painting, "load_judges", lambda pipeline: (Fixed(),) * 3)
+    quick = functools.partial(paint_request, num_inference_steps=2)
+    monkeypatch.setattr(causal_painting, "paint_request", quick)
     values: dict[str, Any] = {}
     labels = storybook.labels()
     donors = draw_donors(labels, 0)

@@ -42,7 +42,7 @@ def test_every_control_measure_is_computed(
     write_storybook(tmp_path, {"train": 2, "val": 2, "test": 6}, size=64, seed=5, workers=1)
     monkeypatch.setattr(control, "load_judges", lambda pipeline: (Fixed(), Fixed(), Fixed()))
     settings = ControlSettings(
-        per_cell=1, per_mix=1, per_prompted=2, like=3, explained=4, num_inference_steps=2
+        per_cell=1, per_mix=1, per_prompted=2, like=3, explained=4, num_inference_steps=1
     )
     made: list[int] = []
     prompts: list[str] = []
