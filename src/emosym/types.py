@@ -110,8 +110,12 @@ class Sample:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is one picture, of which no words are shown: one turn with one frame."""
-        return len(self.turns) == 1 and len(self.turns[0].frames) == 1
+        """Whether it is one picture, of which no words are shown: one turn with one frame.
+
+        A turn in question is one of a conversation, also where it is the only one: its words count.
+        """
+        one = len(self.turns) == 1 and len(self.turns[0].frames) == 1
+        return one and self.focus is None
 
     def label_of(self, task: str) -> str | None:
         """Return the one label (or text) that is true for a task; None where there is none."""

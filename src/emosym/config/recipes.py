@@ -197,9 +197,16 @@ class M2seRecipe(Recipe):
     `spoken` are tasks whose answers are learned in words, with weights: {mer: 1, eri: 2}. Each step
     takes `spoken_batch` samples, a task drawn in proportion to weight times its number of samples
     to the power 1 / `temperature`. Only the answer's tokens count.
+
+    `causes_share` is the share of conversations whose causes are learned, drawn anew each step.
+
+    `also` are more data sets, single pictures (task image_emotion) or conversations, each with a
+    label space, and so a head, of its own; a row of a batch is drawn from each in proportion to its
+    size to the power 1 / `temperature`, and each counts by its rows.
     """
 
     stage: Literal["m2se"]
+    also: tuple[DataSection, ...] = ()
     tasks: tuple[str, ...] = ("mer",)
     reader: Place | None = None
     painter: Place | None = None
@@ -207,6 +214,7 @@ class M2seRecipe(Recipe):
     latents: LatentSection = LatentSection(template="turns")
     lora: LoraSection = LoraSection()
     w_causes: float = Field(1.0, ge=0)
+    causes_share: float = Field(1.0, gt=0, le=1)
     w_others: float = Field(1.0, ge=0)
     balance: float = Field(0.0, ge=0, le=1)
     focal: float = Field(0.0, ge=0)

@@ -45,13 +45,15 @@ def recalibrated(
         raise UsageError(
             f"Calibration needs {2 * FOLDS} labelled pictures or more, got {len(dataset)}."
         )
+    asked = pipeline.answering(dataset.space)
     read = evaluate_reading(
-        pipeline, dataset, batch_size=batch_size, workers=workers, progress=progress
+        asked, dataset, batch_size=batch_size, workers=workers, progress=progress
     )
     logits = np.log(np.maximum(read.raw, SMALLEST))  # (N, C): only differences within a row count
     if keep_probabilities:
-        kept = replace(pipeline.model.calibration, n=len(read.labels))
+        kept = replace(asked.model.calibration, n=len(read.labels))
         found = with_abstention(kept, logits, read.labels, target)
     else:
         found = fit_calibration(logits, read.labels, target)
-    return EmoSymPipeline(with_calibration(pipeline.model, found), pipeline.card)
+    fitted = with_calibration(asked.model, found).calibrations
+    return EmoSymPipeline(replace(pipeline.model, calibrations=fitted), pipeline.card)

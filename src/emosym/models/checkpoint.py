@@ -165,6 +165,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "emotion_space": None if painted is None else painted_in(model).name,
         "domain": {"threshold": model.domain.threshold} if model.domain else None,
         "causes": None if model.causes is None else model.causes.name,
+        "pictures": None if model.pictures is None else model.pictures.name,
         "recipes": len(model.recipes),
         "stages": list(model.stages),
         "versions": package_versions(),
@@ -245,6 +246,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         condition=described.condition,
         validation=described.validation,
         causes=described.causes,
+        pictures=described.pictures,
     )
 
 

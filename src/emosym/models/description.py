@@ -67,6 +67,7 @@ class Description:
     recipes: tuple[str, ...]
     files: dict[str, str]
     causes: LabelSpace | None = None
+    pictures: LabelSpace | None = None
 
 
 def parse_description(content: bytes, where: Path) -> Description:
@@ -294,6 +295,7 @@ def _from_whole(whole: Whole, where: Path) -> Description:
         recipes=recipes,
         files=dict(whole.files),
         causes=None if whole.causes is None else named[whole.causes],
+        pictures=None if whole.pictures is None else named[whole.pictures],
     )
 
 

@@ -76,6 +76,7 @@ class Whole(Strict):
     emotion_space: str | None
     domain: DomainRow | None
     causes: str | None = None
+    pictures: str | None = None
     card: bool
     recipes: Annotated[int, Field(ge=0)]
     stages: Annotated[tuple[Stage, ...], Field(max_length=64)]
@@ -93,6 +94,7 @@ class Whole(Strict):
             ("space", [self.space]),
             ("emotion_space", [self.emotion_space] if self.emotion_space is not None else []),
             ("causes", [self.causes] if self.causes is not None else []),
+            ("pictures", [self.pictures] if self.pictures is not None else []),
             ("calibrations", self.calibrations),
             ("validation", self.validation),
         ):

@@ -71,6 +71,8 @@ class EmoSymModel:
     readings are is unknown. `validation` tells on how many held-out pictures of each space the
     model was measured. `condition` is what the painter gets (see `training.conditions`). `causes`
     is the label space of the emotions whose causes the reasoner's pointer finds, where it has one.
+    `pictures` is the label space that single pictures are answered in, where that is another one
+    than that of conversations; see `of_pictures`.
     """
 
     base: Base
@@ -86,6 +88,7 @@ class EmoSymModel:
     condition: str = "emotion_context"
     validation: Mapping[str, int] = field(default_factory=dict)
     causes: LabelSpace | None = None
+    pictures: LabelSpace | None = None
 
     @property
     def space(self) -> LabelSpace:
@@ -162,7 +165,7 @@ def new_model(
 
 
 def answering_in(model: EmoSymModel, space: str | LabelSpace) -> EmoSymModel:
-    """Return the same model, which answers in another of its label spaces.
+    """Return the same model, which answers in another of its label spaces, pictures too.
 
     Raises:
         UsageError: when it has no head of that space; names the nearest one that it has.
@@ -171,7 +174,17 @@ def answering_in(model: EmoSymModel, space: str | LabelSpace) -> EmoSymModel:
     known = {found.name: found for found in model.spaces}
     if name not in known:
         raise unknown_name("label space of this model", name, known)
-    return replace(model, reader=replace(model.reader, space=known[name]))
+    return replace(model, reader=replace(model.reader, space=known[name]), pictures=None)
+
+
+def finds_causes(model: EmoSymModel) -> bool:
+    """Return whether its pointer finds the causes of the emotions that it answers in."""
+    return model.causes is not None and model.causes.name == model.space.name
+
+
+def of_pictures(model: EmoSymModel) -> EmoSymModel:
+    """Return the model as it answers single pictures: most answer them as anything else."""
+    return model if model.pictures is None else answering_in(model, model.pictures)
 
 
 def with_calibration(model: EmoSymModel, calibration: Calibration) -> EmoSymModel:

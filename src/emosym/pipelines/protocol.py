@@ -107,6 +107,13 @@ class EmotionPipeline(Protocol):
     def abstain_below(self) -> float | None:
         """The confidence below which a reading abstains; None where nothing was fitted."""
 
+    def of_pictures(self) -> EmotionPipeline:
+        """Return what answers single pictures as this does, and everything else like them.
+
+        It differs from this where pictures have a label space of their own, beside conversations.
+        """
+        return self
+
     @property
     def unknowns(self) -> list[str]:
         """What nobody knows of the readings for want of validation pictures, in sentences."""

@@ -12,7 +12,7 @@ from emosym.data.dataset import Dataset
 from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7
 from emosym.errors import UsageError
 from emosym.models.calibration import calibrated
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, finds_causes
 from emosym.models.reader.answering import answer_all
 from emosym.models.reader.talks import (
     Talk,
@@ -39,8 +39,8 @@ def can_read(model: EmoSymModel, name: str) -> bool:
         MER: reads_dialogues(model),
         MSA: bool(known & {SENTIMENT3.name, SENTIMENT7.name}),
         FER: UNIT_SPACE.name in known,
-        ECPE: model.causes is not None,
-        ECPE_PREDICTED: model.causes is not None,
+        ECPE: finds_causes(model),
+        ECPE_PREDICTED: finds_causes(model),
     }
     return reads_dialogues(model) and needed.get(name, False)
 

@@ -9,12 +9,20 @@ from typing import Literal
 
 from PIL import Image
 
+from emosym.data.action_units import UNIT_SPACE
+from emosym.data.sources.own_labels import SOURCE_SPACES, space_of_data
 from emosym.device import best_device
-from emosym.emotions import LabelSpace
+from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.checkpoint import DESCRIPTION, is_checkpoint, load_checkpoint, save_checkpoint
 from emosym.models.description import read_description
-from emosym.models.emosym_model import EmoSymModel, tasks_of, unknowns
+from emosym.models.emosym_model import (
+    EmoSymModel,
+    answering_in,
+    of_pictures,
+    tasks_of,
+    unknowns,
+)
 from emosym.models.odd_shapes import check_shape
 from emosym.models.presets import WEIGHTS, Base
 from emosym.models.render import require_sight
@@ -34,6 +42,8 @@ from emosym.types import (
 )
 
 SHIPPED = ("storybook",)
+# Heads of the tasks msa and fer stand beside the emotion; no data set is answered by them alone.
+OF_SIDE_TASKS = {SENTIMENT3.name, SENTIMENT7.name, UNIT_SPACE.name}
 CARD = "README.md"
 Part = Literal["reader", "painter"]
 
@@ -68,6 +78,19 @@ class EmoSymPipeline(EmotionPipeline):
     def space(self) -> LabelSpace:
         """The label space of the readings."""
         return self.model.reader.space
+
+    def of_pictures(self) -> EmoSymPipeline:
+        """Return the same model as it answers single pictures; see `EmoSymModel.pictures`."""
+        return EmoSymPipeline(of_pictures(self.model), self.card) if self.model.pictures else self
+
+    def answering(self, space: LabelSpace) -> EmoSymPipeline:
+        """Return the same model, which answers in a label space, pictures too; itself without one.
+
+        So what has been opened in a data set's own space is measured by the head of that space.
+        """
+        if space.name not in self.about().spaces:
+            return self
+        return EmoSymPipeline(answering_in(self.model, space), self.card)
 
     @property
     def abstain_below(self) -> float | None:
@@ -254,6 +277,21 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     raise unknown_name("model", name, SHIPPED, "Or give the folder of a checkpoint.")
 
 
-def space_named(name_or_folder: str | Path) -> LabelSpace:
-    """Return what a checkpoint answers in without opening it; errors as in `find_checkpoint`."""
-    return read_description(find_checkpoint(name_or_folder)).space
+def space_named(name_or_folder: str | Path, source: str, root: str | Path) -> LabelSpace:
+    """Return what a checkpoint answers in about a data set, without opening it.
+
+    That is the data's own label space where the checkpoint has a head of it, else the one that it
+    answers pictures, or conversations, in; errors as in `find_checkpoint`.
+    """
+    described = read_description(find_checkpoint(name_or_folder))
+    usual = described.space
+    if source not in SOURCE_SPACES and described.pictures is not None:
+        usual = described.pictures
+    if len(described.spaces) == 1:
+        return usual
+    try:
+        own = space_of_data(source, Path(root))
+    except UsageError:  # odd folders: whoever opens the data says what is wrong with them
+        return usual
+    known = {space.name for space in described.spaces} - OF_SIDE_TASKS
+    return own if own is not None and own.name in known else usual

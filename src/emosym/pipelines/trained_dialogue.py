@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, finds_causes
 from emosym.models.reader.reader import TURNS, fit_turns
 from emosym.models.reader.talks import (
     UNKNOWN,
@@ -79,13 +79,13 @@ def _joined(
         told = readings_of(model, one.logits, one.emotion, one.context, nothing, nothing)
         readings += [told[turn] for turn in new]
         others += [{s.name: _shares(s, rows[i]) for s, rows in one.others.items()} for i in new]
-        if model.causes is None:
+        if not finds_causes(model):
             continue
         emotions = np.array([model.space.index(reading.emotion) for reading in told])
         pairs = found_causes(model.reader, part, one.emotion, emotions)
         causes += [pair for turn in new for pair in pairs[turn]]
     return DialogueOutput(
-        tuple(readings), None if model.causes is None else tuple(causes), tuple(others)
+        tuple(readings), tuple(causes) if finds_causes(model) else None, tuple(others)
     )
 
 

@@ -14,7 +14,7 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.calibration import Calibration, calibrated, said_labels
 from emosym.models.chat import ChatModel
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, of_pictures
 from emosym.models.odd_shapes import check_shape
 from emosym.models.reader.prefix import (
     Prefix,
@@ -49,7 +49,7 @@ def read_pictures(
 
     With `explain` each reading also says why, seeing the picture as well as its own latents.
     """
-    readings: list[UnderstandingOutput] = []
+    model, readings = of_pictures(model), list[UnderstandingOutput]()
     for start in range(0, len(pictures), batch_size):
         readings += _read_batch(model, pictures[start : start + batch_size], explain)
     return readings
@@ -81,7 +81,7 @@ def read_samples(
             except UsageError as error:
                 found[place] = BadInput(samples[place].id, str(error))
         if pictures:
-            read = _read_batch(model, list(pictures.values()), explain)
+            read = _read_batch(of_pictures(model), list(pictures.values()), explain)
             for place, reading in zip(pictures, read, strict=True):
                 found[place] = reading
         if others:

@@ -37,6 +37,10 @@ class Session:
         """The label space of the readings."""
         return self.pipeline.space
 
+    def of_pictures(self) -> Session:
+        """Return the session that answers single pictures; see `EmotionPipeline.of_pictures`."""
+        return Session(self.pipeline.of_pictures())
+
     def about(self) -> About:
         """Return what the model is and can do."""
         return self.pipeline.about()

@@ -51,9 +51,11 @@ def run_recipe(
     from emosym.processes import Processes
 
     if not isinstance(recipe, BASES):
-        spoken = isinstance(recipe, M2seRecipe)
-        trainable = (MER, TEXT_EMOTION, MSA, FER, ECPE) if spoken else (IMAGE_EMOTION,)
-        require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
+        trainable: tuple[str, ...] = (IMAGE_EMOTION,)
+        if isinstance(recipe, M2seRecipe):
+            trainable = (MER, TEXT_EMOTION, MSA, FER, ECPE, IMAGE_EMOTION)
+        if recipe.tasks or not (isinstance(recipe, M2seRecipe) and recipe.spoken):
+            require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
         if isinstance(recipe, M2seRecipe) and recipe.spoken:
             require_tasks(tuple(recipe.spoken), tuple(TASKS), "In words m2se")
     processes = Processes()

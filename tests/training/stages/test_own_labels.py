@@ -52,7 +52,7 @@ def aligned(root: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactor
 def test_folders_make_a_space_that_reading_and_evaluation_follow(
     aligned: StageResult, root: Path, tiny_pictures: TinyPictures
 ) -> None:
-    assert space_named(aligned.checkpoint).name == OWN
+    assert space_named(aligned.checkpoint, "storybook", "nowhere").name == OWN
     pipeline = EmoSymPipeline.from_pretrained(aligned.checkpoint, "cpu")
     assert pipeline.space.labels == ("calm", "fear", "joy", "sad")
     reading = pipeline.understand(Image.fromarray(tiny_pictures.pictures[0]))

@@ -50,7 +50,7 @@ def calibrate(
     from emosym.pipelines.trained import checkpoint_place, space_named
 
     options = HubOptions(image_column, label_column, config, download)
-    dataset = open_dataset(source, data, split, space_named(model), hub=options)
+    dataset = open_dataset(source, data, split, space_named(model, source, data), hub=options)
     checkpoint_place(out)
     pipeline = open_pipeline(model, device)
     with progress_bar() as bar:
@@ -66,7 +66,7 @@ def calibrate(
         )
     found.save_pretrained(out)
     console = Console(highlight=False)
-    for line in told(found.model.calibration, keep_probabilities):
+    for line in told(found.answering(dataset.space).model.calibration, keep_probabilities):
         console.print(line, soft_wrap=True)
     console.print(f"Wrote {out}.", soft_wrap=True, markup=False)
 

@@ -102,8 +102,8 @@ def read_both(
     from emosym.data.sources.open import open_dataset
     from emosym.pipelines.trained import space_named
 
-    dataset = open_dataset(source, data, split, space_named(names[0]))
-    models = [open_pipeline(name, device) for name in names]
+    dataset = open_dataset(source, data, split, space_named(names[0], source, data))
+    models = [open_pipeline(name, device).answering(dataset.space) for name in names]
 
     from emosym.evaluation.compare import compare_models
     from emosym.evaluation.measure import choose

@@ -181,7 +181,7 @@ def evaluate(
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
-    space = "mikels8" if model is None else space_named(model)
+    space = "mikels8" if model is None else space_named(model, source, root)
     dataset = open_dataset(source, root, split, space, hub=hub)
     run_suites(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
 

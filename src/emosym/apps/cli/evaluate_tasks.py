@@ -58,9 +58,9 @@ def evaluate_tasks(
     source, root, split, limit = data
     out, answers = options.out, options.predictions
     check_outputs({"json": out} | ({"parquet": answers} if answers is not None else {}))
-    dataset = open_dataset(source, root, split, space_named(model))
+    dataset = open_dataset(source, root, split, space_named(model, source, root))
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
-    pipeline = EmoSymPipeline.from_pretrained(model, device)
+    pipeline = EmoSymPipeline.from_pretrained(model, device).answering(dataset.space)
     found = answer_tasks(pipeline.model, names, chosen, options.batch_size or 16, spoken)
     make_parent(out)
     written = write_task_results(

@@ -58,6 +58,7 @@ def open_measured(
         UsageError: when it is not there, or the preset has no reader.
     """
     from emosym.apps.cli.terminal import open_shown
+    from emosym.pipelines.trained import EmoSymPipeline
     from emosym.service.wanted import Wanted
 
     if model is not None:
@@ -73,7 +74,10 @@ def open_measured(
             ),
             None,
         )
-    return Measured(open_shown(wanted, read=True).pipeline, checksum)
+    pipeline = open_shown(wanted, read=True).pipeline
+    if isinstance(pipeline, EmoSymPipeline):
+        pipeline = pipeline.answering(dataset.space)
+    return Measured(pipeline, checksum)
 
 
 def measure_reading(

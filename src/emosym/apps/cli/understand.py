@@ -106,7 +106,7 @@ def understand(
         return opened[0].understand_many(some, at_once, workers, explain)
 
     def readings() -> Iterator[Reading]:
-        opened.append(open_shown(wanted, read=True, quiet=not main))
+        opened.append(open_shown(wanted, read=True, quiet=not main).of_pictures())
         shared = processes and read_together(processes, left, at_once, read)
         yield from shared or read(left)
 

@@ -15,9 +15,18 @@ from emosym.data.images import decoded
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.models.reader.packed import can_pack, think_alone
-from emosym.models.reader.reader import TEMPLATES, TURNS, Reader, fit_turns, head_of_turns
+from emosym.models.reader.prefix import Prefix, prefill
+from emosym.models.reader.reader import (
+    TEMPLATES,
+    TURNS,
+    Reader,
+    fit_turns,
+    head_of_turns,
+    prefill_features,
+    prepare_samples,
+)
 from emosym.models.reader.reasoner import EmotionReasoner
-from emosym.models.reader.turns import TurnLatents, read_turns, think_turns
+from emosym.models.reader.turns import TurnLatents, Turns, read_turns, think_turns
 from emosym.models.render_turns import render_turns, turn_tokens
 from emosym.models.turn_windows import Span
 from emosym.tasks.msa import REACH
@@ -31,7 +40,7 @@ LIKELY = 0.5  # from this probability on a pair is said
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """One conversation, or a stretch of one.
+    """One conversation, or a stretch of one; or a single picture, a conversation of one turn.
 
     `labels` (n,) are class indices of its turns, -1 where unknown or where the turn is only there
     as history. `causes` (n, n) bool: turn j caused the emotion of turn t; None where nobody said.
@@ -39,7 +48,10 @@ class Talk:
     turn is number `first` of the conversation. `others`
     are truths of other tasks by their label space: distributions (n, C), or of a space whose labels
     do not exclude each other 0 and 1, with rows of NaN where unknown. Where the labels of the main
-    space do not, `marks` (n, C) are the truths, likewise, and `labels` the first of each turn.
+    space do not, `marks` (n, C) are the truths, likewise, and `labels` the first of each turn. Of a
+    further data set `of` is the label space, one of `others`. A `picture` is asked about as
+    pictures are at reading, without its words; `features` (T, H) are its vision features where they
+    are kept.
     """
 
     sample: Sample
@@ -49,6 +61,9 @@ class Talk:
     others: Mapping[LabelSpace, np.ndarray] = field(default_factory=dict)
     first: int = 0
     marks: np.ndarray | None = None
+    of: LabelSpace | None = None
+    picture: bool = False
+    features: torch.Tensor | None = None
 
     @property
     def words(self) -> int:
@@ -161,14 +176,15 @@ def stretch(talk: Talk, span: Span) -> Talk:
     marks = None if talk.marks is None else talk.marks[own].copy()
     for truth in (*others.values(), *(() if marks is None else (marks,))):
         truth[:history] = np.nan
-    return Talk(
-        replace(talk.sample, turns=talk.sample.turns[own]),
-        labels,
-        None if talk.causes is None else talk.causes[own, own],
-        rows,
-        others,
-        span.first,
-        marks,
+    return replace(
+        talk,
+        sample=replace(talk.sample, turns=talk.sample.turns[own]),
+        labels=labels,
+        causes=None if talk.causes is None else talk.causes[own, own],
+        rows=rows,
+        others=others,
+        first=span.first,
+        marks=marks,
     )
 
 
@@ -176,30 +192,43 @@ def alone(talk: Talk) -> list[Talk]:
     """Return every turn as a conversation of its own, which knows of no other turn."""
     turns = talk.sample.turns
     return [
-        Talk(
-            replace(talk.sample, turns=turns[i : i + 1]),
-            talk.labels[i : i + 1],
-            None,
-            talk.rows[i : i + 1],
-            {space: truth[i : i + 1] for space, truth in talk.others.items()},
-            talk.first + i,
-            None if talk.marks is None else talk.marks[i : i + 1],
+        replace(
+            talk,
+            sample=replace(talk.sample, turns=turns[i : i + 1]),
+            labels=talk.labels[i : i + 1],
+            causes=None,
+            rows=talk.rows[i : i + 1],
+            others={space: truth[i : i + 1] for space, truth in talk.others.items()},
+            first=talk.first + i,
+            marks=None if talk.marks is None else talk.marks[i : i + 1],
         )
         for i in range(len(turns))
     ]
 
 
 def alike(talks: Sequence[Talk], size: int) -> list[list[int]]:
-    """Return the places of talks in groups of up to `size`, those of like length together."""
-    order = sorted(range(len(talks)), key=lambda i: (talks[i].words, i))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    """Return the places of talks in groups of up to `size`, those of like length together.
+
+    Pictures and conversations, which are asked about in other words, never share a group.
+    """
+    groups: list[list[int]] = []
+    for pictures in (False, True):
+        own = [i for i, talk in enumerate(talks) if talk.picture is pictures]
+        order = sorted(own, key=lambda i: (talks[i].words, i))
+        groups += [order[start : start + size] for start in range(0, len(order), size)]
+    return groups
 
 
 def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[torch.Tensor, TurnLatents]:
-    """Read conversations as one batch, all turns at once, with the current adapter.
+    """Read a group of `alike` as one batch, all turns at once, with the current adapter.
 
     Also returns which turns there are, (B, N) bool.
     """
+    if talks[0].picture:
+        prefix = picture_prefix(reader, talks)
+        there = torch.ones(len(talks), 1, dtype=torch.bool, device=prefix.mask.device)
+        single = Turns(prefix, there, prefix.mask[:, None], prefix.next_position[:, None])
+        return there, think_turns(reader.reasoner, single)
     samples = [decoded(talk.sample) for talk in talks]
     if can_pack(reader.chat, samples):
         rows = [turn_tokens(reader.chat, s, TEMPLATES[TURNS], iter(()))[0] for s in samples]
@@ -208,6 +237,15 @@ def read_talks(reader: Reader, talks: Sequence[Talk]) -> tuple[torch.Tensor, Tur
     rendered = render_turns(reader.chat, samples, TEMPLATES[TURNS])
     turns = read_turns(reader.reasoner, rendered.inputs, rendered.ends)
     return turns.there, think_turns(reader.reasoner, turns)
+
+
+def picture_prefix(reader: Reader, talks: Sequence[Talk]) -> Prefix:
+    """Prefill single pictures as they are read alone, from kept vision features where all have."""
+    kept = [talk.features for talk in talks if talk.features is not None]
+    if len(kept) == len(talks):
+        return prefill_features(reader, torch.stack(kept))
+    samples = [decoded(talk.sample) for talk in talks]
+    return prefill(reader.reasoner.backbone, prepare_samples(reader, samples))
 
 
 def padded_labels(talks: Sequence[Talk], most: int) -> torch.Tensor:

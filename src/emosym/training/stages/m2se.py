@@ -18,38 +18,35 @@ from safetensors.torch import load_file, save_file
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import M2seRecipe
 from emosym.data.action_units import UNIT_SPACE
-from emosym.data.clips import ClipFrames
-from emosym.data.dataset import Dataset
-from emosym.data.held_out import NOTHING_HELD
-from emosym.data.sources.open import open_dataset
-from emosym.data.sources.other_tests import held_out_hashes
 from emosym.emotions import SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.files import read_json, write_atomic, write_json
 from emosym.models.adapters import has_adapter, train_adapter
 from emosym.models.emosym_model import EmoSymModel
-from emosym.models.reader.reader import ADAPTER, Reader
+from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.recompute import checkpoint_layers
-from emosym.models.reader.talks import (
-    UNKNOWN,
-    Talk,
-    alone,
-    talks_of,
-)
+from emosym.models.reader.talks import Talk
 from emosym.processes import Processes
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
+from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set
 from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
-from emosym.training.stages.start import open_start, use_lora
-from emosym.training.stages.talk_loss import balanced_weights, batch_loss
-from emosym.training.stages.talk_values import held_out
-from emosym.types import ECPE, FER, MER, MSA, TEXT_EMOTION
+from emosym.training.stages.start import add_heads, open_start, use_lora
+from emosym.training.stages.talk_loss import (
+    balanced_weights,
+    batch_loss,
+    learns_labels,
+    with_causes,
+)
+from emosym.training.stages.talk_values import all_values, held_out_sets
+from emosym.types import ECPE, FER, IMAGE_EMOTION, MER, MSA, TEXT_EMOTION
 
 log = logging.getLogger(__name__)
 ROUNDS, BEST = "rounds.json", "best.safetensors"
 DECIDES = {False: "weighted_f1", True: "macro_f1"}  # the value of best weights; several labels
+SIDES = {MSA: "msa_accuracy", FER: "fer_micro_f1", ECPE: "causes_given_f1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +68,27 @@ def run_m2se(
     """
     if Processes().world > 1:
         raise UsageError("The stage m2se runs in one process; start it without accelerate launch.")
+    check_sets(recipe)
     model = open_start(recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
-    samples, held_samples = (
-        turns_of(model.reader, recipe, split)
-        for split in (recipe.data.train_split, recipe.data.val_split)
-    )
-    train = conversations(model.reader, recipe, samples)
-    val = conversations(model.reader, recipe, held_samples)
-    add_side_heads(model, train, recipe)
+    reader = model.reader
+    main = open_set(reader, recipe, recipe.data)
+    spaces = add_heads(model, recipe)
+    also = [
+        open_set(replace(reader, space=space), recipe, data, further=True)
+        for space, data in zip(spaces, recipe.also, strict=True)
+    ]
+    shown = next((one for one in (main, *also) if one.domain is not None), None)
+    if shown is not None:
+        model = replace(model, domain=shown.domain)
+        model = model if shown is main else replace(model, pictures=shown.space)
+    add_side_heads(model, main.train, recipe)
     spoken = None
     if recipe.spoken:
         spoken = spoken_of(
             model.reader.chat,
-            samples,
+            main.samples,
             recipe.spoken,
             model.space,
             recipe.temperature,
@@ -96,49 +99,10 @@ def run_m2se(
         if model.causes is None or model.causes.name != model.space.name:
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
         model = replace(model, causes=model.space)
-    train_m2se(model, train, val, recipe, progress, deadline, spoken)
-    held = held_out(model.reader, val)
-    return write_stage(
-        model, recipe, dump_recipe(recipe), {model.space: (held.logits, held.truth)}, held.values
-    )
-
-
-def conversations(reader: Reader, recipe: M2seRecipe, dataset: Dataset) -> tuple[Talk, ...]:
-    """Return a data set's conversations; without `history` every turn is one of its own.
-
-    Raises:
-        UsageError: when no turn has a known emotion.
-    """
-    talks = talks_of(reader, dataset, recipe.tasks)
-    if not recipe.history:
-        talks = tuple(turn for talk in talks for turn in alone(talk))
-    known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
-    if not known:
-        raise UsageError(f"No turn of {recipe.data.source} {dataset.split!r} has a known emotion.")
-    return known
-
-
-def turns_of(reader: Reader, recipe: M2seRecipe, split: str) -> Dataset:
-    """Open a split of the recipe's data, whose samples are turns.
-
-    Dialogues of `data.held_out`, another data set's test, are left out of training.
-    """
-    data = recipe.data
-    fraction, part, tests = (1.0, (0.0, 1.0), NOTHING_HELD)
-    if split == data.train_split:
-        fraction, part = data.label_fraction, data.part
-        tests = NOTHING_HELD if data.held_out is None else held_out_hashes(data.held_out)
-    return open_dataset(
-        data.source,
-        data.root,
-        split,
-        reader.space,
-        fraction,
-        recipe.seed,
-        part,
-        held_out=tests,
-        clips=ClipFrames(data.frames) if data.frames else None,
-    )
+    train_m2se(model, main.train, main.val, recipe, progress, deadline, spoken, also)
+    held = held_out_sets(reader, (main, *also))
+    told = {space: (found.logits, found.truth) for space, found in held.items()}
+    return write_stage(model, recipe, dump_recipe(recipe), told, all_values(held, main.space))
 
 
 def train_m2se(
@@ -149,22 +113,36 @@ def train_m2se(
     progress: bool = True,
     deadline: float | None = None,
     spoken: Spoken | None = None,
+    also: Sequence[TalkSet] = (),
 ) -> list[Evaluated]:
     """Train adapter, tokens, head and pointer; the model ends with its best weights on `val`.
 
-    With `spoken` the same steps also teach answers in words.
+    With `spoken` the same steps also teach answers in words; batches mix the rows of the data sets
+    `also` with those of `train`, see `sets.mixed_rows`.
 
     What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it.
     """
     reader, reasoner = model.reader, model.reader.reasoner
-    spaces = list({space.name: space for talk in train for space in talk.others}.values())
+    rows, optim = [*train, *(talk for one in also for talk in one.train)], recipe.optim
+    spaces = list({space.name: space for talk in rows for space in talk.others}.values())
     set_trainable(model, spaces)
     reasoner.train()
     weights = balanced_weights(model.space, train, recipe.balance).to(reasoner.device)
-    score = DECIDES[model.space.several]
+    names = deciding(recipe, model.space, [one.space for one in also])
+
+    order = None
+    if also:
+        sizes = {model.space.name: len(train), **{one.space.name: len(one.train) for one in also}}
+        count = max(optim.steps, 1) * optim.batch_size
+        order = mixed_rows(sizes, recipe.temperature, recipe.seed, count)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        losses = batch_loss(model, [train[i] for i in indices], recipe, weights)
+        chosen = indices if order is None else order[indices]
+        talks = with_causes([rows[i] for i in chosen], recipe, step, int(indices[0]))
+        if recipe.tasks:
+            losses = batch_loss(model, talks, recipe, weights)
+        else:  # in words alone
+            losses = {"loss": torch.zeros((), device=reasoner.device)}
         if spoken is None:
             return losses
         said = drawn(spoken, recipe.seed, step, recipe.spoken_batch)
@@ -172,27 +150,28 @@ def train_m2se(
         losses["spoken"] = spoken_loss(reader.chat, told, recipe.rows_at_once)
         return {**losses, "loss": losses["loss"] + recipe.w_spoken * losses["spoken"]}
 
-    optim, live = recipe.optim, trainable_tensors({"reasoner": reasoner})
-    settings = loop_settings("m2se", recipe, deadline)
+    live = trainable_tensors({"reasoner": reasoner})
+    # a mixed order is one already
+    settings = replace(loop_settings("m2se", recipe, deadline), shuffle=order is None)
+    held = (TalkSet(model.space, (), (), tuple(val)), *also)
     rounds = _rounds(recipe.out)
     stops = [*range(recipe.evaluate_every, optim.steps, recipe.evaluate_every), optim.steps]
     for stop in stops:
-        if _is_over([done.values[score] for done in rounds], recipe.patience):
+        if _is_over([score(done, names) for done in rounds], recipe.patience):
             break
         run_loop(
             replace(settings, until=stop),
             {"reasoner": reasoner},
             build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
             cosine(optim.warmup),
-            len(train),
+            len(rows) if order is None else len(order),
             loss_fn,
             progress=progress,
         )
         if stop in [done.step for done in rounds]:
             continue
-        now = Evaluated(stop, held_out(reader, val).values)
-        best = max((done.values[score] for done in rounds), default=-1.0)
-        if now.values[score] > best:
+        now = Evaluated(stop, all_values(held_out_sets(reader, held), model.space))
+        if score(now, names) > max((score(done, names) for done in rounds), default=-1.0):
             _keep(live, recipe.out / BEST)
         rounds.append(now)
         write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
@@ -223,6 +202,22 @@ def _is_over(scores: Sequence[float], patience: int) -> bool:
     return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
 
+def deciding(recipe: M2seRecipe, main: LabelSpace, also: Sequence[LabelSpace]) -> tuple[str, ...]:
+    """Return the values that say which weights are best: the F1 of the labels of each data set.
+
+    Where the labels of the main set are not learned they are those of what other heads answer.
+    """
+    sides = tuple(SIDES[task] for task in recipe.tasks if task in SIDES)
+    own = (DECIDES[main.several],) if learns_labels(recipe) else sides
+    return (*own, *(f"{DECIDES[space.several]} in {space.name}" for space in also))
+
+
+def score(done: Evaluated, names: Sequence[str]) -> float:
+    """Return the mean of the values that decide; where there are none, later is better."""
+    found = [done.values[name] for name in names if name in done.values]
+    return float(np.mean(found)) if found else float(done.step)
+
+
 def add_side_heads(model: EmoSymModel, train: Sequence[Talk], recipe: M2seRecipe) -> None:
     """Give a model the heads of what else is known of its training turns.
 
@@ -231,7 +226,7 @@ def add_side_heads(model: EmoSymModel, train: Sequence[Talk], recipe: M2seRecipe
     """
     known = {space.name: space for talk in train for space in talk.others}
     told = {ECPE: any(talk.causes is not None for talk in train)}
-    told |= {MER: True, TEXT_EMOTION: True}
+    told |= {MER: True, TEXT_EMOTION: True, IMAGE_EMOTION: True}
     told |= {MSA: any(name in known for name in (SENTIMENT3.name, SENTIMENT7.name))}
     told |= {FER: UNIT_SPACE.name in known}
     if model.space.several and (MER in recipe.tasks or ECPE in recipe.tasks):

@@ -12,12 +12,13 @@ from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.models.adapters import add_adapter, has_adapter, language_lora
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
-from emosym.models.emosym_model import EmoSymModel, answering_in, new_model
+from emosym.models.emosym_model import EmoSymModel, answering_in, new_model, of_pictures, tasks_of
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
 from emosym.models.reader.reader import ADAPTER, OF_PICTURES, TURNS
 from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.trained import SHIPPED, find_checkpoint
 from emosym.training.stages.finish import training_device
+from emosym.types import IMAGE_EMOTION
 
 
 def open_checkpoint(recipe: Recipe) -> EmoSymModel:
@@ -29,7 +30,7 @@ def open_checkpoint(recipe: Recipe) -> EmoSymModel:
     """
     model = load_checkpoint(find_checkpoint(recipe.init), training_device())
     space = exclusive(space_of_recipe(recipe))
-    return model if space is None else answering_in(model, space)
+    return of_pictures(model) if space is None else answering_in(model, space)
 
 
 def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
@@ -67,11 +68,16 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
                 f"The checkpoint {recipe.init} has latents.{name}={own[name]}, which cannot change "
                 "any more; leave it out of the recipe."
             )
+    pictures = model.pictures
+    if IMAGE_EMOTION in tasks_of(model):
+        pictures = pictures or model.space
     if space is not None:
         if space.name not in {known.name for known in model.spaces} or recipe.fresh_head:
             model.reader.reasoner.add_head(space, recipe.seed)
         model = answering_in(model, space)
-    return replace(model, emotion_space=None)
+    if model.reader.template != TURNS or (pictures and pictures.name == model.space.name):
+        pictures = None
+    return replace(model, emotion_space=None, pictures=pictures)
 
 
 def use_lora(model: EmoSymModel, recipe: AlignRecipe | M2seRecipe) -> None:
@@ -82,23 +88,32 @@ def use_lora(model: EmoSymModel, recipe: AlignRecipe | M2seRecipe) -> None:
         add_adapter(backbone, config, ADAPTER, recipe.seed)
 
 
-def add_heads(model: EmoSymModel, recipe: AlignRecipe) -> list[LabelSpace]:
+def add_heads(model: EmoSymModel, recipe: AlignRecipe | M2seRecipe) -> list[LabelSpace]:
     """Give a model the heads of the data sets in `also`; returns their label spaces, in order.
 
     Raises:
         UsageError: when two data sets have the same label space.
     """
-    taken, spaces = {model.space.name}, []
+    spaces = spaces_of_also(recipe, model.space)
+    for space in spaces:
+        if space.name not in {known.name for known in model.spaces} or recipe.fresh_head:
+            model.reader.reasoner.add_head(space, recipe.seed)
+    return spaces
+
+
+def spaces_of_also(recipe: AlignRecipe | M2seRecipe, main: LabelSpace) -> list[LabelSpace]:
+    """Return the label spaces of the data sets in `also`, beside the main one; errors as above."""
+    taken, spaces = {main.name}, []
     for data in recipe.also:
-        space = exclusive(space_of_section(data)) or MIKELS8
+        space = space_of_section(data) or MIKELS8
+        if isinstance(recipe, AlignRecipe):
+            exclusive(space)
         if space.name in taken:
             raise UsageError(
                 f"Two data sets of one run have the label space {space.name!r}: each needs one of "
                 "its own. Put their pictures into one folder, or give one of them other labels."
             )
         taken.add(space.name)
-        if space.name not in {known.name for known in model.spaces} or recipe.fresh_head:
-            model.reader.reasoner.add_head(space, recipe.seed)
         spaces.append(space)
     return spaces
 

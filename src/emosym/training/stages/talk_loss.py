@@ -1,8 +1,9 @@
-"""What a batch of conversations costs: emotions of turns, causes, sentiment, action units."""
+"""What a batch of conversations and pictures costs: labels, causes, and what else is told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,12 +25,14 @@ from emosym.models.reader.talks import (
     padded_speakers,
     read_talks,
 )
+from emosym.seeds import numpy_rng
 from emosym.training.stages.losses import (
     class_weights,
     label_weights,
     several_cross_entropy,
     weighted_cross_entropy,
 )
+from emosym.types import IMAGE_EMOTION, MER, TEXT_EMOTION
 
 
 def balanced_weights(space: LabelSpace, talks: Sequence[Talk], power: float) -> torch.Tensor:
@@ -46,14 +49,16 @@ def balanced_weights(space: LabelSpace, talks: Sequence[Talk], power: float) -> 
 def batch_loss(
     model: EmoSymModel, talks: Sequence[Talk], recipe: M2seRecipe, weights: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Return the loss of a batch of conversations: of every turn's emotion, and of causes.
+    """Return the loss of a batch: of every turn's label, of causes, and of what else is told.
 
-    Conversations of like length are computed together, `rows_at_once` of them. `weights` (C,) are
-    of classes, or of several labels where they are true. `accuracy` is the share of turns read
+    What is alike in kind and length is computed together, `rows_at_once` of it. `weights` (C,) are
+    of classes, or of several labels where they are true. Each data set counts by its share of the
+    batch, whatever number of turns its conversations have. `accuracy` is the share of turns read
     right, of several labels that of all their labels.
     """
     reasoner = model.reader.reasoner
     device, several = reasoner.device, model.space.several
+    labelled, points = learns_labels(recipe), model.causes is not None
     logits, truth, causes = [], [], []
     others: dict[LabelSpace, list[torch.Tensor]] = {}
     for group in alike(talks, recipe.rows_at_once):
@@ -71,21 +76,44 @@ def batch_loss(
             told = ~wanted[..., 0].isnan()
             found_too = reasoner.logits(found.emotion[told], space)
             others.setdefault(space, []).append(side_losses(found_too, wanted[told], space))
-        if model.causes is not None and reasoner.pointer is not None:
-            causes.append(cause_losses(model, some, found.emotion, scores, labels, there))
+        if points and reasoner.pointer is not None and any(talk.of is None for talk in some):
+            causes.append(cause_losses(model, some, found.emotion, scores, labels, there, labelled))
+    share = {space: sum(talk.of == space for talk in talks) / len(talks) for space in others}
+    main = sum(talk.of is None for talk in talks) / len(talks)
+    parts, losses = [torch.zeros((), device=device)], dict[str, torch.Tensor]()
     classes, answers = torch.cat(logits), torch.cat(truth)
-    loss = several_cross_entropy if several else weighted_cross_entropy
-    losses = {"emotion": loss(classes, answers, weights, recipe.focal)}
-    losses["loss"] = losses["emotion"]
+    if labelled and len(answers):
+        loss = several_cross_entropy if several else weighted_cross_entropy
+        losses["emotion"] = loss(classes, answers, weights, recipe.focal)
+        right = (classes > 0) == (answers > 0.5) if several else classes.argmax(-1) == answers
+        losses["accuracy"] = right.float().mean()
+        parts.append(main * losses["emotion"])
     if causes and sum(map(len, causes)):
         losses["causes"] = torch.cat(causes).mean()
-        losses["loss"] = losses["loss"] + recipe.w_causes * losses["causes"]
-    for space, parts in others.items():
-        losses[space.name] = torch.cat(parts).mean()
-        losses["loss"] = losses["loss"] + recipe.w_others * losses[space.name]
-    right = (classes > 0) == (answers > 0.5) if several else classes.argmax(-1) == answers
-    losses["accuracy"] = right.float().mean()
-    return losses
+        parts.append(main * recipe.w_causes * losses["causes"])
+    for space, each in others.items():
+        if sum(map(len, each)):
+            losses[space.name] = torch.cat(each).mean()
+            parts.append((share[space] or main * recipe.w_others) * losses[space.name])
+    return {"loss": torch.stack(parts).sum(), **losses}
+
+
+def learns_labels(recipe: M2seRecipe) -> bool:
+    """Return whether the label of every turn is learned, not only what other heads answer."""
+    named = set(recipe.tasks)
+    return bool({MER, TEXT_EMOTION} & named) or named == {IMAGE_EMOTION}
+
+
+def with_causes(talks: Sequence[Talk], recipe: M2seRecipe, step: int, part: int) -> Sequence[Talk]:
+    """Return the talks of a step, of which only `causes_share` know their causes.
+
+    They are drawn from the stream (seed, "m2se-causes", step, part).
+    """
+    if recipe.causes_share == 1.0:
+        return talks
+    draws = numpy_rng(recipe.seed, "m2se-causes", step, part).random(len(talks))
+    kept = draws < recipe.causes_share
+    return [t if k else replace(t, causes=None) for t, k in zip(talks, kept, strict=True)]
 
 
 def side_losses(logits: torch.Tensor, wanted: torch.Tensor, space: LabelSpace) -> torch.Tensor:
@@ -103,17 +131,18 @@ def cause_losses(
     scores: torch.Tensor,
     labels: torch.Tensor,
     there: torch.Tensor,
+    finds: bool = True,
 ) -> torch.Tensor:
     """Return the loss of every pair whose first turn has an emotion, flat.
 
     Half of the conversations are told the true emotions of their turns, the others what the head
-    finds: so one pointer serves both settings.
+    `finds`: so one pointer serves both settings. All are told them where no head learns to.
     """
     pointer = model.reader.reasoner.pointer
     assert pointer is not None
     most, device = labels.shape[1], labels.device
     causes, known = padded_causes(talks, most)
-    told = torch.rand(len(talks), 1, device=device) < 0.5
+    told = torch.rand(len(talks), 1, device=device) < (0.5 if finds else 1.0)
     found = scores.detach().argmax(-1).where(there, labels.new_tensor(UNKNOWN_EMOTION))
     logits = pointer(
         latents, labels.where(told, found), padded_speakers(talks, most).to(device)

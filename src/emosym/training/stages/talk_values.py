@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from emosym.models.reader.talks import (
 )
 from emosym.tasks.cause_values import measure_causes
 from emosym.tasks.names import open_task
+from emosym.training.stages.sets import TalkSet
 from emosym.types import ECPE, CausePair
 
 SCORES_OF = {SENTIMENT7.name: tuple(SCORES.values()), SENTIMENT3.name: (-1.0, 0.0, 1.0)}
@@ -66,6 +67,20 @@ def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
         values |= cause_scores(reader, talks, read)
     values |= side_values(talks, read)
     return HeldOut(scores, truth, values)
+
+
+def held_out_sets(reader: Reader, sets: Sequence[TalkSet]) -> dict[LabelSpace, HeldOut]:
+    """Read what is held out of each data set of a run, by the head of its label space."""
+    return {one.space: held_out(replace(reader, space=one.space), one.val) for one in sets}
+
+
+def all_values(found: Mapping[LabelSpace, HeldOut], main: LabelSpace) -> dict[str, float]:
+    """Return the values of a run's data sets; those beside the main one say their label space."""
+    values = dict(found[main].values)
+    for space, held in found.items():
+        if space != main:
+            values |= {f"{name} in {space.name}": value for name, value in held.values.items()}
+    return values
 
 
 def side_values(talks: Sequence[Talk], read: Sequence[TalkReading]) -> dict[str, float]:
