@@ -3,6 +3,7 @@
 python scripts/run_benchmarks.py                  all of them
 python scripts/run_benchmarks.py reading bank     some of them
 python scripts/run_benchmarks.py --quick          a smoke run: prints, and leaves the page alone
+python scripts/run_benchmarks.py conversations --meld FOLDER    the same, on MELD's dialogues
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ NAMES = (
     "indexing",
     "drawing",
     "training",
+    "conversations",
 )
 # Fewer repetitions where a repetition takes long: all of it in half an hour.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "indexing": ("--repeats", "3"),
     "training": ("--repeats", "3"),
+    "conversations": ("--repeats", "5"),
 }
 BAR_HEAD = "| asked |"
 BARS = "bars"
@@ -43,21 +46,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("names", nargs="*", help=f"Some of: {', '.join(NAMES)} (default: all).")
     parser.add_argument("--quick", action="store_true", help="A smoke run that changes no page.")
+    parser.add_argument("--meld", help="Folder of MELD, for the benchmark conversations.")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
     for name in options.names or NAMES:
         start = time.monotonic()
-        told = run(name, options.quick)
+        more = ("--meld", str(Path(options.meld).resolve())) if options.meld else ()
+        told = run(name, options.quick, more if name == "conversations" else ())
         print(f"== benchmarks/{name}.py took {time.monotonic() - start:.0f} s\n", flush=True)
         if not options.quick:
             update(PAGE, name, told)
 
 
-def run(name: str, quick: bool) -> str:
+def run(name: str, quick: bool, more: Sequence[str] = ()) -> str:
     """Run one benchmark, its output shown as it comes; return the output."""
-    arguments = ("--quick",) if quick else ARGUMENTS.get(name, ())
+    arguments = (*(("--quick",) if quick else ARGUMENTS.get(name, ())), *more)
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments]
     print(f"== benchmarks/{' '.join([f'{name}.py', *arguments])}", flush=True)
     lines = []

@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping
 from emosym.device import processor_name, usable_cores
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """Parse --quick and --repeats; `repeats` is then a number."""
+def arguments(
+    description: str, more: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """Parse --quick, --repeats and what `more` adds; `repeats` is then a number."""
     parser = argparse.ArgumentParser(description=description)
+    if more is not None:
+        more(parser)
     parser.add_argument("--quick", action="store_true", help="A smoke run: no number to quote.")
     parser.add_argument("--repeats", type=int, default=None, help="Repetitions of every variant.")
     found = parser.parse_args()
