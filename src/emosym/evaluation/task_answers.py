@@ -138,13 +138,17 @@ def groups_of(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def task_values(found: Answered, seed: int) -> dict[str, Any]:
-    """Return the task's values, with intervals (`metrics.intervals`, over conversations)."""
+def plain_values(found: Answered) -> dict[str, Any]:
+    """Return the task's values without intervals."""
     said = found.answers if found.task.name == ECPE and found.answers else found.predictions
     if found.task.name == ECPE and found.task.space is not None:
-        values = measure_causes(said, found.truths, found.task.space, found.task.parse, found.asked)
-    else:
-        values = found.task.measure(found.predictions, found.truths)
+        return measure_causes(said, found.truths, found.task.space, found.task.parse, found.asked)
+    return found.task.measure(found.predictions, found.truths)
+
+
+def task_values(found: Answered, seed: int) -> dict[str, Any]:
+    """Return the task's values, with intervals (`metrics.intervals`, over conversations)."""
+    values = plain_values(found)
     values["conversations"] = len(set(found.groups))
     more = interval_values(
         found.task, found.predictions, found.truths, found.groups, seed, found.asked, found.cues

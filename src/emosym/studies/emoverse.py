@@ -26,7 +26,7 @@ from emosym.models.presets import resolve_base
 from emosym.studies.stages import check_overrides, packaged_recipe
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
-from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair
+from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair, Sample
 
 RECIPES = {
     "base": "storybook-dialogue-base",
@@ -169,8 +169,19 @@ def measured(
 ) -> dict[str, dict[str, Any]]:
     """Return a result a task, and of what only a drawn world can tell."""
     results = {one.name: task_result(one, seed, "test", model) for one in found}
+    for name, (values, asked) in drawn_values(found, test).items():
+        subject = subject_of(model, "test", asked)
+        results[name] = make_result(name, values, len(asked), seed, subject=subject)
+    return results
+
+
+def drawn_values(
+    found: Sequence[Answered], test: Sequence[Sample]
+) -> dict[str, tuple[dict[str, Any], list[str]]]:
+    """Return what only a drawn world can tell of answers: values, and the ids that they are of."""
     samples = {sample.id: sample for sample in test}
     drawn = {MER: (CONTRADICTIONS, contradiction_values), ERI: (REASONS, reason_values)}
+    values: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for one in found:
         if one.name not in drawn:
             continue
@@ -183,10 +194,8 @@ def measured(
         ]
         if rows:
             answers, asked = zip(*rows, strict=True)
-            subject = subject_of(model, "test", [sample.id for sample in asked])
-            values = values_of(answers, asked)
-            results[name] = make_result(name, values, len(rows), seed, subject=subject)
-    return results
+            values[name] = values_of(answers, asked), [sample.id for sample in asked]
+    return values
 
 
 def turn_readings(found: Sequence[Answered]) -> dict[str, TurnReading]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def ablate(
     study: Annotated[
-        str, typer.Argument(help="A study (YAML); `ablation` is the one that comes along.")
+        str, typer.Argument(help="A study (YAML); `ablation` and `m2se-study` come along.")
     ] = "ablation",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value or section.key=value, on top of it.")

@@ -16,19 +16,30 @@ from emosym.config.recipes import StageRecipe
 from emosym.config.schema import Section
 from emosym.errors import UsageError, unknown_name
 
-Measure = Literal["reading", "painting", "nothing"]
+Measure = Literal["reading", "painting", "tasks", "nothing"]
+DIALOGUES = "storybook-dialogues"
+
+
+class DialogueData(Section):
+    """Storybook conversations of each split."""
+
+    train: int = Field(800, ge=1)
+    val: int = Field(60, ge=1)
+    test: int = Field(200, ge=1)
 
 
 class StudyData(Section):
     """The storybook that all arms share: pictures of each split, and the seed they are drawn from.
 
-    `ood` test pictures are drawn in the style `ood_style`, which nothing was trained on.
+    `ood` test pictures are drawn in the style `ood_style`, which nothing was trained on; 0: none.
+    `dialogues` are drawn too where they are named, for arms whose data say `storybook-dialogues`.
     """
 
     train: int = Field(8000, ge=16)
     val: int = Field(1000, ge=16)
     test: int = Field(4000, ge=16)
-    ood: int = Field(1000, ge=16)
+    ood: int = Field(1000, ge=0)
+    dialogues: DialogueData | None = None
     ood_style: str = "line"
     size: int = 64
     seed: int = 0
@@ -59,6 +70,7 @@ class Part(Section):
 
     `init` names the arm whose checkpoint of the same seed all of them start from: "part/arm" of the
     same fraction, or "part/arm/labels-100" of that one. A `hidden` part is not in the table.
+    `metric` is what its table shows, unset that of what is measured.
     """
 
     name: str
@@ -67,6 +79,7 @@ class Part(Section):
     question: str
     base: str
     measure: Measure = "reading"
+    metric: str | None = None
     init: str | None = None
     hidden: bool = False
     fractions: tuple[float, ...] = (1.0,)
@@ -95,7 +108,8 @@ class Expectation(Section):
 class Study(Section):
     """A whole ablation: data, complete recipes of the stages, parts with arms, expectations.
 
-    `seeds` is for arms that name no number of their own, `all_seeds` for every arm.
+    `seeds` is for arms that name no number of their own, `all_seeds` for every arm. Where tasks are
+    measured, so many `reasons` are asked for.
     """
 
     study: str
@@ -105,6 +119,7 @@ class Study(Section):
     all_seeds: int | None = Field(None, ge=1)
     first_seed: int = 0
     paintings: int = Field(20, ge=6)
+    reasons: int = Field(60, ge=1)
     stages: dict[str, dict[str, Any]]
     parts: tuple[Part, ...]
     expect: tuple[Expectation, ...] = ()
@@ -143,7 +158,9 @@ def load_study(path: Path, full: bool = False, overrides: Sequence[str] = ()) ->
         UsageError: for a missing or malformed file, an unknown key or arm, or a bad value.
     """
     if not path.is_file():
-        raise UsageError(f"There is no study at {path}. The one that comes along is `ablation`.")
+        raise UsageError(
+            f"There is no study at {path}. Those that come along are `ablation` and `m2se-study`."
+        )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -255,7 +272,9 @@ def jobs_of(study: Study, out: Path, data: Path) -> list[Job]:
                 raw = raw_recipe(study, part, arm, fraction, seed)
                 init = study.base if after is None else str(out / after / "checkpoint")
                 raw = laid_over(raw, {"out": str(out / own), "init": init})
-                raw = laid_over(raw, {"data": {"root": str(data), "source": "storybook"}})
+                raw["data"] = placed(raw["data"], data)
+                if "also" in raw:
+                    raw["also"] = [placed(section, data) for section in raw["also"]]
                 resolve_recipe(raw, own)
             own_measure = arm.measure
             if isinstance(own_measure, dict):
@@ -263,6 +282,18 @@ def jobs_of(study: Study, out: Path, data: Path) -> list[Job]:
             measure = own_measure or part.measure
             jobs.append(Job(part.name, name, fraction, seed, measure, raw, after))
     return jobs
+
+
+def placed(section: Mapping[str, Any], data: Path) -> dict[str, Any]:
+    """Return a data section with its folder: `data` of pictures, beside it that of dialogues."""
+    source = section.get("source", "storybook")
+    root = dialogues_beside(data) if source == DIALOGUES else data
+    return {**section, "source": source, "root": str(root)}
+
+
+def dialogues_beside(data: Path) -> Path:
+    """Return where a study's conversations lie, whose pictures lie in `data`."""
+    return data.parent / "dialogues"
 
 
 def start_of(part: Part, arm: Arm, fraction: float, seed: int) -> str | None:

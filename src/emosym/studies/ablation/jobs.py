@@ -16,23 +16,43 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from emosym.config.recipes import M2seRecipe
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import LabelSpace
+from emosym.evaluation.answer_tasks import answer_tasks
+from emosym.evaluation.task_answers import plain_values
 from emosym.evaluation.understanding import negative_log_likelihood
 from emosym.files import read_json, write_atomic, write_json
 from emosym.metrics.calibration import brier_multiclass, expected_calibration_error
 from emosym.metrics.classification import macro_f1
 from emosym.models.adapters import merged_adapter
 from emosym.models.checkpoint import load_checkpoint
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, of_pictures
 from emosym.models.reader.reader import ADAPTER
-from emosym.studies.ablation.grid import Job, recipe_of
+from emosym.pipelines.task_reading import READ
+from emosym.studies.ablation.grid import DIALOGUES, Job, dialogues_beside, recipe_of
+from emosym.studies.emoverse import CONTRADICTIONS, REASONS, drawn_values
+from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
 from emosym.training.stages.feed import Feed, open_feed
 from emosym.training.stages.read_all import read_all
+from emosym.training.stages.sets import picture_talks
+from emosym.training.stages.talk_values import held_out
+from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA
 
 MEASURED = "measured.json"
 LOGITS = "logits.safetensors"
+# What is kept of the values of each task, and of what only a drawn world can tell.
+OF_TASKS: dict[str, tuple[str, ...]] = {
+    MER: ("accuracy", "weighted_f1"),
+    MSA: ("acc7",),
+    FER: ("micro_f1",),
+    ECPE: ("pair_f1", "self_and_previous_pair_f1"),
+    ECPE_PREDICTED: ("pair_f1",),
+    ERI: (),
+    CONTRADICTIONS: ("contradiction_accuracy",),
+    REASONS: ("names_cause", "other_names_cause"),
+}
 LEFT_BEHIND = ("state", "prefixes", "bank", "round-*/state", "round-*/prefixes")
 PAINTED = (
     "emo_a_judge_a",
@@ -70,7 +90,9 @@ def is_done(job: Job, out: Path) -> bool:
     return (out / job.name / MEASURED).is_file()
 
 
-def run_job(job: Job, out: Path, data: Path, ood: Path, paintings: int) -> dict[str, Any]:
+def run_job(
+    job: Job, out: Path, data: Path, ood: Path, paintings: int, reasons: int = 60
+) -> dict[str, Any]:
     """Run a job, or return what it measured before: values, seconds of training and measuring.
 
     The checkpoint stays, for jobs that start from it; what only a resumed run needs goes.
@@ -82,12 +104,14 @@ def run_job(job: Job, out: Path, data: Path, ood: Path, paintings: int) -> dict[
     began = time.monotonic()
     checkpoint, _ = run_recipe(recipe_of(job), progress=False)
     trained, values = time.monotonic(), dict[str, float]()
-    if job.measure != "nothing":
-        roots = {"test": data, "ood": ood}
+    if job.measure == "tasks":
+        values = measure_tasks(checkpoint, job, data, reasons)
+    elif job.measure != "nothing":
+        roots = {"test": data} | ({"ood": ood} if ood.is_dir() else {})
         values = measure_reading(load_checkpoint(checkpoint), roots, folder / LOGITS)
     if job.measure == "painting":
         values |= measure_painting(checkpoint, data, paintings, job.seed)
-    measured = {
+    kept = {
         "values": values,
         "train_seconds": round(trained - began, 1),
         "measure_seconds": round(time.monotonic() - trained, 1),
@@ -95,8 +119,8 @@ def run_job(job: Job, out: Path, data: Path, ood: Path, paintings: int) -> dict[
     for pattern in LEFT_BEHIND:
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
-    write_json(folder / MEASURED, measured)
-    return measured
+    write_json(folder / MEASURED, kept)
+    return kept
 
 
 def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> dict[str, float]:
@@ -115,6 +139,37 @@ def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> d
         found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)
         values |= {f"{prefix}{name}": value for name, value in found.items()}
     write_atomic(keep, lambda temporary: save_file(stored, temporary))
+    return values
+
+
+def measure_tasks(checkpoint: Path, job: Job, data: Path, reasons: int) -> dict[str, float]:
+    """Answer the tasks that a job was taught about the test splits; values are "TASK_VALUE".
+
+    Spoken reasons are asked for about the first `reasons` turns that have one.
+    """
+    recipe = recipe_of(job)
+    assert isinstance(recipe, M2seRecipe)  # the only stage that has these tasks
+    model, values = load_checkpoint(checkpoint), dict[str, float]()
+    names = [task for task in recipe.tasks if task in READ]
+    if {ECPE, MER} <= set(names):
+        names.append(ECPE_PREDICTED)
+    if names or ERI in recipe.spoken:
+        test = open_dataset(DIALOGUES, dialogues_beside(data), "test", model.space)
+        told = answer_tasks(model, names, test) if names else []
+        if ERI in recipe.spoken:
+            moved = [place for place, sample in enumerate(test) if ERI in sample.targets]
+            told += answer_tasks(model, [ERI], test.subset(moved[:reasons]))
+        # intervals come of the seeds: none is drawn here for a single run
+        results = {one.name: plain_values(one) for one in told}
+        results |= {name: found for name, (found, _) in drawn_values(told, test).items()}
+        for task, found in results.items():
+            kept = {key: found.get(key) for key in OF_TASKS[task]}
+            values |= {f"{task}_{k}": float(v) for k, v in kept.items() if v is not None}
+    if IMAGE_EMOTION in recipe.tasks:
+        reader = of_pictures(model).reader
+        pictures = open_dataset("storybook", data, "test", reader.space)
+        feed = open_feed(reader, pictures, data / ".cache", 1)
+        values["image_accuracy"] = held_out(reader, picture_talks(feed)).values["accuracy"]
     return values
 
 

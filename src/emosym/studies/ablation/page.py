@@ -51,6 +51,8 @@ def ablation_page(found: Mapping[str, Any], out: Path) -> Path:
     count = len(seeds) if isinstance(seeds, Sequence) else seeds
     facts = [f"{found['n_test']:,} test pictures"]
     facts += [f"{found['n_ood']:,} of another style"] if found.get("n_ood") else []
+    if found.get("n_dialogues"):
+        facts += [f"{found['n_dialogues']:,} test conversations"]
     facts += [f"up to {count} seeds"]
     facts += [f"{found['minutes']:.0f} minutes"] if found.get("minutes") is not None else []
     parts = [_part(part) for part in found["parts"]]

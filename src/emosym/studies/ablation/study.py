@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from emosym.data.storybook import write_storybook
+from emosym.data.storybook.dialogues.writer import write_dialogues
 from emosym.device import cpu_plan, processor_name, usable_cores
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json, write_text
 from emosym.locks import one_writer
 from emosym.provenance import git_hash, package_versions
-from emosym.studies.ablation.grid import Job, Study, jobs_of
+from emosym.studies.ablation.grid import Job, Study, dialogues_beside, jobs_of
 from emosym.studies.ablation.jobs import is_done, run_job
 from emosym.studies.ablation.page import ablation_page
 from emosym.studies.ablation.pool import run_jobs
@@ -29,6 +30,7 @@ from emosym.studies.ablation.words import ablation_latex, ablation_markdown
 Say = Callable[[str], None]
 STUDY = "study.yaml"
 TABLE = "table.json"
+SHOWN_TASKS = ("mer_accuracy", "ecpe_pair_f1", "reasons_names_cause", "image_accuracy")
 OOD_SPLIT_OF = 10  # an out-of-domain storybook needs a picture in each split; only test is read
 
 
@@ -69,7 +71,12 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
         say(f"{count[0]}/{len(trained)} ({minutes:.1f} min) {job.name}: {result}")
 
     work = functools.partial(
-        run_job, out=out / "jobs", data=data, ood=ood, paintings=study.paintings
+        run_job,
+        out=out / "jobs",
+        data=data,
+        ood=ood,
+        paintings=study.paintings,
+        reasons=study.reasons,
     )
     threads = max(1, usable_cores() // workers)
     # All workers compute alike: what this process finds best for the CPU is told to all of them.
@@ -88,7 +95,7 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
 def told(found: dict[str, Any]) -> str:
     """Return what a finished job is worth saying in one line."""
     values = found["values"]
-    names = ("accuracy", "ood_accuracy", "brier", "emo_a_judge_a", "coverage")
+    names = ("accuracy", "ood_accuracy", "brier", "emo_a_judge_a", "coverage", *SHOWN_TASKS)
     numbers = ", ".join(f"{name} {values[name]:.3f}" for name in names if name in values)
     return f"{numbers} ({found['train_seconds']:.0f} + {found['measure_seconds']:.0f} s)"
 
@@ -115,8 +122,12 @@ def draw_data(study: Study, data: Path, ood: Path, workers: int) -> None:
     asked = study.data
     counts = {"train": asked.train, "val": asked.val, "test": asked.test}
     write_storybook(data, counts, asked.size, asked.seed, workers)
-    few = {"train": OOD_SPLIT_OF, "val": OOD_SPLIT_OF, "test": asked.ood}
-    write_storybook(ood, few, asked.size, asked.seed, workers, style=asked.ood_style)
+    if asked.ood:
+        few = {"train": OOD_SPLIT_OF, "val": OOD_SPLIT_OF, "test": asked.ood}
+        write_storybook(ood, few, asked.size, asked.seed, workers, style=asked.ood_style)
+    if asked.dialogues is not None:
+        counted = asked.dialogues.model_dump()
+        write_dialogues(dialogues_beside(data), counted, seed=asked.seed, workers=workers)
 
 
 def with_ancestors(jobs: Sequence[Job], only: Sequence[str]) -> list[Job]:

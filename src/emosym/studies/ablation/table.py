@@ -181,7 +181,7 @@ def make_table(study: Study, measured: Mapping[str, Values], about: Mapping[str,
             for name, arm in part.arms.items()
             if fraction in (arm.fractions or part.fractions)
         ]
-        metric = "emo_a_judge_a" if part.measure == "painting" else "accuracy"
+        metric = part.metric or ("emo_a_judge_a" if part.measure == "painting" else "accuracy")
         parts.append(
             {
                 "name": part.name,
@@ -203,6 +203,7 @@ def make_table(study: Study, measured: Mapping[str, Values], about: Mapping[str,
         "name": study.study,
         "n_test": study.data.test,
         "n_ood": study.data.ood,
+        "n_dialogues": study.data.dialogues.test if study.data.dialogues else 0,
         "seeds": max((row["n"] for part in parts for row in part["rows"]), default=0),
         **about,
         "parts": parts,
