@@ -12,12 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from emosym.apps.cli.packing import pack_checkpoint
 from emosym.errors import UsageError
-from emosym.files import read_json
-from emosym.models.card import model_card
-from emosym.models.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
+from emosym.models.checkpoint import describe_checkpoint
+from emosym.models.description import read_description
 from emosym.models.presets import WEIGHTS, verify_base
-from emosym.training.run import FINISHED
 
 LIMIT_BYTES = 30_000_000
 
@@ -27,14 +26,14 @@ def ship_checkpoint(source: Path, target: Path) -> None:
     described = describe_checkpoint(source)
     if described["base"] != "storybook-base":
         raise UsageError(f"{source} stands on {described['base']!r}, not on storybook-base.")
-    model = load_checkpoint(source)
-    if model.calibration.abstain_below is None:
+    known = read_description(source)
+    calibration = known.calibrations.get(known.space.name)
+    if calibration is None or calibration.abstain_below is None:
         raise UsageError(
             f"{source} does not say below which confidence to abstain. Fit that on pictures that "
             "it was not trained on: `emosym calibrate CHECKPOINT --data DATA --out FOLDER`."
         )
-    values = read_json(source.parent / FINISHED, "finished run")
-    save_checkpoint(model, target, model_card(described, values, model.recipes), compact=True)
+    pack_checkpoint(source, target)
 
 
 def main() -> int:

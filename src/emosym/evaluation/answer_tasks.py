@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from emosym.data.dataset import Dataset
 from emosym.errors import UsageError
@@ -10,6 +11,7 @@ from emosym.evaluation.task_answers import Answered, answered
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers
 from emosym.tasks.names import open_task
+from emosym.types import TEXT_EMOTION
 
 
 def answer_tasks(
@@ -37,13 +39,16 @@ def answer_tasks(
     if missing is not None:
         raise UsageError(f"This data set tells nothing of the task {missing!r}.")
     by_latents = [name for name in names if not spoken and can_read(model, name)]
-    read = read_tasks(model, dataset, by_latents, batch_size) if by_latents else {}
+    read = read_tasks(model, dataset, by_latents, batch_size) if by_latents else None
     found: list[Answered] = []
     for name, task in tasks.items():
         asked = [samples[place] for place in places[name]]
-        if name in read:
-            predictions = [read[name][place] for place in places[name]]
-            found.append(answered(name, task, asked, predictions))
+        if read is not None and name in read.predictions:
+            predictions = [read.predictions[name][place] for place in places[name]]
+            one = answered(name, task, asked, predictions)
+            if task.name == TEXT_EMOTION and model.space.several:
+                one = replace(one, probabilities=read.probabilities[places[name]])
+            found.append(one)
         else:
             told = speak_answers(model, task, asked, batch_size)
             found.append(answered(name, task, asked, answers=told))

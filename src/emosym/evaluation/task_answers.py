@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emosym.data.action_units import UNITS
 from emosym.data.notes import Notes, complain
 from emosym.emotions import LabelSpace
@@ -23,11 +25,14 @@ from emosym.evaluation.task_intervals import interval_values, usual_cues
 from emosym.files import printable, write_atomic
 from emosym.metrics.checks import same_length
 from emosym.metrics.cues import Facts
+from emosym.metrics.label_sets import indicators
+from emosym.metrics.several import mean_average_precision
 from emosym.tasks.cause_values import Targets, emotional_turns, measure_causes, pairs_text
 from emosym.tasks.eri import cues_in, true_reason
 from emosym.tasks.names import open_task
 from emosym.tasks.swift import read_answers
 from emosym.tasks.task import Prediction, Task, Unparsed
+from emosym.tasks.text_emotion import labels_of
 from emosym.types import ECPE, ERI, FER, CausePair, Sample, Target, Votes
 
 ANSWERS_SCHEMA = "emosym.answers/1"
@@ -41,6 +46,8 @@ class Answered:
     which is resampled as a whole for intervals. `answers` are the texts as they were given, None
     where nothing was spoken; `asked` lists (turn, emotion) of each, for cause pairs; `cues` finds
     what a reason names, where the task's label space is not MELD's (`tasks.eri.cues_in`).
+    `probabilities` (N, C) are of the task's labels, where several can be true and a model tells
+    them: its values also say how well they rank.
     """
 
     name: str
@@ -52,6 +59,7 @@ class Answered:
     answers: Sequence[str] | None = None
     asked: Targets | None = None
     cues: Callable[[str], Facts] = usual_cues
+    probabilities: np.ndarray | None = None
 
 
 def answered(
@@ -143,7 +151,10 @@ def plain_values(found: Answered) -> dict[str, Any]:
     said = found.answers if found.task.name == ECPE and found.answers else found.predictions
     if found.task.name == ECPE and found.task.space is not None:
         return measure_causes(said, found.truths, found.task.space, found.task.parse, found.asked)
-    return found.task.measure(found.predictions, found.truths)
+    values = found.task.measure(found.predictions, found.truths)
+    if found.probabilities is not None and found.task.space is not None:
+        values |= ranking_values(found.probabilities, found.truths, found.task.space)
+    return values
 
 
 def task_values(found: Answered, seed: int) -> dict[str, Any]:
@@ -154,6 +165,21 @@ def task_values(found: Answered, seed: int) -> dict[str, Any]:
         found.task, found.predictions, found.truths, found.groups, seed, found.asked, found.cues
     )
     return values | more
+
+
+def ranking_values(
+    probabilities: np.ndarray, truths: Sequence[Target], space: LabelSpace
+) -> dict[str, Any]:
+    """Return `mean_average_precision`, and what any order of the samples has at hand by chance.
+
+    `chance_average_precision` is the mean over the same labels of how often each is true.
+    """
+    marks = indicators([labels_of(truth) for truth in truths], space.labels)  # (N, C)
+    often = marks.mean(axis=0)
+    return {
+        "mean_average_precision": mean_average_precision(probabilities, marks),
+        "chance_average_precision": float(often[often > 0].mean()) if often.any() else None,
+    }
 
 
 def task_result(

@@ -89,7 +89,7 @@ def _counted(
         return _cues(predictions, truths, cues)
     if task.space is None:  # answers of a kind that is not known here: values without intervals
         return np.zeros((len(truths), 1)), {}
-    if any(isinstance(truth, tuple) for truth in truths):
+    if task.space.several or any(isinstance(truth, tuple) for truth in truths):
         read = [None if isinstance(p, Unparsed) else labels_of(p) for p in predictions]
         return _sets(read, [labels_of(truth) for truth in truths], task.space.labels)
     return _labels(predictions, truths, task.space)

@@ -19,6 +19,8 @@ MEANINGS: dict[str, str] = {
     "best_accuracy": "the highest accuracy these pictures allow",
     "of_best": "accuracy over the highest possible; higher is better",
     "macro_f1": "mean F1 over emotions; higher is better",
+    "micro_f1": "F1 over all labels together; higher is better",
+    "mean_average_precision": "mean over labels of how well they rank; higher is better",
     "polarity_accuracy": "share with the right polarity; higher is better",
     "ece": "gap between confidence and accuracy; lower is better",
     "brier": "squared error of the probabilities, 0 to 2; lower is better",
@@ -30,6 +32,25 @@ MEANINGS: dict[str, str] = {
     "fidelity_relative": "fitting scene, object and face found, over real; 1 is as real pictures",
     "distance_relative": "variety inside an emotion, over real; 1 is as real pictures",
     "edge_energy_ratio": "sharpness over real; 1 is as real pictures",
+}
+INTENDED = (
+    "Research on affective computing, curating and scoring image collections by the emotion they "
+    "tend to evoke, and painting pictures for an emotion, with a person who looks at the result."
+)
+INTENDED_TEXT = (
+    "Research on affective computing: emotions that annotators saw in short texts, counted over "
+    "many of them, with a person who looks at the result."
+)
+TEXT_LIMITS = (
+    "It was trained on the texts its recipes name: their language, their time, their annotators. "
+    "Irony and what was said before are often missed; look at its readings of your own labelled "
+    "texts before you rely on it."
+)
+LICENCES = {
+    "goemotions": "GoEmotions (Demszky and others 2020), Reddit comments, CC BY 4.0",
+    "meld": "MELD (Poria and others 2019), GPL-3.0",
+    "ecf": "ECF 2.0 (Wang and others 2023), GPL-3.0, for research",
+    "emobench": "EmoBench (Sabour and others 2024), MIT",
 }
 RESPONSIBLE = """\
 - An emotion that a picture evokes is not an emotion that somebody feels. This model says nothing
@@ -57,7 +78,7 @@ def model_card(
     """
     base = str(description["base"])
     shown = base if base in PRESETS else Path(base).name  # no path of this machine on the card
-    storybook = base == STORYBOOK
+    storybook, words = base == STORYBOOK, _of_words(base)
     labels = answered_space(description).labels
     stages = [str(stage) for stage in description["stages"]]
     sections = [
@@ -65,19 +86,18 @@ def model_card(
         f"# EmoSym on {shown}",
         _what(shown, labels, stages, description),
         "## Intended use",
-        "Research on affective computing, curating and scoring image collections by the emotion "
-        "they tend to evoke, and painting pictures for an emotion, with a person who looks at "
-        "the result.",
+        INTENDED_TEXT if words else INTENDED,
         "## Out of scope and responsible use",
         RESPONSIBLE,
-        _storybook_limits() if storybook else _photograph_limits(),
+        TEXT_LIMITS if words else _storybook_limits() if storybook else _photograph_limits(),
         "## Numbers",
         _numbers(values),
         _held_out(description),
         "## Training",
         _training(stages, recipes),
+        _data(recipes),
         "## How to load",
-        _loading(_paints(description)),
+        _loading_text(shown) if words else _loading(_paints(description)),
         "## Versions",
         _versions(description),
     ]
@@ -102,12 +122,12 @@ def _header(base: str) -> str:
     fields: dict[str, Any] = {
         "license": "apache-2.0",
         "library_name": "emosym",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": "text-classification" if _of_words(base) else "image-classification",
         "tags": [*TAGS, *(["storybook"] if base == STORYBOOK else [])],
     }
     preset = PRESETS.get(base)
     if preset is not None and preset.shipped is None:
-        fields["base_model"] = [preset.reader, preset.painter]
+        fields["base_model"] = [part for part in (preset.reader, preset.painter) if part]
     return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
 
 
@@ -120,12 +140,52 @@ def _what(
         if _paints(description)
         else "It does not paint: it has not been through the joint stage. "
     )
+    if _of_words(str(description["base"])):
+        return (
+            f"Reads what a speaker or writer feels ({', '.join(labels)}), and how sure that is, "
+            f"from words alone, in one pass. The base weights, `{base}`, are not in this folder, "
+            f"and have their own licences: `emosym models get {base}`."
+        )
     count = description.get("num_context_tokens")
     tokens = "" if count is None else f"It reasons in {count} context token(s) before it answers. "
     return (
         f"Reads which emotion a picture evokes ({', '.join(labels)}), how sure that is, and why, "
         f"in one pass. {painting}{tokens}The base weights, `{base}`, are not in this folder, and "
         "have their own licences."
+    )
+
+
+def _of_words(base: str) -> bool:
+    """Return whether a base reads no pictures."""
+    return base in PRESETS and not PRESETS[base].sees
+
+
+def _data(recipes: Sequence[str]) -> str:
+    """Return who made the data that the recipes name, and under which licence, where known."""
+    named: dict[str, None] = {}
+    for text in recipes:
+        try:
+            recipe = yaml.safe_load(text)
+        except yaml.YAMLError:  # it may have been edited by hand
+            continue
+        data = recipe.get("data") if isinstance(recipe, dict) else None
+        source = data.get("source") if isinstance(data, dict) else None
+        if source in LICENCES:
+            named[f"- {LICENCES[source]}."] = None
+    return "\n".join(["Data it learned from:", "", *named]) if named else ""
+
+
+def _loading_text(base: str) -> str:
+    return (
+        "```python\n"
+        "from emosym import EmoSymPipeline\n"
+        "from emosym.types import Sample, Turn\n\n"
+        f"# once: emosym models get {base}\n"
+        'model = EmoSymPipeline.from_pretrained("this-folder")\n'
+        'reading = model.understand(Sample("a", (Turn(text="I got the job!"),)))\n'
+        "print(reading.emotion, reading.confidence, reading.labels)\n"
+        "print(reading.probabilities)\n"
+        "```"
     )
 
 

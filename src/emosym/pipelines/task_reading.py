@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import softmax
@@ -11,7 +12,7 @@ from emosym.data.action_units import UNIT_SPACE
 from emosym.data.dataset import Dataset
 from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7
 from emosym.errors import UsageError
-from emosym.models.calibration import calibrated
+from emosym.models.calibration import calibrated, named, said_labels
 from emosym.models.emosym_model import EmoSymModel, finds_causes
 from emosym.models.reader.answering import answer_all
 from emosym.models.reader.talks import (
@@ -24,19 +25,31 @@ from emosym.models.reader.talks import (
 from emosym.pipelines.trained_dialogue import reads_dialogues
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.tasks.task import Prediction, Task
-from emosym.types import ECPE, FER, MER, MSA, Sample
+from emosym.types import ECPE, FER, MER, MSA, TEXT_EMOTION, Sample
 
-READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)  # tasks that latents answer
+READ = (MER, TEXT_EMOTION, MSA, FER, ECPE, ECPE_PREDICTED)  # tasks that latents answer
 ANSWER_TOKENS = 96
 # (model, talk, its reading, the class of each turn's emotion) -> an answer a turn
 Answers = Callable[[EmoSymModel, Talk, TalkReading, np.ndarray], Sequence[Prediction]]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReadings:
+    """What was read of N samples: `predictions` by task, and calibrated `probabilities` (N, C).
+
+    These are of the labels that the model answers in; NaN where a sample was not read.
+    """
+
+    predictions: Mapping[str, list[Prediction]]
+    probabilities: np.ndarray
 
 
 def can_read(model: EmoSymModel, name: str) -> bool:
     """Return whether a model's latents answer a task; else it can only be asked in words."""
     known = {space.name for space in model.spaces}
     needed = {
-        MER: reads_dialogues(model),
+        MER: not model.space.several,
+        TEXT_EMOTION: True,
         MSA: bool(known & {SENTIMENT3.name, SENTIMENT7.name}),
         FER: UNIT_SPACE.name in known,
         ECPE: finds_causes(model),
@@ -47,10 +60,10 @@ def can_read(model: EmoSymModel, name: str) -> bool:
 
 def read_tasks(
     model: EmoSymModel, dataset: Dataset, names: Sequence[str], batch_size: int = 16
-) -> dict[str, list[Prediction]]:
+) -> TaskReadings:
     """Answer tasks about all turns of a data set from one pass a conversation.
 
-    Returns for each name one prediction a sample. In `ecpe` the emotions of all turns are given, in
+    There is one prediction a task and sample. In `ecpe` the emotions of all turns are given, in
     `ecpe_predicted` they are what the model finds.
 
     Raises:
@@ -64,21 +77,38 @@ def read_tasks(
             )
     talks = talks_of(model.reader, dataset)
     answers: dict[str, list[Prediction]] = {name: [""] * len(dataset) for name in names}
+    whole = np.full((len(dataset), len(model.space)), np.nan)
     read = read_all_turns(model.reader, talks, batch_size)
     for talk, one in zip(talks, read, strict=True):
-        found = calibrated(one.logits.astype(np.float64), model.calibration).argmax(1)
+        shares = calibrated(one.logits.astype(np.float64), model.calibration)
+        found, own = named(shares, model.calibration), talk.rows >= 0
+        whole[talk.rows[own]] = shares[own]
         for name in names:
             told = ANSWERS[name](model, talk, one, found)
             for row, answer in zip(talk.rows.tolist(), told, strict=True):
                 if row >= 0:
                     answers[name][row] = answer
-    return answers
+    return TaskReadings(answers, whole)
 
 
 def _emotions(
     model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
 ) -> list[Prediction]:
     return [model.space.labels[place] for place in found.tolist()]
+
+
+def _text_emotions(
+    model: EmoSymModel, talk: Talk, one: TalkReading, found: np.ndarray
+) -> list[Prediction]:
+    """Return the labels that reach their thresholds, where several can be true."""
+    if not model.space.several:
+        return _emotions(model, talk, one, found)
+    shares = calibrated(one.logits.astype(np.float64), model.calibration)
+    said = said_labels(shares, model.calibration)
+    return [
+        tuple(label for label, there in zip(model.space.labels, row, strict=True) if there)
+        for row in said.tolist()
+    ]
 
 
 def _sentiments(
@@ -119,6 +149,7 @@ def _causes(
 
 ANSWERS: dict[str, Answers] = {
     MER: _emotions,
+    TEXT_EMOTION: _text_emotions,
     MSA: _sentiments,
     FER: _units,
     ECPE: _causes_given,

@@ -41,7 +41,8 @@ from emosym.types import (
     UnderstandingOutput,
 )
 
-SHIPPED = ("storybook",)
+SHIPPED = "storybook"  # the model that comes with this package
+TEXT_MODEL = "emosym-text"  # reads words; with this package where its files are
 # Heads of the tasks msa and fer stand beside the emotion; no data set is answered by them alone.
 OF_SIDE_TASKS = {SENTIMENT3.name, SENTIMENT7.name, UNIT_SPACE.name}
 CARD = "README.md"
@@ -244,6 +245,13 @@ def checkpoint_place(folder: str | Path) -> Path:
     return target.resolve()
 
 
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the trained models in this installation, `storybook` first."""
+    found = sorted(WEIGHTS.iterdir()) if WEIGHTS.is_dir() else ()
+    others = [path.name for path in found if is_checkpoint(path)]
+    return (SHIPPED, *(name for name in others if name != SHIPPED))
+
+
 def find_checkpoint(name_or_folder: str | Path) -> Path:
     """Return the checkpoint folder that a shipped name, folder or downloaded hub id stands for.
 
@@ -252,7 +260,8 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
         EmoSymError: when a shipped model is not in this installation.
     """
     name = str(name_or_folder)
-    if name in SHIPPED and not is_checkpoint(Path(name)):
+    shipped = shipped_models()
+    if name in shipped and not is_checkpoint(Path(name)):
         if not is_checkpoint(WEIGHTS / name):
             raise EmoSymError(
                 f"The weights of {name!r} are not in this installation. Run `make demo`, which "
@@ -274,7 +283,7 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
         )
     if folder.exists() or len(folder.parts) > 1:
         raise UsageError(f"There is no checkpoint folder {name!r}.")
-    raise unknown_name("model", name, SHIPPED, "Or give the folder of a checkpoint.")
+    raise unknown_name("model", name, shipped, "Or give the folder of a checkpoint.")
 
 
 def space_named(name_or_folder: str | Path, source: str, root: str | Path) -> LabelSpace:

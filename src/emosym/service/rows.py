@@ -21,11 +21,13 @@ KEYS = (
     "probabilities",
     "rationale",
     "causes",
+    "labels",
     "reason",
     "error",
 )
 OUTSIDE = "outside what this preset has seen"
 UNSURE = "unsure"
+BELOW = "below its threshold"
 
 
 def reading_row(
@@ -36,7 +38,9 @@ def reading_row(
     Every row has the same keys; those of a bad input are None, but for `source` and `error`. Where
     a reading is outside what the model has seen it claims nothing: `emotion`, `polarity` and
     `rationale` are None, and `reason` says so; `probabilities` still tell what is nearest. `causes`
-    are of a turn of a conversation: numbers of turns, from 1, "2;3".
+    are of a turn of a conversation: numbers of turns, from 1, "2;3". `labels`, of a model whose
+    labels do not exclude each other, are all that reach their thresholds; where none does,
+    `emotion` is the most probable one, and `reason` says that it is below its own.
     """
     row: Row = dict.fromkeys(KEYS)
     row["source"] = source
@@ -54,16 +58,35 @@ def reading_row(
         return row | {"reason": OUTSIDE}
     return row | {
         "emotion": reading.emotion,
+        "labels": None if reading.labels is None else list(reading.labels),
         "polarity": reading.polarity,
         "rationale": reading.rationale,
         "causes": causes,
-        "reason": UNSURE if reading.abstains else None,
+        "reason": reason_of(reading),
     }
 
 
+def named_labels(reading: UnderstandingOutput) -> str:
+    """Return what a reading says of emotions, "joy, surprise"; of one below its threshold that."""
+    if reading.labels == ():
+        return f"{reading.emotion} ({BELOW})"
+    return ", ".join(reading.labels or (reading.emotion,))
+
+
+def reason_of(reading: UnderstandingOutput) -> str | None:
+    """Return why the emotion of a reading is not to be relied on; None where nothing says so."""
+    if reading.labels == ():
+        return BELOW
+    return UNSURE if reading.abstains else None
+
+
 def flat_row(row: Row, space: LabelSpace) -> Row:
-    """Return a row with one column p_<emotion> per label instead of nested probabilities."""
+    """Return a row with one column p_<emotion> per label instead of nested probabilities.
+
+    `labels` become "joy;surprise".
+    """
     flat = {key: value for key, value in row.items() if key != "probabilities"}
+    flat["labels"] = None if row["labels"] is None else ";".join(row["labels"])
     shares = row["probabilities"] or {}
     flat.update({f"p_{label}": shares.get(label) for label in space.labels})
     return flat
@@ -73,7 +96,7 @@ def flat_columns(space: LabelSpace) -> dict[str, type]:
     """Return the columns of `flat_row` with their types, in order."""
     numbers: dict[str, type] = dict.fromkeys(("confidence", *NORMS, "in_domain"), float)
     texts: dict[str, type] = dict.fromkeys(
-        ("source", "emotion", "polarity", "rationale", "causes", "reason", "error"), str
+        ("source", "emotion", "labels", "polarity", "rationale", "causes", "reason", "error"), str
     )
     kinds = {**numbers, **texts, "outside": bool, "abstains": bool}
     empty = flat_row(reading_row("", UNREAD), space)

@@ -25,7 +25,7 @@ def text_emotion(space: LabelSpace, template: str = "speaker") -> Task:
 
     One label is given as it is, several as a tuple in the space's order. Where every truth is one
     label the values are those of `mer`, and an answer that names several is unreadable; where a
-    truth is a tuple they are those of `metrics.label_sets`.
+    truth is a tuple, or labels do not exclude each other, they are those of `metrics.label_sets`.
     """
     chosen_wording(template, tuple(QUESTIONS))
     synonyms = other_words(space)
@@ -74,7 +74,7 @@ def _measure(
     """Return the values of one label a sample, or of several."""
     from emosym.metrics.label_sets import label_set_values
 
-    if not any(isinstance(truth, tuple) for truth in truths):
+    if not space.several and not any(isinstance(truth, tuple) for truth in truths):
         return measure_labels(predictions, truths, space)
     read = [None if isinstance(found, Unparsed) else labels_of(found) for found in predictions]
     return label_set_values(read, [labels_of(truth) for truth in truths], space.labels)

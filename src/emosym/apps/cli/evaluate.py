@@ -92,7 +92,7 @@ Suites = Annotated[
         "--suites",
         "--tasks",
         "-t",
-        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, ...; with commas.",
+        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, text; with commas.",
     ),
 ]
 Spoken = Annotated[

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
 
 SHOWN = 24
+SHORT = {"text": "text_emotion"}
 
 
 def asked_tasks(names: str) -> tuple[str, ...]:
@@ -24,6 +25,7 @@ def asked_tasks(names: str) -> tuple[str, ...]:
     from emosym.tasks.names import TASKS
 
     given = [name.strip().lower() for name in names.split(",") if name.strip()]
+    given = [SHORT.get(name, name) for name in given]
     tasks = [name for name in given if name in TASKS]
     others = [name for name in given if name not in TASKS]
     if tasks and others:

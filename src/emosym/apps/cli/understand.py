@@ -14,6 +14,7 @@ from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.apps.cli.understand_dialogues import are_dialogues, understand_dialogues
 from emosym.apps.cli.understand_text import (
     Text,
+    TextColumn,
     TextFile,
     check_text,
     required,
@@ -63,6 +64,7 @@ def understand(
     max_pixels: MaxPixels = None,
     text: Text = None,
     text_file: TextFile = None,
+    text_column: TextColumn = None,
 ) -> None:
     """Read the emotion each picture evokes, or what the speaker of each --text feels.
 
@@ -81,9 +83,10 @@ def understand(
     wanted = wanted_model(model, device, zero_shot, preset, labels, max_pixels)
     asked = {"json": json_out, "csv": csv_out, "parquet": parquet_out}
     named = {kind: path for kind, path in asked.items() if path is not None}
-    if text or text_file is not None:
+    if text or text_file is not None or text_column is not None:
         check_text(paths, explain or resume)
-        return understand_text(texts_of(text, text_file), wanted, named, batch_size or 8)
+        texts = texts_of(text, text_file, text_column)
+        return understand_text(texts, wanted, named, batch_size or 8)
     paths = required(paths)
     if are_dialogues(paths):
         return understand_dialogues(paths, wanted, named, batch_size or 16)

@@ -11,7 +11,7 @@ import typer
 from emosym.apps.cli.readings import Tally
 from emosym.apps.cli.understand_text import shortened
 from emosym.errors import UsageError
-from emosym.service.rows import Row, reading_row
+from emosym.service.rows import Row, named_labels, reading_row
 from emosym.types import BadInput, DialogueOutput, Sample
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def show_dialogue(
             str(number + 1),
             escape(shortened(turn.speaker or "")),
             escape(shortened(turn.text or "(a picture)")),
-            f"[bold]{reading.emotion}" + (" [dim](unsure)" if reading.abstains else ""),
+            f"[bold]{named_labels(reading)}" + (" [dim](unsure)" if reading.abstains else ""),
             f"{reading.confidence:.2f}",
         ]
         named = [] if causes is None else [", ".join(map(str, causes))]

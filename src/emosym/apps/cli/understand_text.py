@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emosym.apps.cli.reading_run import Reading, open_journal, read_to
-from emosym.errors import UsageError
+from emosym.errors import UsageError, unknown_name
 from emosym.files import decoded, read_text
+from emosym.service.rows import named_labels
 from emosym.types import BadInput, Sample, Turn
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ Text = Annotated[
 ]
 TextFile = Annotated[
     Path | None, typer.Option(help="Read each line of text; - is the standard input.")
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="--text-file is a table (CSV): read this column of it.")
 ]
 SHOWN = 50
 LONGEST_SHOWN = 60
@@ -61,12 +65,15 @@ def open_text_reader(wanted: Wanted) -> EmotionPipeline:
     Raises:
         UsageError: when the trained model reads pictures only.
     """
+    from emosym.pipelines.trained import TEXT_MODEL, shipped_models
     from emosym.service.session import SHIPPED_MODEL, open_session
 
     told = (
         "Text is read by a model that was trained on text (--model FOLDER), or by a stock one: "
         f"add --zero-shot, with --preset {TEXT_PRESET} or another one."
     )
+    if not wanted.zero_shot and wanted.model is None and TEXT_MODEL in shipped_models():
+        wanted = replace(wanted, model=TEXT_MODEL)
     if not wanted.zero_shot and wanted.model in (None, SHIPPED_MODEL):
         raise UsageError(f"The shipped model reads pictures. {told}")
     preset = (wanted.preset or TEXT_PRESET) if wanted.zero_shot else None
@@ -89,13 +96,17 @@ def read_texts(
             yield text, next(read) if text.strip() else BadInput(text, EMPTY)
 
 
-def texts_of(text: Sequence[str] | None, file: Path | None) -> list[str]:
+def texts_of(text: Sequence[str] | None, file: Path | None, column: str | None = None) -> list[str]:
     """Return the texts of --text, and of each line of --text-file (- is the standard input).
 
+    With a `column` the file is a table with a header, and each cell of that column is a text.
+
     Raises:
-        UsageError: when the file is missing, too large, not text, or holds no line.
+        UsageError: when the file is missing, too large, not text, or holds no line or column.
     """
     texts = list(text or ())
+    if column is not None:
+        return [*texts, *column_texts(file, column)]
     if file is None:
         return texts
     if str(file) == "-":
@@ -108,6 +119,23 @@ def texts_of(text: Sequence[str] | None, file: Path | None) -> list[str]:
     if not any(line.strip() for line in lines):
         raise UsageError(f"--text-file {file} holds no line of text.")
     return [*texts, *lines]
+
+
+def column_texts(file: Path | None, column: str) -> list[str]:
+    """Return the cells of a table's column, an empty one where a row is too short.
+
+    Raises:
+        UsageError: for no file, none that is a table, or no such column; names the nearest.
+    """
+    from emosym.data.tables import read_table, simple
+
+    if file is None or str(file) == "-":
+        raise UsageError("--text-column names a column of a table: give --text-file FILE.csv.")
+    table = read_table(file)
+    place = table.columns.get(simple(column))
+    if place is None:
+        raise unknown_name(f"column of {str(file)!r}", column, table.header)
+    return [row[place] if place < len(row) else "" for row in table.rows]
 
 
 def understand_text(
@@ -137,12 +165,14 @@ def understand_text(
         for source, found in read_texts(pipeline, texts, batch_size):
             if len(first) < SHOWN:
                 first.append((source, found))
-            counts["" if isinstance(found, BadInput) else found.emotion] += 1
+            counts[""] += isinstance(found, BadInput)
+            if not isinstance(found, BadInput):
+                counts.update((found.emotion,) if found.labels is None else found.labels)
             yield source, found
 
     read_to(outputs, journal, readings(), len(texts), lambda: pipeline.space)
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
-    show(console, first, counts)
+    show(console, first, counts, len(texts))
     if wanted.zero_shot:
         told = (
             f"Zero-shot by {pipeline.base.name}, which was never trained on emotions: the "
@@ -156,8 +186,11 @@ def understand_text(
         raise typer.Exit(1)
 
 
-def show(console: Console, readings: Sequence[Reading], counts: Counter[str]) -> None:
-    """Print the first readings as a table, and how many there are of each emotion, "" of none."""
+def show(console: Console, readings: Sequence[Reading], counts: Counter[str], total: int) -> None:
+    """Print the first of `total` readings as a table, and how many there are of each emotion.
+
+    `counts` has those that could not be read under "".
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -171,11 +204,14 @@ def show(console: Console, readings: Sequence[Reading], counts: Counter[str]) ->
         if isinstance(found, BadInput):
             table.add_row(escape(short), f"[red]{escape(found.error)}[/red]", "", "")
             continue
-        after = sorted(found.probabilities.items(), key=lambda item: -item[1])[1:3]
+        said = found.labels or (found.emotion,)
+        shares = sorted(found.probabilities.items(), key=lambda item: -item[1])
+        after = [item for item in shares if item[0] not in said][:2]
         others = ", ".join(f"{label} {share:.2f}" for label, share in after)
-        table.add_row(escape(short), f"[bold]{found.emotion}", f"{found.confidence:.2f}", others)
+        sure = ", ".join(f"{found.probabilities[label]:.2f}" for label in said)
+        table.add_row(escape(short), f"[bold]{named_labels(found)}", sure, others)
     console.print(table)
-    total, bad = sum(counts.values()), counts[""]
+    bad = counts[""]
     if total > len(readings):
         more = total - len(readings)
         console.print(f"... and {more} more; --csv, --json or --parquet keep them all", style="dim")

@@ -16,7 +16,7 @@ from emosym.models.emosym_model import EmoSymModel, answering_in, new_model, of_
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
 from emosym.models.reader.reader import ADAPTER, OF_PICTURES, TURNS
 from emosym.models.snapshots import cached_snapshot, is_hub_id
-from emosym.pipelines.trained import SHIPPED, find_checkpoint
+from emosym.pipelines.trained import find_checkpoint, shipped_models
 from emosym.training.stages.finish import training_device
 from emosym.types import IMAGE_EMOTION
 
@@ -148,7 +148,7 @@ def exclusive(space: LabelSpace | None) -> LabelSpace | None:
 def _names_checkpoint(init: str) -> bool:
     if init in PRESETS or (Path(init) / BASE_FILE).is_file():
         return False
-    if init in SHIPPED or is_checkpoint(Path(init)):
+    if init in shipped_models() or is_checkpoint(Path(init)):
         return True
     found = cached_snapshot(init) if is_hub_id(init) else None
     return found is not None and is_checkpoint(found)
