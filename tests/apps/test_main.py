@@ -182,6 +182,8 @@ def test_doctor_tells_all_topics_and_fails_without_shipped_weights(
     for text in ("torch", "emosym[app]", "CPU plan", "storybook-base", "emosym-7b"):
         assert text in done.stdout
     shipped(tmp_path / "storybook-base")
+    assert CliRunner().invoke(main_module.app, ["doctor"]).exit_code == 1  # no other base yet
+    shipped(tmp_path / "storybook-dialogue-base")
     assert CliRunner().invoke(main_module.app, ["doctor"]).exit_code == 1  # no trained model yet
     write_json(tmp_path / "storybook" / "emosym.json", {"files": {}})
     done = CliRunner().invoke(main_module.app, ["doctor", "--json"])

@@ -72,6 +72,8 @@ def test_a_damaged_base_is_one_row_of_the_list(command, tmp_path: Path, monkeypa
     code, out, _ = command("models", "list", "--json")
     rows = {row["preset"]: row for row in json.loads(out)}
     assert code == 0 and rows["storybook-base"]["parts"][0]["folder"] is None
+    damaged = rows["storybook-dialogue-base"]  # which is missing there, and never had a painter
+    assert damaged["damaged"] and [part["part"] for part in damaged["parts"]] == ["reader"]
     code, _, err = command("models", "where", "storybook-base")
     assert code == 1 and rows["storybook-base"]["damaged"] in err
     assert rows["emosym-2b"]["damaged"] is None

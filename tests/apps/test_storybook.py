@@ -37,3 +37,13 @@ def test_conversations_are_written_and_what_can_be_known_is_told_when_asked(tmp_
     assert "Already complete:" in again.stdout and "ecpe" not in again.stdout
     other = CliRunner().invoke(app, [*command, "--size", "16"])
     assert other.exit_code != 0 and "--size must lie in 64..512" in str(other.exception)
+
+
+@pytest.mark.parametrize("kind", ["storybook", "storybook-dialogues"])
+def test_a_folder_that_holds_something_else_is_one_sentence(
+    kind: str, tmp_path: Path, command
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    code, out, err = command("data", kind, str(tmp_path))
+    assert code == 2 and not out  # no bar before it
+    assert err == f"Error: {tmp_path} is not empty and holds no storybook; choose another folder.\n"

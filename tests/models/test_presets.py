@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emosym.config.load import recipe_names
 from emosym.errors import EmoSymError, UsageError
 from emosym.models import presets
 from emosym.models.presets import PRESETS, resolve_base, verify_base, write_base
@@ -103,12 +104,24 @@ def test_an_unknown_name_names_the_nearest() -> None:
         resolve_base("storybok-base")
 
 
+SHIPPED = [name for name, preset in presets.PRESETS.items() if preset.shipped]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_that_are_absent(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(presets, "WEIGHTS", tmp_path / "weights")
-    with pytest.raises(EmoSymError, match="emosym train storybook-base"):
-        resolve_base("storybook-base")
-    shutil.copytree(folder, tmp_path / "weights" / "storybook-base")
-    base = resolve_base("storybook-base")
-    assert base.name == "storybook-base" and base.image_size == 64
+    with pytest.raises(EmoSymError, match=f"`emosym train {name}`"):
+        resolve_base(name)
+    shutil.copytree(folder, tmp_path / "weights" / name)
+    base = resolve_base(name)
+    assert base.name == name and base.image_size == 64
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_is_shipped_is_whole_and_can_do_what_its_row_says(name: str) -> None:
+    base, preset = resolve_base(name), presets.PRESETS[name]
+    assert name in recipe_names()  # which makes it again
+    assert base.reader_folder().is_dir()
+    assert bool(base.painter) == bool(preset.painter) == (base.judges is not None)

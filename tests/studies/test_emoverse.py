@@ -21,20 +21,17 @@ OF_M2SE = ("evaluate_every=2", "lora.r=2", "spoken_batch=2")
 
 
 def settings_in(out: Path, base: Path) -> EmoVerseSettings:
-    """Its own base is trained, from the tiny one."""
-    overrides = [f"{stage}.{key}" for stage in RECIPES for key in SMALL]
-    overrides += [f"{stage}.{key}" for stage in ("stage1", "stage2") for key in OF_M2SE]
-    overrides += [f"base.init={json.dumps(str(base))}", "base.dialogues=8", "base.pictures=6"]
+    overrides = tuple(f"{stage}.{key}" for stage in RECIPES for key in (*SMALL, *OF_M2SE))
     return EmoVerseSettings(
-        out, train=12, val=6, test=8, reasons=4, workers=1, overrides=tuple(overrides)
+        out, 12, 6, 8, reasons=4, base=str(base), workers=1, overrides=overrides
     )
 
 
-@pytest.mark.slow  # a base and two stages train
+@pytest.mark.slow  # two stages train
 def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_base: Path) -> None:
     settings, told = settings_in(tmp_path / "run", tiny_base), []
     report = run_emoverse(settings, told.append)
-    assert [line.split()[0] for line in told] == ["Drawing", *["Training"] * 3, "Answering"]
+    assert [line.split()[0] for line in told] == ["Drawing", *["Training"] * 2, "Answering"]
     results = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run/results").iterdir()}
     tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri"}
     assert set(results) == tasks | {"contradictions", "reasons"}
@@ -49,7 +46,7 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     states = sorted((tmp_path / "run").glob("*/finished.json"))
     before = [path.stat().st_mtime_ns for path in states]
     assert run_emoverse(settings, told.append) == report
-    assert [path.stat().st_mtime_ns for path in states] == before and len(states) == 3
+    assert [path.stat().st_mtime_ns for path in states] == before and len(states) == 2
     assert report.read_text() == page
 
 

@@ -103,6 +103,7 @@ PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset("storybook-base", "storybook-base", "reader", "painter", 64, 1.0),
+        Preset("storybook-dialogue-base", "storybook-dialogue-base", "reader", "", 64, 1.0),
         _text("smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct", 1.5, SMOLLM2_WHEEL),
         _hub("internvl3-1b", "OpenGVLab/InternVL3-1B-hf", SD15, 6.0),
         _hub("emosym-2b", "Qwen/Qwen2-VL-2B-Instruct", SD15, 9.0),
@@ -201,7 +202,7 @@ def resolve_base(name: str, reader: str | None = None, painter: str | None = Non
         if preset is not None:
             raise EmoSymError(
                 f"The weights of {name} are not in this installation ({folder.name} is missing). "
-                "Train them with `emosym train storybook-base`, or install the package again."
+                f"Train them with `emosym train {name}`, or install the package again."
             )
         raise unknown_name("preset", name, PRESETS, "Or give the folder of a base.")
     own = folder / "painter"  # which a base for reading alone does not have

@@ -1,4 +1,4 @@
-"""EmoVerse's tasks on storybook conversations: data, a base, two stages, every task, a report.
+"""EmoVerse's tasks on storybook conversations: data, two stages, every task, a report.
 
 Everything lands in one run folder; what is already there is not made again.
 """
@@ -28,11 +28,8 @@ from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair, Sample
 
-RECIPES = {
-    "base": "storybook-dialogue-base",
-    "stage1": "m2se-stage1",
-    "stage2": "m2se-stage2",
-}
+RECIPES = {"stage1": "m2se-stage1", "stage2": "m2se-stage2"}
+BASE = "storybook-dialogue-base"
 READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)
 CONTRADICTIONS, REASONS = "contradictions", "reasons"
 # What the report shows: (result, value, in words, value of what is trivial, that in words)
@@ -82,8 +79,8 @@ SHOWN = (
 class EmoVerseSettings:
     """What a run costs: conversations of each split, and how many reasons are asked for.
 
-    `base` is where stage 1 starts; None trains one first. `overrides` are "stage1.key=value", of a
-    stage in RECIPES, on top of its packaged recipe.
+    `base` is where stage 1 starts. `overrides` are "stage1.key=value", of a stage in RECIPES, on
+    top of its packaged recipe.
     """
 
     out: Path
@@ -92,7 +89,7 @@ class EmoVerseSettings:
     test: int = 300
     reasons: int = 200
     seed: int = 0
-    base: str | None = None
+    base: str = BASE
     workers: int = 2
     overrides: tuple[str, ...] = ()
 
@@ -105,13 +102,8 @@ def run_emoverse(settings: EmoVerseSettings, say: Callable[[str], None]) -> Path
         EmoSymError: when another process runs there.
     """
     check_overrides(settings.overrides, RECIPES)
-    if settings.base is not None:
-        resolve_base(settings.base)  # a wrong base is said now, not after the drawing
-    recipes = {
-        stage: stage_recipe(settings, stage)
-        for stage in RECIPES
-        if stage != "base" or settings.base is None
-    }
+    resolve_base(settings.base)  # a wrong base is said now, not after the drawing
+    recipes = {stage: stage_recipe(settings, stage) for stage in RECIPES}
     with one_writer(settings.out, "running the EmoVerse tasks"):
         return _run(settings, recipes, say)
 
@@ -147,13 +139,9 @@ def _run(
 
 def stage_recipe(settings: EmoVerseSettings, stage: str) -> StageRecipe:
     """Return a stage's packaged recipe, in the run's folder."""
+    before = settings.base if stage == "stage1" else str(settings.out / "stage1" / "checkpoint")
     keys: dict[str, Any] = {"out": str(settings.out / stage), "seed": settings.seed}
-    if stage == "base":
-        keys["workers"] = settings.workers
-    else:
-        keys["data.root"] = str(settings.out / "data")
-        first = settings.base or str(settings.out / "base" / "base")
-        keys["init"] = first if stage == "stage1" else str(settings.out / "stage1" / "checkpoint")
+    keys |= {"data.root": str(settings.out / "data"), "init": before}
     return packaged_recipe(RECIPES[stage], keys, stage, settings.overrides)
 
 

@@ -18,18 +18,15 @@ def emoverse(
     ] = 200,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     base: Annotated[
-        str | None,
-        typer.Option(
-            "--base", help="Where stage 1 starts, a preset or a folder; else one is trained."
-        ),
-    ] = None,
+        str, typer.Option("--base", help="Where stage 1 starts: a preset or a folder.")
+    ] = "storybook-dialogue-base",
     workers: Annotated[int, typer.Option("--workers", min=1)] = 2,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", help="stage.key=value, such as stage1.optim.steps=50; repeatable."),
     ] = None,
 ) -> None:
-    """Draw conversations, train a base and two stages on them, measure every task and report."""
+    """Draw conversations, train two stages on them, measure every task and report."""
     import torch
     from rich.console import Console
 

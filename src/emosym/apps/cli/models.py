@@ -41,9 +41,7 @@ def parts_of(preset: Preset) -> list[Part]:
     """
     base = resolve_base(preset.name)
     found: list[Part] = []
-    for part, hub_id in (("reader", preset.reader), ("painter", preset.painter)):
-        if not hub_id:
-            continue
+    for part, hub_id in named_parts(preset):
         if preset.shipped is not None:
             folder = base.reader_folder() if part == "reader" else base.painter_folder()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -54,6 +52,12 @@ def parts_of(preset: Preset) -> list[Part]:
             Part(part, hub_id, weights.gigabytes, weights.licence, whole_folder(base, part))
         )
     return found
+
+
+def named_parts(preset: Preset) -> list[tuple[str, str]]:
+    """Return the parts that a preset has, each with where it comes from."""
+    both = (("reader", preset.reader), ("painter", preset.painter))
+    return [(part, source) for part, source in both if source]
 
 
 def whole_folder(base: Base, part: str) -> Path | None:
@@ -89,7 +93,8 @@ def row_of(preset: Preset) -> dict[str, Any]:
     try:
         parts = parts_of(preset)
     except EmoSymError as error:
-        parts, damaged = [Part(part, "", None, "Apache-2.0", None) for part in PARTS], str(error)
+        own = named_parts(preset)
+        parts, damaged = [Part(part, "", None, "Apache-2.0", None) for part, _ in own], str(error)
     return {
         "preset": preset.name,
         "does": does(preset),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.apps.cli.terminal import progress_bar
 from emosym.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ def storybook(
 ) -> None:
     """Draw storybook pictures with captions and rationales, in EmoSet's layout."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from emosym.data.storybook.world import CUES, bayes_accuracy
     from emosym.data.storybook.writer import split_counts, write_storybook
@@ -49,9 +49,7 @@ def storybook(
         raise UsageError(f"--size must lie in {MIN_SIZE}..{MAX_SIZE}, got {size}.")
     counts = _asked_counts(train, val, test) or split_counts(count)
     console = Console()
-    with Progress(
-        "drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    ) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("drawing", total=sum(counts.values()))
         drawn = write_storybook(
             out,
@@ -62,7 +60,6 @@ def storybook(
             progress=lambda n: bar.advance(task, n),
             style=style,
         )
-        bar.update(task, completed=sum(counts.values()))
     state = "Wrote" if drawn else "Already complete:"
     shares = ", ".join(f"{split} {number}" for split, number in counts.items())
     console.print(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emosym.apps.cli.storybook import MAX_SIZE, MIN_SIZE
+from emosym.apps.cli.terminal import progress_bar
 from emosym.errors import UsageError
 
 
@@ -25,7 +26,6 @@ def storybook_dialogues(
 ) -> None:
     """Draw conversations of two to six turns, a picture each, with emotions and their causes."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
     from rich.table import Table
 
     from emosym.data.storybook.dialogues.information import information_table
@@ -35,12 +35,9 @@ def storybook_dialogues(
         raise UsageError(f"--size must lie in {MIN_SIZE}..{MAX_SIZE}, got {size}.")
     counts = {"train": train, "val": val, "test": test}
     console = Console(highlight=False)
-    with Progress(
-        "drawing", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    ) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("drawing", total=sum(counts.values()))
         drawn = write_dialogues(out, counts, size, seed, workers, lambda n: bar.advance(task, n))
-        bar.update(task, completed=sum(counts.values()))
     state = "Wrote" if drawn else "Already complete:"
     shares = ", ".join(f"{split} {number}" for split, number in counts.items())
     console.print(f"{state} {out} ({shares} conversations, seed {seed}).", soft_wrap=True)

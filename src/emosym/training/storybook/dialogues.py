@@ -1,15 +1,17 @@
 """Let the toy reader learn more: conversations in their own words, and pictures of their faces.
 
-It sees them as a stock model sees a dialogue: words after words, and what is in a picture. No
-emotion word is among them, and nothing of what is true of a turn.
+It sees them as a stock model sees a dialogue: words after words, what was said by whom, and what is
+in a picture. No emotion word is among them, and nothing of what is true of a turn.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -35,6 +37,8 @@ from emosym.training.stages.finish import loop_settings, training_device
 from emosym.training.storybook.corpus import IMAGE_SIZE
 from emosym.training.storybook.pretrain import save_reader
 from emosym.training.storybook.reader import (
+    IGNORE,
+    ChatTokens,
     PictureText,
     chat_tokens,
     collate_dialogues,
@@ -44,23 +48,36 @@ from emosym.training.storybook.reader import (
     tokenize_texts,
     words_loss,
 )
+from emosym.training.storybook.vocabulary import grow_reader, grow_tokenizer
 from emosym.types import Turn
 
 log = logging.getLogger(__name__)
 PIECE = 500
-# Shares of the steps: conversations in words, pictures of them, and single pictures, which the
-# reader knows and is not to forget.
-KINDS = {"talk": 0.5, "face": 0.25, "describe": 0.1, "stands_out": 0.05, "questions": 0.1}
+Row: TypeAlias = tuple[list[int], list[int]]  # ids and labels, or a question and its answer
+# Shares of the steps: conversations in words, what was said in them asked again, pictures of
+# conversations, and single pictures, which the reader knows and is not to forget.
+KINDS = {
+    "talk": 0.2,
+    "recall": 0.45,
+    "face": 0.2,
+    "describe": 0.05,
+    "stands_out": 0.05,
+    "questions": 0.05,
+}
+RECALLED = 6  # questions on one conversation
+KNOWN_WORD = 20  # times that a word is said until it is one token
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
     """What is learned: words of D conversations, and pictures (N, H, W, 3) with texts, two sets.
 
+    `asked` are questions on each conversation with answers, what was said in it word by word.
     `faces` are pictures of conversations, of which a caption is known; `singles` single ones.
     """
 
     talks: list[list[int]]
+    asked: list[list[Row]]
     faces: np.ndarray
     face_texts: list[PictureText]
     singles: np.ndarray
@@ -83,11 +100,14 @@ def run_dialogue_base(
             f"{recipe.init} has another. Real readers have seen conversations: start `m2se` there."
         )
     start = found.reader_folder()
-    tokenizer = load_tokenizer(start)
+    known, talks = load_tokenizer(start), drawn_talks(recipe)
+    tokenizer = grow_tokenizer(known, (words_of(talk) for talk in talks), KNOWN_WORD)
     model = Qwen2VLForConditionalGeneration.from_pretrained(
         start, dtype=torch.float32, local_files_only=True
     )
-    train_on_dialogues(model, tokenizer, lessons_of(recipe, tokenizer), recipe, progress, deadline)
+    grow_reader(model, known, tokenizer)
+    lessons = lessons_of(recipe, talks, tokenizer)
+    train_on_dialogues(model, tokenizer, lessons, recipe, progress, deadline)
     folder = recipe.out / "base"
     save_reader(model, tokenizer, folder / "reader")
     shutil.copy(start / "preprocessor_config.json", folder / "reader")
@@ -98,11 +118,22 @@ def run_dialogue_base(
     return folder
 
 
-def lessons_of(recipe: DialogueBaseRecipe, tokenizer: PreTrainedTokenizerBase) -> Lessons:
-    """Draw and tokenize everything, a pure function of the recipe; no file is read or written."""
-    seed = stream_seed(recipe.seed, "base-dialogues") % 2**31
+def drawn_talks(recipe: DialogueBaseRecipe) -> list[Dialogue]:
+    """Draw the conversations that are told, a pure function of the recipe."""
+    seed = _seed(recipe)
     log.info("drawing %d conversations and %d pictures", recipe.dialogues, 2 * recipe.pictures)
-    talks = [draw_dialogue(seed, index) for index in range(recipe.dialogues)]
+    return [draw_dialogue(seed, index) for index in range(recipe.dialogues)]
+
+
+def _seed(recipe: DialogueBaseRecipe) -> int:
+    return stream_seed(recipe.seed, "base-dialogues") % 2**31
+
+
+def lessons_of(
+    recipe: DialogueBaseRecipe, talks: Sequence[Dialogue], tokenizer: PreTrainedTokenizerBase
+) -> Lessons:
+    """Draw the pictures and tokenize everything; no file is read or written."""
+    seed = _seed(recipe)
     shots = [turn.shot for talk in talks for turn in talk.turns][: recipe.pictures]
     pieces = [(shots[first : first + PIECE],) for first in range(0, len(shots), PIECE)]
     faces = np.concatenate(list(run_pieces(draw_shots, pieces, recipe.workers)))
@@ -112,6 +143,7 @@ def lessons_of(recipe: DialogueBaseRecipe, tokenizer: PreTrainedTokenizerBase) -
     captions = [caption_of(shot) for shot in shots]  # all that is told of them
     return Lessons(
         [talk_tokens(tokenizer, talk) for talk in talks],
+        [recall_tokens(tokenizer, talk) for talk in talks],
         faces,
         tokenize_texts(tokenizer, captions, [""] * len(shots), [()] * len(shots)),
         singles,
@@ -129,12 +161,56 @@ def draw_shots(shots: list[Shot]) -> np.ndarray:
     return np.stack([paint_array(shot, IMAGE_SIZE) for shot in shots])
 
 
+def words_of(talk: Dialogue) -> str:
+    """Return what is said in a conversation as it is read later, a line a turn."""
+    return "".join(turn_line(Turn(turn.speaker, turn.text)) for turn in talk.turns)
+
+
 def talk_tokens(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> list[int]:
-    """Return a conversation in tokens as it is read later: a line a turn, without its pictures."""
-    lines = [turn_line(Turn(turn.speaker, turn.text)) for turn in talk.turns]
-    text = f"{TURN_START}user\n{''.join(lines)}"
+    """Return a conversation in tokens as it is read later, without its pictures."""
+    text = f"{TURN_START}user\n{words_of(talk)}"
     tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
     return tokens
+
+
+def recall_questions(talk: Dialogue) -> list[tuple[str, str]]:
+    """Return what can be asked of a conversation's words, with answers that are said in it."""
+    last = {turn.speaker: turn.text for turn in talk.turns}
+    found = [("Who spoke first?", talk.turns[0].speaker)]
+    found += [(f"What did {speaker} say last?", text) for speaker, text in last.items()]
+    for event in talk.events:
+        told = talk.turns[event.turn]
+        found.append((f"Who told of the {event.thing}?", event.teller))
+        found.append((f"What was told of the {event.thing}?", f"{told.speaker}: {told.text}"))
+    for speaker in last:
+        things = [event.thing for event in talk.events if event.teller == speaker]
+        found.append((f"What did {speaker} tell of?", ", ".join(things) or "Nothing"))
+    return found
+
+
+def recall_tokens(tokenizer: PreTrainedTokenizerBase, talk: Dialogue) -> list[Row]:
+    """Return the questions on a conversation and their answers in tokens."""
+    pairs = recall_questions(talk)
+    question_ids = [tokenizer.encode(q, add_special_tokens=False) for q, _ in pairs]
+    answer_ids = [tokenizer.encode(a, add_special_tokens=False) for _, a in pairs]
+    return list(zip(question_ids, answer_ids, strict=True))
+
+
+def recalled(
+    chat: ChatTokens,
+    talk: list[int],
+    asked: list[Row],
+    rng: np.random.Generator,
+) -> Row:
+    """Return ids and labels (IGNORE outside answers): a conversation, then questions on it."""
+    ids, labels = list(talk), [IGNORE] * len(talk)
+    for place, number in enumerate(rng.permutation(len(asked))[:RECALLED]):
+        question, answer = asked[number]
+        before = (chat.user if place else []) + question + chat.assistant
+        ids += before + answer + chat.end
+        labels += [IGNORE] * len(before) + answer + chat.end[:1]
+        labels += [IGNORE] * (len(chat.end) - 1)
+    return ids, labels
 
 
 def train_on_dialogues(
@@ -155,12 +231,18 @@ def train_on_dialogues(
     chat, pad = chat_tokens(tokenizer, image_tokens_of(model)), int(tokenizer.pad_token_id)
     faces, singles = rows_on(lessons.faces, device), rows_on(lessons.singles, device)
 
+    def texts_of(kind: str, places: list[int], rng: np.random.Generator) -> list[Row]:
+        talks = lessons.talks
+        if kind == "recall":
+            return [recalled(chat, talks[i], lessons.asked[i], rng) for i in places]
+        return [(talks[i], talks[i]) for i in places]
+
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rng = numpy_rng(seed, "base-dialogues", step)
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
-        if kind == "talk":
-            some = [lessons.talks[i % len(lessons.talks)] for i in indices.tolist()]
-            loss = words_loss(model, *collate_dialogues([(ids, ids) for ids in some], pad))
+        if kind in ("talk", "recall"):
+            some = (indices % len(lessons.talks)).tolist()
+            loss = words_loss(model, *collate_dialogues(texts_of(kind, some, rng), pad))
             return {"loss": loss, kind: loss}
         if kind == "face":
             rows, texts, asked = faces, lessons.face_texts, "describe"
