@@ -43,8 +43,14 @@ def with_arms_that_fail(study: Study) -> Study:
 
 
 @pytest.mark.slow  # every arm of a study trains
-def test_a_study_runs_side_by_side_and_goes_on(tiny_base: Path, tmp_path: Path) -> None:
-    """Two runs, for workers are slow to start; in the second, a failure stops no other job."""
+def test_a_study_runs_side_by_side_and_goes_on(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs, for workers are slow to start; in the second, a failure stops no other job.
+
+    On one core: a worker takes all there are, and would wait for the tests beside it.
+    """
+    monkeypatch.setattr("emosym.studies.ablation.study.usable_cores", lambda: 1)
     study, said = tiny_study(tiny_base), list[str]()
     first = run_study(study, tmp_path, 2, said.append, only=["align"])
     assert {row["arm"] for row in first["parts"][0]["rows"]} == {"ours", "none"}
