@@ -16,12 +16,11 @@ from emosym.emotions import (
     label_space,
     normal,
     own_space,
-    space_of_row,
-    space_row,
     translated,
     weights_for_affect,
 )
 from emosym.errors import UsageError
+from emosym.space_rows import space_of_row, space_row
 
 
 def test_the_order_is_emosets() -> None:

@@ -24,6 +24,7 @@ ORDER = (
         "processes",
         "taxonomies",
         "emotions",
+        "space_rows",
     ),
     *("types", "config", "data", "metrics", "rewards", "tasks", "models", "pipelines", "service"),
     *("annotate", "memory", "training", "evaluation", "studies", "apps"),

@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from emosym.errors import UsageError, unknown_name
 from emosym.taxonomies import BASIC, EKMAN, FORMS
@@ -300,7 +299,7 @@ def own_space(
         words,
         plain.neutral,
         tuple(told.get(word, POLARITY.get(word)) for word in words) if told else None,
-        tuple(_norm(rated.get(word, WORD_NORMS.get(word))) for word in words) if rated else None,
+        tuple(norm_of(rated.get(word, WORD_NORMS.get(word))) for word in words) if rated else None,
     )
 
 
@@ -342,44 +341,8 @@ def name_of(labels: Sequence[str]) -> str:
     return f"{len(labels)}-labels-{digest}"
 
 
-def space_row(space: LabelSpace) -> dict[str, Any]:
-    """Return a label space as a JSON object, with what is known of each label."""
-    norms = [space.norm(label) for label in space.labels]
-    return {
-        "name": space.name,
-        "labels": list(space.labels),
-        "neutral": space.neutral,
-        "polarity": [space.polarity(label) for label in space.labels],
-        "norms": [None if norm is None else list(norm) for norm in norms],
-        "several": space.several,
-    }
-
-
-def space_of_row(row: Mapping[str, Any]) -> LabelSpace:
-    """Return the label space that `space_row` described: the published one, where it is that.
-
-    Raises:
-        UsageError: for labels that cannot be, as `own_space`.
-    """
-    known = LABEL_SPACES.get(str(row["name"]))
-    if known is not None and space_row(known) == dict(row):
-        return known
-    labels = tuple(str(label) for label in row["labels"])
-    if known is not None and known.labels != labels:
-        raise UsageError(f"The label space {known.name!r} has other labels than {list(labels)}.")
-    if checked_labels(labels) != labels:
-        raise UsageError(f"The labels of {row['name']!r} are not as they are stored: {labels}.")
-    return LabelSpace(
-        str(row["name"]),
-        labels,
-        row["neutral"],
-        tuple(row["polarity"]),
-        tuple(_norm(norm) for norm in row["norms"]),
-        bool(row.get("several", False)),
-    )
-
-
-def _norm(values: Sequence[float] | None) -> Norm | None:
+def norm_of(values: Sequence[float] | None) -> Norm | None:
+    """Return three numbers of any sequence as a norm; None stays None."""
     return None if values is None else (float(values[0]), float(values[1]), float(values[2]))
 
 

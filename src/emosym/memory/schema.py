@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emosym.emotions import LABEL_SPACES, LabelSpace, label_space, space_of_row, space_row
+from emosym.emotions import LABEL_SPACES, LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.files import printable
+from emosym.space_rows import space_of_row, space_row
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from emosym.emotions import LabelSpace, label_space, space_of_row
+from emosym.emotions import LabelSpace, label_space
 from emosym.models.presets import PRESETS
+from emosym.space_rows import space_of_row
 
 TAGS = ("emosym", "affective-computing", "emotion-recognition", "image-generation")
 STORYBOOK = "storybook-base"

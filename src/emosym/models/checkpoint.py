@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from emosym import __version__
-from emosym.emotions import LabelSpace, space_row
+from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError
 from emosym.files import disk_errors, read_json, sha256_of, write_atomic, write_json, write_text
 from emosym.models.calibration import calibration_row
@@ -51,6 +51,7 @@ from emosym.models.reader.latent_tokens import with_gate
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.provenance import git_hash, package_versions
+from emosym.space_rows import space_row
 
 __all__ = (
     "CONDITIONS",

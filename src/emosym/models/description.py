@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from emosym.emotions import LabelSpace, label_space, space_of_row
+from emosym.emotions import LabelSpace, label_space
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.files import MAX_JSON_BYTES
 from emosym.models.calibration import Calibration, calibration_row, checked_calibration
 from emosym.models.description_schema import Older, Whole
 from emosym.models.painter.mappers import CONDITIONS
 from emosym.models.reader.reader import TEMPLATES
+from emosym.space_rows import space_of_row
 
 FORMAT = 2
 OLDEST = 1
