@@ -42,6 +42,7 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     page = report.read_text()
     for words in ("emotion: right", "cause pairs, emotions given: F1", "the most frequent one"):
         assert words in page
+    assert "reasons that also say what happened to it" in page  # what a name alone would hide
     assert page.count('class="comic card"') == 8
     states = sorted((tmp_path / "run").glob("*/finished.json"))
     before = [path.stat().st_mtime_ns for path in states]

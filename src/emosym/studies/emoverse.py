@@ -32,7 +32,7 @@ RECIPES = {"stage1": "m2se-stage1", "stage2": "m2se-stage2"}
 BASE = "storybook-dialogue-base"
 READ = (MER, MSA, FER, ECPE, ECPE_PREDICTED)
 CONTRADICTIONS, REASONS = "contradictions", "reasons"
-# What the report shows: (result, value, in words, value of what is trivial, that in words)
+# What the report shows: (result, value, in words, value of what is trivial, that in words); "" none
 SHOWN = (
     (MER, "accuracy", "emotion: right", "majority_accuracy", "the most frequent one"),
     (MSA, "acc7", "sentiment of seven grades: right", "majority_acc7", "the most frequent one"),
@@ -72,6 +72,8 @@ SHOWN = (
         "other_names_cause",
         "another turn's reason",
     ),
+    (REASONS, "names_happening", "reasons that also say what happened to it", "", ""),
+    (REASONS, "recall_emotion", "reasons that name the true emotion", "", ""),
 )
 
 
