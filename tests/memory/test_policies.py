@@ -57,8 +57,13 @@ def test_wrong_label_and_train_on() -> None:
 def test_a_share_is_not_rounded_up_by_floating_point() -> None:
     batch = candidates([0] * 30, [[1.0, 0.0]] * 30, [0.0] * 30)
     assert len(ADMISSION["published"](batch, 0.1, 0.0)) == 3
-    with pytest.raises(UsageError, match="share"):
-        ADMISSION["published"](batch, 0.0, 0.0)
+    assert len(ADMISSION["published"](batch, 1.0, 0.0)) == 30
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.0, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(UsageError, match=r"share must lie in \(0, 1\], got"):
+        ADMISSION["published"](BATCH, share, 0.0)
 
 
 def test_quota_counts_per_batch_or_with_the_bank() -> None:

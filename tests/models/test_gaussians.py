@@ -57,12 +57,13 @@ def test_the_fit_is_the_library_shrinkage() -> None:
     np.testing.assert_allclose(matrix(fit_gaussian(values)).numpy(), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_smaller_rank_keeps_the_largest_directions_and_the_whole_variance() -> None:
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_smaller_rank_keeps_the_largest_directions_and_the_whole_variance(rank: int) -> None:
     values, _ = known(5000)
-    full, low = fit_gaussian(values), fit_gaussian(values, rank=2)
-    assert low.directions.shape == (2, 4)
-    torch.testing.assert_close(low.variances, full.variances[:2])
-    assert float(low.rest) == pytest.approx(float(full.variances[2:].mean()), rel=1e-4)
+    full, low = fit_gaussian(values), fit_gaussian(values, rank=rank)
+    assert low.directions.shape == (rank, 4)
+    torch.testing.assert_close(low.variances, full.variances[:rank])
+    assert float(low.rest) == pytest.approx(float(full.variances[rank:].mean()), rel=1e-4)
     assert float(matrix(low).trace()) == pytest.approx(float(matrix(full).trace()), rel=1e-4)
 
 
@@ -160,6 +161,14 @@ def test_intensity_walks_from_the_centre_through_the_emotion(space: EmotionSpace
         assert e.shape == (400, 3) and c.shape == (400, 1, 3)
         wanted = centre + intensity * (mean - centre)
         torch.testing.assert_close(e[0], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_one_emotion_alone_is_drawn_from_its_own_gaussian(space: EmotionSpace) -> None:
+    e, c = draw(space, [0, 1, 0], 1.0, spread=0.5)
+    seed = int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(4)))
+    noise = torch.Generator().manual_seed(seed)
+    wanted = split_latents(sample_gaussian(space.gaussians[1], 400, noise, 0.5), 1)
+    torch.testing.assert_close((e, c), wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_a_mix_raises_both_and_keeps_its_spread(space: EmotionSpace) -> None:
