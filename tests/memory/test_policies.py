@@ -111,6 +111,13 @@ def test_eviction_falls_on_the_fullest_emotion(policy: str, gone: list[int]) -> 
     assert evicted(policy, HELD, 3).tolist() == gone
 
 
+@pytest.mark.parametrize("policy", ["oldest", "lowest_confidence", "least_informative"])
+def test_of_equal_entries_the_oldest_goes_first(policy: str) -> None:
+    same = np.full(4, 0.5)
+    held = Held(np.zeros(4, dtype=np.int64), np.array([1.0, 3.0, 2.0, 3.0]), same, same)
+    assert evicted(policy, held, 1).tolist() == [1, 3, 2]
+
+
 def test_eviction_bounds() -> None:
     assert evicted("oldest", HELD, 9).tolist() == []
     assert sorted(evicted("oldest", HELD, 0)) == [0, 1, 2, 3, 4]
