@@ -13,6 +13,7 @@ import torch
 
 from emosym.config.recipes import Recipe
 from emosym.config.schema import DataSection
+from emosym.data.clips import ClipFrames
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of
 from emosym.data.held_out import NOTHING_HELD
@@ -185,37 +186,42 @@ def label_targets(
     return torch.tensor(rows, dtype=torch.float32)
 
 
+def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) -> Dataset:
+    """Open the training or validation split of a data set, in a label space.
+
+    `label_fraction` and `part` cut the training split alone, and dialogues of `held_out`, another
+    data set's test, are left out of it.
+    """
+    return open_dataset(
+        data.source,
+        data.root,
+        data.train_split if training else data.val_split,
+        space,
+        data.label_fraction if training else 1.0,
+        seed,
+        data.part if training else (0.0, 1.0),
+        hub=HubOptions(data.image_column, data.label_column, data.config, data.download),
+        held_out=held_out_hashes(data.held_out) if training and data.held_out else NOTHING_HELD,
+        clips=ClipFrames(data.frames) if data.frames else None,
+    )
+
+
 def open_feeds(
     reader: Reader, recipe: Recipe, data: DataSection | None = None
 ) -> tuple[Feed, Feed]:
     """Open the training and validation splits of `data`, or a recipe's own, for a reader."""
     data = data or recipe.data
-    splits = (
-        (data.train_split, data.label_fraction, data.part, data.held_out),
-        (data.val_split, 1.0, (0.0, 1.0), None),
-    )
-    hub = HubOptions(data.image_column, data.label_column, data.config, data.download)
     cache = cache_folder(data.root, recipe.out)
     processes = Processes()
     with processes.main_first():  # it decodes the pictures, the others open what it kept
         train, val = (
             open_feed(
                 reader,
-                open_dataset(
-                    data.source,
-                    data.root,
-                    split,
-                    reader.space,
-                    fraction,
-                    recipe.seed,
-                    part,
-                    hub=hub,
-                    held_out=NOTHING_HELD if test is None else held_out_hashes(test),
-                ),
+                open_split(data, reader.space, recipe.seed, training),
                 cache,
                 data.workers,
             )
-            for split, fraction, part, test in splits
+            for training in (True, False)
         )
     return train, val
 

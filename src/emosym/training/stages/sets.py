@@ -9,11 +9,7 @@ import numpy as np
 
 from emosym.config.recipes import M2seRecipe
 from emosym.config.schema import DataSection
-from emosym.data.clips import ClipFrames
 from emosym.data.dataset import Dataset
-from emosym.data.held_out import NOTHING_HELD
-from emosym.data.sources.open import open_dataset
-from emosym.data.sources.other_tests import held_out_hashes
 from emosym.data.sources.own_labels import SOURCE_SPACES
 from emosym.emotions import MIKELS8, SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
@@ -21,7 +17,7 @@ from emosym.models.gaussians import Domain
 from emosym.models.reader.reader import Reader
 from emosym.models.reader.talks import UNKNOWN, Talk, alone, talks_of
 from emosym.seeds import numpy_rng
-from emosym.training.stages.feed import Feed, open_feeds
+from emosym.training.stages.feed import Feed, open_feeds, open_split
 from emosym.training.stages.finish import picture_domain
 from emosym.training.stages.spoken import shares_of
 from emosym.training.stages.start import space_of_recipe, spaces_of_also
@@ -110,7 +106,7 @@ def open_set(
     if is_of_pictures(data):
         return _open_pictures(reader, recipe, data, further)
     train, val = (
-        turns_of(reader, recipe, split, data) for split in (data.train_split, data.val_split)
+        open_split(data, reader.space, recipe.seed, training) for training in (True, False)
     )
     talks, held = (conversations(reader, recipe, one, data, further) for one in (train, val))
     if further:
@@ -166,31 +162,6 @@ def conversations(
         source = (data or recipe.data).source
         raise UsageError(f"No turn of {source} {dataset.split!r} has a known emotion.")
     return known
-
-
-def turns_of(
-    reader: Reader, recipe: M2seRecipe, split: str, data: DataSection | None = None
-) -> Dataset:
-    """Open a split of a data set whose samples are turns, the recipe's main one unless given.
-
-    Dialogues of `data.held_out`, another data set's test, are left out of training.
-    """
-    data = data or recipe.data
-    fraction, part, tests = (1.0, (0.0, 1.0), NOTHING_HELD)
-    if split == data.train_split:
-        fraction, part = data.label_fraction, data.part
-        tests = NOTHING_HELD if data.held_out is None else held_out_hashes(data.held_out)
-    return open_dataset(
-        data.source,
-        data.root,
-        split,
-        reader.space,
-        fraction,
-        recipe.seed,
-        part,
-        held_out=tests,
-        clips=ClipFrames(data.frames) if data.frames else None,
-    )
 
 
 def truth_of(talk: Talk, space: LabelSpace) -> np.ndarray:
