@@ -9,11 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from emosym.errors import EmoSymError
 from emosym.models.adapters import (
     add_adapter,
     has_adapter,
+    language_lora,
     load_adapter,
     lora_config,
     merged_adapter,
@@ -74,6 +76,33 @@ def test_the_start_is_the_named_stream_and_leaves_the_global_one_alone(tokenizer
 def test_an_adapter_that_fits_nowhere_is_an_error(model) -> None:
     with pytest.raises(EmoSymError, match="No layer matches"):
         add_adapter(model, lora_config(2, 4, 0.0, r".*no_such_layer"), "one", 0)
+
+
+def test_an_adapter_may_stand_on_the_last_layers_only(tokenizer) -> None:
+    def layers(built: nn.Module, last: int | None) -> list[int]:
+        assert add_adapter(built, language_lora(built, 2, 4, 0.0, last), "one", 0) % 7 == 0
+        names = [n for n, _ in built.named_parameters() if ".lora_A." in n]
+        return sorted({int(n.split("layers.")[1].split(".")[0]) for n in names})
+
+    def words() -> nn.Module:  # its layers are not in a module named language_model
+        config = LlamaConfig(
+            vocab_size=60,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=12,
+            num_attention_heads=2,
+        )
+        return LlamaForCausalLM(config).requires_grad_(False)
+
+    assert layers(build_toy_reader(tokenizer, 0, 96, 3), 2) == [1, 2]
+    assert layers(build_toy_reader(tokenizer, 0, 96, 3), 9) == [0, 1, 2]
+    assert layers(words(), 3) == [9, 10, 11]
+    assert layers(words(), None) == list(range(12))
+    model = words()
+    layers(model, 3)
+    with torch.enable_grad():
+        states = model(torch.arange(40, 52)[None], output_hidden_states=True).hidden_states
+    assert [state.requires_grad for state in states] == [False] * 10 + [True] * 3
 
 
 def test_one_adapter_trains_and_all_else_is_frozen(model) -> None:

@@ -112,10 +112,12 @@ class OptimSection(Section):
 class LoraSection(Section):
     """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only.
 
+    `last` says on how many of the last layers it stands, unset on all: a step then costs less.
     `four_bit` keeps the frozen weights below it in 4 bits (QLoRA; needs the extra `4bit`).
     """
 
     r: int = Field(8, ge=0)
+    last: int | None = Field(None, ge=1)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
     four_bit: bool = False

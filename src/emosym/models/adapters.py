@@ -22,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from emosym.errors import EmoSymError
 from emosym.files import write_atomic, write_json
-from emosym.models.reader.prefix import language_model
+from emosym.models.reader.prefix import language_model, text_config
 from emosym.models.speed import swap_dropouts
 from emosym.seeds import stream_seed
 
@@ -53,14 +53,22 @@ def lora_config(
     )
 
 
-def language_lora(backbone: nn.Module, r: int, alpha: int, dropout: float) -> LoraConfig:
+def language_lora(
+    backbone: nn.Module, r: int, alpha: int, dropout: float, last: int | None = None
+) -> LoraConfig:
     """Return a LoRA configuration over every projection of a language model, whatever its names.
+
+    `last` says of how many of its last layers, None of all: below them nothing has a gradient, and
+    a step costs less.
 
     Raises:
         EmoSymError: when its layers have none.
     """
+    count = int(text_config(backbone).num_hidden_layers)
+    first = 0 if last is None else max(count - last, 0)
+    numbers = r"\d+" if first == 0 else f"({'|'.join(map(str, range(first, count)))})"
     if any(re.fullmatch(LANGUAGE_PROJECTIONS, name) for name, _ in backbone.named_modules()):
-        return lora_config(r, alpha, dropout)
+        return lora_config(r, alpha, dropout, LANGUAGE_PROJECTIONS.replace(r"\d+", numbers))
     decoder = language_model(backbone)
     place = next(name for name, module in backbone.named_modules() if module is decoder)
     stacks = {
@@ -82,7 +90,7 @@ def language_lora(backbone: nn.Module, r: int, alpha: int, dropout: float) -> Lo
         )
     names = "|".join(sorted(map(re.escape, found)))
     transposed = all(isinstance(layer, Conv1D) for layer in found.values())
-    return lora_config(r, alpha, dropout, rf"{re.escape(layers)}\.\d+\.({names})", transposed)
+    return lora_config(r, alpha, dropout, rf"{re.escape(layers)}\.{numbers}\.({names})", transposed)
 
 
 def add_adapter(model: nn.Module, config: LoraConfig, name: str, seed: int) -> int:

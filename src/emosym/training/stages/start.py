@@ -84,7 +84,7 @@ def use_lora(model: EmoSymModel, recipe: AlignRecipe | M2seRecipe) -> None:
     """Put a fresh adapter on the language model, or leave it bare for r = 0."""
     backbone, lora = model.reader.reasoner.backbone, recipe.lora
     if lora.r and not has_adapter(backbone, ADAPTER):
-        config = language_lora(backbone, lora.r, lora.alpha, lora.dropout)
+        config = language_lora(backbone, lora.r, lora.alpha, lora.dropout, lora.last)
         add_adapter(backbone, config, ADAPTER, recipe.seed)
 
 
