@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emosym.data.splits import label_fraction, stratified_split, stretch
+from emosym.data.splits import Fold, label_fraction, stratified_split, stretch
 from emosym.errors import UsageError
 
 THIRDS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -61,6 +61,22 @@ def test_stretches_lose_no_sample_and_share_none(labels: list[int], cut: float, 
     assert sorted([*first.tolist(), *second.tolist()]) == list(range(len(labels)))
     for label in set(labels):
         assert abs((array[first] == label).sum() - cut * labels.count(label)) <= 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-1, 4), max_size=60), st.integers(2, 7), st.integers(0, 3))
+def test_every_sample_is_held_out_in_one_fold(labels: list[int], count: int, seed: int) -> None:
+    array = np.array(labels, dtype=np.int64)
+    held = [Fold(number, count).chosen(array, seed).tolist() for number in range(count)]
+    assert sorted(n for mine in held for n in mine) == list(range(len(labels)))
+    for number, mine in enumerate(held):
+        others = Fold(number, count, without=True).chosen(array, seed).tolist()
+        assert sorted([*mine, *others]) == list(range(len(labels)))
+        for label in set(labels):
+            assert abs((array[mine] == label).sum() - labels.count(label) / count) <= 1
+    for number in (-1, count):
+        with pytest.raises(UsageError, match=f"There is no fold {number} of {count}: the first"):
+            Fold(number, count).chosen(array, seed)
 
 
 def test_a_stretch_is_seeded_and_checked() -> None:

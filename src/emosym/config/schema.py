@@ -46,6 +46,8 @@ class DataSection(Section):
     `labels` are those of a label space of your own (unset: the folders' names, else the model's);
     `space` names a published one, such as goemotions7.
     `polarity` and `norms` (valence, arousal, dominance on 1..9) tell what is known of them.
+    With `folds` above 1 the training split is cut into so many parts, part `fold` (from 0) is held
+    out in place of `val_split`, and the others train.
     `held_out` names a test (a list of hashes, or a data set) whose dialogues are not trained on.
     `frames` pictures are taken of each turn's clip (extra `video`); 0 shows words alone.
     """
@@ -71,6 +73,8 @@ class DataSection(Section):
     root: Folder = Path("runs/data")
     train_split: str = "train"
     val_split: str = "val"
+    folds: int = Field(0, ge=0)
+    fold: int = Field(0, ge=0)
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
     space: str | None = None

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from emosym.errors import UsageError
 from emosym.seeds import numpy_rng
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Part `number`, from 0, of `count` equal parts of a split, or with `without` all but it."""
+
+    number: int
+    count: int
+    without: bool = False
+
+    def chosen(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        """Return ascending indices; with one seed every sample is in one fold, stratified.
+
+        Raises:
+            UsageError: unless 0 <= number < count.
+        """
+        if not 0 <= self.number < self.count:
+            raise UsageError(
+                f"There is no fold {self.number} of {self.count}: the first is 0, the last "
+                f"{self.count - 1}."
+            )
+        first, end = self.number / self.count, (self.number + 1) / self.count
+        mine = stretch(labels, first, end, seed)
+        return np.setdiff1d(np.arange(len(labels)), mine) if self.without else mine
 
 
 def stratified_split(

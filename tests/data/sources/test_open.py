@@ -13,7 +13,9 @@ from emosym.data.sources.detect import detect_source, splits_to_check
 from emosym.data.sources.hub import NO_OPTIONS
 from emosym.data.sources.open import SOURCES, open_dataset
 from emosym.data.sources.own_labels import SOURCE_SPACES, space_of_data, space_of_source
+from emosym.emotions import label_space
 from emosym.errors import UsageError
+from emosym.training.stages.feed import open_split
 
 
 def folders(root: Path) -> dict[str, Path]:
@@ -70,6 +72,23 @@ def test_a_share_of_conversations_keeps_them_whole(tmp_path: Path) -> None:
         assert dataset.places is not None
         assert set(np.bincount(dataset.places[:, 0])) <= {0, 3}
     assert not set(halves[0].ids()) & set(halves[1].ids())
+
+
+def test_the_folds_of_conversations_are_held_out_one_by_one(tmp_path: Path) -> None:
+    rows = [turn(n, n % 3, dialogue=n // 3) for n in range(63)]
+    whole = open_dataset("meld", meld(tmp_path, *rows), "train").ids()
+    held = []
+    for number in range(3):
+        data = DataSection(source="meld", root=tmp_path, folds=3, fold=number)
+        train, val = (open_split(data, label_space("meld7"), 5, one) for one in (True, False))
+        assert len(train) == 42 and len(val) == 21  # 14 and 7 dialogues of 3 turns
+        assert sorted([*train.ids(), *val.ids()]) == sorted(whole)
+        held += val.ids()
+        half = open_split(
+            data.model_copy(update={"part": (0.0, 0.5)}), label_space("meld7"), 5, True
+        )
+        assert len(half) == 21 and set(half.ids()) < set(train.ids())
+    assert sorted(held) == sorted(whole)
 
 
 def test_labels_of_another_space(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from emosym.data.sources.oasis import load_oasis
 from emosym.data.sources.own_labels import space_of_source
 from emosym.data.sources.reccon import load_reccon
 from emosym.data.sources.storybook_dialogues import load_storybook_dialogues
-from emosym.data.splits import label_fraction, stretch
+from emosym.data.splits import Fold, label_fraction, stretch
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 
@@ -64,6 +64,7 @@ def open_dataset(
     notes: Notes | None = None,
     held_out: frozenset[str] = NOTHING_HELD,
     clips: ClipFrames | None = None,
+    fold: Fold | None = None,
 ) -> Dataset:
     """Open a split of a named source; of it the stretch `part`, and of that a share `fraction`.
 
@@ -71,7 +72,8 @@ def open_dataset(
     that source only. Unset, the label space is the source's own. With `notes` what is wrong with
     single rows is noted there and does not stop. Dialogues that stand in `held_out` (hashes of
     another set's test) are dropped, see `data.held_out`. `clips` takes pictures out of the clips
-    of turns when a sample is asked for, and counts those that it cannot read.
+    of turns when a sample is asked for, and counts those that it cannot read. `fold` keeps one of
+    several equal parts, or all but that one, before anything else is cut.
 
     Raises:
         UsageError: for an unknown source, root, split or label space, or a malformed data set.
@@ -91,6 +93,8 @@ def open_dataset(
         dataset = replace(dataset, watch=clips)
     if held_out:
         dataset = without_held_out(dataset, held_out)
+    if fold is not None:
+        dataset = _kept(dataset, lambda labels: fold.chosen(labels, seed))
     if part != (0.0, 1.0):
         dataset = _kept(dataset, lambda labels: stretch(labels, *part, seed))
     if fraction != 1.0:

@@ -21,6 +21,7 @@ from emosym.data.images import decoded, load_image, size_of
 from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.data.sources.other_tests import held_out_hashes
+from emosym.data.splits import Fold
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.files import is_writable
@@ -189,13 +190,15 @@ def label_targets(
 def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) -> Dataset:
     """Open the training or validation split of a data set, in a label space.
 
+    With `folds` both are of the training split: one of its parts is held out, the others train.
     `label_fraction` and `part` cut the training split alone, and dialogues of `held_out`, another
     data set's test, are left out of it.
     """
+    fold = Fold(data.fold, data.folds, without=training) if data.folds > 1 else None
     return open_dataset(
         data.source,
         data.root,
-        data.train_split if training else data.val_split,
+        data.train_split if training or fold else data.val_split,
         space,
         data.label_fraction if training else 1.0,
         seed,
@@ -203,6 +206,7 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
         hub=HubOptions(data.image_column, data.label_column, data.config, data.download),
         held_out=held_out_hashes(data.held_out) if training and data.held_out else NOTHING_HELD,
         clips=ClipFrames(data.frames) if data.frames else None,
+        fold=fold,
     )
 
 
