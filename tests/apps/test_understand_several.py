@@ -13,12 +13,16 @@ from tests.apps.conftest import command
 from tests.training.stages.test_m2se import base
 
 from emosym.apps.cli.understand_text import texts_of
+from emosym.data.sources.open import open_dataset
 from emosym.emotions import LABEL_SPACES
 from emosym.errors import UsageError
-from emosym.models.calibration import Calibration, uncalibrated
-from emosym.models.checkpoint import save_checkpoint
+from emosym.models.calibration import Calibration, fit_several, uncalibrated
+from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import new_model, with_calibration
 from emosym.models.presets import resolve_base
+from emosym.models.reader.talks import talks_of
+from emosym.training.stages.sets import TalkSet
+from emosym.training.stages.talk_values import held_out_sets
 
 __all__ = ("base", "command")
 SPACE = LABEL_SPACES["goemotions7"]
@@ -56,6 +60,33 @@ def test_all_labels_above_their_thresholds(command, models, tmp_path: Path) -> N
     assert float(row["p_joy"]) == pytest.approx(shares["joy"])
     table = parquet.read_table(outs["parquet"]).to_pylist()
     assert table[0]["labels"] == row["labels"] and table[0]["emotion"] == told["emotion"]
+
+
+def test_it_is_calibrated_to_other_texts(command, models, tmp_path: Path) -> None:
+    # comments whose labels follow their words, so that each label's threshold can tell them
+    rows = [ROWS[number % 4].replace("\tx", f"\ty{number}_") for number in range(40)]
+    (tmp_path / "dev.tsv").write_text("".join(f"{row}\n" for row in rows))
+    ask = ("calibrate", models["two"], "--data", tmp_path, "--source", "goemotions")
+    code, shown, err = command(*ask, "--out", tmp_path / "new", "--target", 0.01)
+    assert code == 0, err
+    assert "40 readings; each of the 7 labels has a scale and a shift" in " ".join(shown.split())
+    old, new = (load_checkpoint(path).calibration for path in (models["two"], tmp_path / "new"))
+    model = load_checkpoint(models["two"])
+    dataset = open_dataset("goemotions", tmp_path, "val", SPACE)
+    (held,) = held_out_sets(
+        model.reader, [TalkSet(SPACE, (), (), talks_of(model.reader, dataset))]
+    ).values()
+    by_hand = fit_several(held.logits, held.truth, 0.01)
+    assert old.n == 0 and new.n == 40 and new.method == "platt"
+    assert new.scale == pytest.approx(by_hand.scale) and new.bias == pytest.approx(by_hand.bias)
+    assert new.thresholds == pytest.approx(by_hand.thresholds)
+    assert new.abstain_below == pytest.approx(by_hand.abstain_below)
+    code, shown, err = command(*ask, "--out", tmp_path / "kept", "--keep-probabilities")
+    assert code == 0 and "the probabilities are as they were" in " ".join(shown.split())
+    assert load_checkpoint(tmp_path / "kept").calibration.thresholds == old.thresholds
+    (tmp_path / "dev.tsv").write_text("Oh!\t18\tz\n")
+    code, _, err = command(*ask, "--out", tmp_path / "few")
+    assert code == 2 and "needs 10 labelled samples or more, got 1" in err
 
 
 def test_where_none_reaches_its_threshold(command, models, tmp_path: Path) -> None:

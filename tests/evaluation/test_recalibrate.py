@@ -41,7 +41,7 @@ def test_a_calibrated_checkpoint_reads_by_its_own_fit(
     out = tmp_path / "calibrated"
     ask = ("calibrate", tiny_checkpoint, "--data", book, "--out", out)
     code, said, _ = run(*ask, "--target", 0.01)
-    assert code == 0 and "40 pictures; temperature" in said
+    assert code == 0 and "40 readings; temperature" in said
     assert f"Wrote {out}" in said.replace("\n", "")
     old, new = load_checkpoint(tiny_checkpoint), load_checkpoint(out)
     assert old.calibration == Calibration(1.7)
@@ -77,7 +77,7 @@ def test_only_the_threshold_is_new_where_the_probabilities_are_kept(
     out = tmp_path / "kept"
     ask = ("calibrate", tiny_checkpoint, "--data", book, "--out", out, "--target", 0.01)
     code, said, _ = run(*ask, "--keep-probabilities")
-    assert code == 0 and "40 pictures; the probabilities are as they were." in said
+    assert code == 0 and "40 readings; the probabilities are as they were." in said
     found = load_checkpoint(out).calibration
     assert found.abstain_below is not None and found.target == 0.01
     assert found == Calibration(
@@ -97,7 +97,7 @@ def test_what_cannot_be_calibrated_is_said_first(
     code, _, err = run(*ask, tmp_path / "x", "--target", 1.5)
     assert code == 2 and "at most 1, got 1.5" in err
     code, _, err = run(*ask, tmp_path / "x", "--split", "train")
-    assert code == 2 and "needs 10 labelled pictures or more, got 1" in err
+    assert code == 2 and "needs 10 labelled samples or more, got 1" in err
     code, _, err = run(*ask, book)
     assert code == 2 and "is not a checkpoint" in err
     assert not (tmp_path / "x").exists()

@@ -1,4 +1,4 @@
-"""`emosym calibrate`: fit a trained model's confidence to labelled pictures of one's own."""
+"""`emosym calibrate`: fit a trained model's confidence to labelled data of one's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def calibrate(
     model: Annotated[str, typer.Argument(help="A shipped model or a checkpoint folder.")],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder of the labelled pictures, or an id.")
+        Path, typer.Option("--data", help="Folder of the labelled data, or an id.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new checkpoint.")],
     split: Annotated[str, typer.Option(help="Which split: none that was trained on.")] = "val",
@@ -38,7 +38,9 @@ def calibrate(
     """Write a checkpoint with the same weights and a new calibration.
 
     Temperature, vector scaling and the confidence below which it abstains are fitted to the
-    model's readings of these pictures; a training stage does the same on its validation split.
+    model's readings of these pictures, texts or turns of dialogues; a training stage does the same
+    on its validation split. Of labels that do not exclude each other, each gets a scale, a shift
+    and the probability from which on it is said.
     With --keep-probabilities only the confidence below which it abstains is new.
     """
     from rich.console import Console
@@ -73,11 +75,20 @@ def calibrate(
 
 def told(calibration: Calibration, kept: bool = False) -> list[str]:
     """Return what was fitted, in sentences; `kept` where the probabilities are those of before."""
+    from emosym.models.calibration import PLATT
+
     method = "vector scaling" if calibration.method == "vector" else "temperature"
-    lines = [f"{calibration.n} pictures; the probabilities are as they were."]
-    if not kept:
+    if kept:
+        lines = [f"{calibration.n} readings; the probabilities are as they were."]
+    elif calibration.method == PLATT:
+        limits = calibration.thresholds or ()
         lines = [
-            f"{calibration.n} pictures; temperature {calibration.temperature:.3f}. Cross-validated "
+            f"{calibration.n} readings; each of the {len(limits)} labels has a scale and a shift "
+            f"of its own, and is said from {min(limits):.3f} to {max(limits):.3f} on."
+        ]
+    else:
+        lines = [
+            f"{calibration.n} readings; temperature {calibration.temperature:.3f}. Cross-validated "
             f"negative log likelihood {calibration.temperature_nll:.4f} with it, "
             f"{calibration.vector_nll:.4f} with vector scaling: {method} is used."
         ]
@@ -89,7 +100,7 @@ def told(calibration: Calibration, kept: bool = False) -> list[str]:
     else:
         lines.append(
             f"Below a confidence of {calibration.abstain_below:.3f} it abstains. It answers "
-            f"{calibration.coverage:.1%} of these pictures; {calibration.accuracy:.1%} of those "
+            f"{calibration.coverage:.1%} of these; {calibration.accuracy:.1%} of those "
             "answers are right."
         )
     return lines

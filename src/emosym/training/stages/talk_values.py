@@ -46,17 +46,11 @@ class HeldOut:
 def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
     """Read held-out conversations; the values are of all labelled turns, and of pairs of causes."""
     read = read_all_turns(reader, talks)
-    known = [talk.labels != UNKNOWN for talk in talks]
-    scores = np.concatenate([one.logits[mask] for one, mask in zip(read, known, strict=True)])
-    several = reader.space.several
-    truths = [talk.marks if several else talk.labels for talk in talks]
-    truth = np.concatenate(
-        [told[mask] for told, mask in zip(truths, known, strict=True) if told is not None]
-    )
+    scores, truth = labelled_turns(talks, read)
     guesses, classes = scores.argmax(1), scores.shape[1]
     values = (
         several_values(expit(scores), truth)
-        if several
+        if reader.space.several
         else {
             "accuracy": float((guesses == truth).mean()),
             "weighted_f1": weighted_f1(guesses, truth, classes),
@@ -67,6 +61,18 @@ def held_out(reader: Reader, talks: Sequence[Talk]) -> HeldOut:
         values |= cause_scores(reader, talks, read)
     values |= side_values(talks, read)
     return HeldOut(scores, truth, values)
+
+
+def labelled_turns(
+    talks: Sequence[Talk], read: Sequence[TalkReading]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits (M, C) and truth (M,), of several labels (M, C), of turns that have a label."""
+    known = [talk.labels != UNKNOWN for talk in talks]
+    truths = [talk.labels if talk.marks is None else talk.marks for talk in talks]
+    return (
+        np.concatenate([one.logits[mask] for one, mask in zip(read, known, strict=True)]),
+        np.concatenate([told[mask] for told, mask in zip(truths, known, strict=True)]),
+    )
 
 
 def held_out_sets(reader: Reader, sets: Sequence[TalkSet]) -> dict[LabelSpace, HeldOut]:
