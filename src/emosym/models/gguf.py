@@ -16,11 +16,11 @@ from typing import Any
 
 from emosym.errors import EmoSymError, UsageError
 from emosym.extras import require
-from emosym.files import disk_errors, user_cache, write_json
+from emosym.files import disk_errors, sha256_of, user_cache, write_json
+from emosym.models.snapshots import CONVERTED
 
 log = logging.getLogger(__name__)
 SUFFIX = ".gguf"
-SOURCE = "converted.json"
 SAMPLE_BYTES = 1 << 20
 # What the readers of GGUF raise on damaged files.
 READ_ERRORS = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -50,7 +50,7 @@ def converted(gguf: Path) -> Path:
         EmoSymError: when the gguf library is missing, or the file cannot be read by it.
     """
     folder = user_cache() / "gguf" / f"{gguf.stem}-{_sample(gguf)}"
-    if not (folder / SOURCE).is_file():
+    if not (folder / CONVERTED).is_file():
         log.info("Converting %s once, to %s.", gguf.name, folder)
         convert(gguf, folder)
     return folder
@@ -67,9 +67,10 @@ def convert(gguf: Path, folder: Path) -> None:
         temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         try:
             _write(gguf, temporary)
-            write_json(temporary / SOURCE, {"file": gguf.name, "bytes": gguf.stat().st_size})
+            made_of = {"file": gguf.name, "bytes": gguf.stat().st_size, "sha256": sha256_of(gguf)}
+            write_json(temporary / CONVERTED, made_of)
             temporary.chmod(0o755)
-            if not (folder / SOURCE).is_file():  # another process may have been first
+            if not (folder / CONVERTED).is_file():  # another process may have been first
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.replace(folder)
         finally:

@@ -23,6 +23,7 @@ OWN_FOLDERS = ("runs", "data", "models", "recipes", "checkpoints")
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 SAMPLE_BYTES = 1 << 20
+CONVERTED = "converted.json"  # in a folder that was made of a GGUF: of which
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 POSITIONS = "position_ids"  # a buffer that old checkpoints saved
@@ -195,9 +196,15 @@ def fingerprint(folder: Path) -> str:
     """Return a SHA-256 over a model folder's configuration and samples of its weights.
 
     Of every weight file its name, size, first and last MiB are taken: gigabytes are not read, and
-    other weights of the same shapes still have another fingerprint.
+    other weights of the same shapes still have another fingerprint. What was converted has that of
+    the file it was made of, whichever versions of the libraries made it.
     """
     digest = hashlib.sha256()
+    source = folder / CONVERTED
+    made_of = read_json(source, "note on a conversion").get("sha256") if source.is_file() else None
+    if made_of is not None:
+        digest.update(f"converted:{made_of}".encode())
+        return digest.hexdigest()
     configs = [folder / "config.json", folder / "model_index.json"]
     files = sorted([*folder.glob(WEIGHTS), *folder.glob(f"*/{WEIGHTS}")])
     for path in [*(c for c in configs if c.is_file()), *files]:

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def calibrate(
     model: Annotated[str, typer.Argument(help="A shipped model or a checkpoint folder.")],
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder of the labelled data, or an id.")
-    ],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the labelled data, or an id.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new checkpoint.")],
     split: Annotated[str, typer.Option(help="Which split: none that was trained on.")] = "val",
     source: SourceName = "emoset",

