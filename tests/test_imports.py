@@ -37,6 +37,7 @@ HEAVY = {
 }
 OPTIONAL = {
     *("trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics", "openai"),
+    *("httpx", "prometheus_client", "python_multipart"),
     "pillow_heif",
     "av",
 }

@@ -15,7 +15,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "4bit": ("bitsandbytes",),
     "gguf": ("gguf",),
     "annotate": ("openai",),
-    "app": ("fastapi", "gradio", "uvicorn"),
+    "ui": ("gradio",),
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    "client": ("httpx",),
     "metrics": ("torchmetrics",),
     "video": ("av",),
 }
