@@ -179,7 +179,7 @@ def test_doctor_tells_all_topics_and_fails_without_shipped_weights(
     cpu_plan.cache_clear()
     done = CliRunner().invoke(main_module.app, ["doctor"])
     assert done.exit_code == 1
-    for text in ("torch", "emosym[ui]", "CPU plan", "storybook-base", "emosym-7b"):
+    for text in ("torch", "emosym[4bit]", "CPU plan", "storybook-base", "emosym-7b"):
         assert text in done.stdout
     shipped(tmp_path / "storybook-base")
     assert CliRunner().invoke(main_module.app, ["doctor"]).exit_code == 1  # no other base yet
