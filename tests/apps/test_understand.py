@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from emosym.apps.cli.readings import display_names, how_unusual, in_words, print_explained
+from emosym.apps.cli.readings import print_explained
 from emosym.apps.cli.understand import find_pictures
 from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.service.rows import OUTSIDE, reading_row
+from emosym.service.words import display_names, how_unusual, in_words
 from emosym.types import BadInput, UnderstandingOutput
 
 

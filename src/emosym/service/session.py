@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emosym.pipelines.inputs import Picture, Pictures
 from emosym.pipelines.protocol import About, EmotionPipeline, Usual
 from emosym.pipelines.requests import PaintRequest
-from emosym.service.wanted import Wanted
+from emosym.service.wanted import SHIPPED_MODEL, Wanted
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
     from emosym.pipelines.requests import PaintArguments
     from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
-
-SHIPPED_MODEL = "storybook"
 
 
 class Session:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
 
 
+SHIPPED_MODEL = "storybook"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to open: a trained `model`, or with `zero_shot` stock models that are asked in words.
@@ -44,3 +47,26 @@ class Wanted:
         for name in ("preset", "painter", "labels", "max_pixels"):
             if getattr(self, name) is not None and not self.zero_shot:
                 raise UsageError(f"--{name.replace('_', '-')} goes with --zero-shot.")
+
+    def identity(self) -> str:
+        """Return what tells this model's paintings from another's; errors as in `checksum_of`."""
+        if self.zero_shot:
+            return f"{self.preset} {self.painter} {self.labels}"
+        return checksum_of(self.model or SHIPPED_MODEL)
+
+    def arguments(self) -> list[str]:
+        """Return the options that name this model again in the shell."""
+        named = {"--model": self.model, "--preset": self.preset, "--painter": self.painter}
+        if isinstance(self.labels, list):
+            named["--labels"] = ",".join(self.labels)
+        words = ["--zero-shot"] if self.zero_shot else []
+        return words + [word for k, v in named.items() if v is not None for word in (k, str(v))]
+
+
+def checksum_of(model: str) -> str:
+    """Return the SHA-256 of a model's emosym.json; errors as in `find_checkpoint`."""
+    from emosym.files import sha256_of
+    from emosym.models.checkpoint import DESCRIPTION
+    from emosym.pipelines.trained import find_checkpoint
+
+    return sha256_of(find_checkpoint(model) / DESCRIPTION)

@@ -11,7 +11,6 @@ import typer
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from emosym.memory.bank import Bank
 
 app = typer.Typer(
     help="The memory bank of a run: what was painted, how it was read, what was kept.",
@@ -21,20 +20,6 @@ BankPath = Annotated[Path, typer.Argument(help="A run folder or its bank folder.
 Emotion = Annotated[str | None, typer.Option("--emotion", help="Only this emotion.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PREVIEW_COLUMNS = 48
-
-
-def open_bank(path: Path) -> Bank:
-    """Open the bank at `path`, `path`/bank, or `path`/feedback/bank (the folder of a demo).
-
-    Raises:
-        UsageError: when neither is a bank.
-    """
-    from emosym.memory.bank import Bank
-
-    for nested in (path / "bank", path / "feedback" / "bank"):
-        if (nested / "bank.json").is_file():
-            return Bank.open(nested)
-    return Bank.open(path)
 
 
 def say(value: Any) -> None:
@@ -60,6 +45,8 @@ def ls(
 ) -> None:
     """List entries in the order they were added."""
     from rich.table import Table
+
+    from emosym.memory.places import open_bank
 
     bank = open_bank(path)
     names = ["id", "intent", "probabilities", "confidence", "agreement", "informativeness"]
@@ -101,6 +88,8 @@ def ls(
 def stats(path: BankPath, as_json: AsJson = False) -> None:
     """Count entries per emotion and round, with mean scores and the bank's versions."""
     from rich.table import Table
+
+    from emosym.memory.places import open_bank
 
     bank = open_bank(path)
     found = bank.stats()
@@ -171,6 +160,8 @@ def show(
 
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out {out} must end in .png: the bank keeps PNG pictures.")
+    from emosym.memory.places import open_bank
+
     bank = open_bank(path)
     entry = bank.get(id)
     if out is not None:
@@ -220,6 +211,8 @@ def export(
     emotion: Emotion = None,
 ) -> None:
     """Write the pictures by emotion and metadata.jsonl, whole or not at all."""
+    from emosym.memory.places import open_bank
+
     count = open_bank(path).export(out, emotion)
     say(f"wrote {count} pictures and metadata.jsonl to {out}")
 
@@ -236,6 +229,8 @@ def prune(
     ] = False,
 ) -> None:
     """Evict entries down to a capacity, from the fullest emotion first."""
+    from emosym.memory.places import open_bank
+
     bank = open_bank(path)
     gone = bank.prune(capacity, policy)
     if reclaim:

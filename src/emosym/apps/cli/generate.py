@@ -161,25 +161,6 @@ class Plan:
     index: int | None
     batch_size: int | None
 
-    def identity(self) -> str:
-        """Return what tells this model's paintings from another's."""
-        from emosym.apps.cli.measured import checksum_of
-        from emosym.service.session import SHIPPED_MODEL
-
-        if self.model.zero_shot:
-            return f"{self.model.preset} {self.model.painter} {self.model.labels}"
-        return checksum_of(self.model.model or SHIPPED_MODEL)
-
-    def arguments(self) -> list[str]:
-        """Return the options that name this model again."""
-        named = {"--model": self.model.model, "--preset": self.model.preset}
-        named |= {"--painter": self.model.painter}
-        labels = self.model.labels
-        if isinstance(labels, list):
-            named["--labels"] = ",".join(labels)
-        words = ["--zero-shot"] if self.model.zero_shot else []
-        return words + [word for k, v in named.items() if v is not None for word in (k, str(v))]
-
 
 def paint_requests(session: Session, requests: Sequence[PaintRequest], plan: Plan) -> None:
     """Paint requests into one folder, each picture safe as soon as it is there; show them."""
@@ -189,7 +170,7 @@ def paint_requests(session: Session, requests: Sequence[PaintRequest], plan: Pla
     from emosym.service.gallery import READINGS, SHEET, Gallery, stem_of, write_sheet
     from emosym.service.sinks import check_output, make_parent
 
-    identity = plan.identity()
+    identity = plan.model.identity()
     stems = [stem_of(request, identity) for request in requests]
     folder = plan.out or Path("paintings") / stems[0]
     check_output(folder / SHEET)
@@ -251,7 +232,7 @@ def painted(
         for index, output in zip(
             missing, session.paint(request, plan.batch_size, missing), strict=True
         ):
-            repaint = repaint_arguments(request, index, plan.arguments())
+            repaint = repaint_arguments(request, index, plan.model.arguments())
             yield gallery.keep(names[index], output, repaint), True
         first = last
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emosym.errors import UsageError
+from emosym.service.wanted import Wanted, checksum_of
 
 if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
@@ -59,7 +60,6 @@ def open_measured(
     """
     from emosym.apps.cli.terminal import open_shown
     from emosym.pipelines.trained import EmoSymPipeline
-    from emosym.service.wanted import Wanted
 
     if model is not None:
         wanted, checksum = Wanted(model=model, device=device), checksum_of(model)
@@ -130,15 +130,6 @@ def measure_in_domain(measured: Measured, dataset: Dataset, seed: int) -> dict[s
             progress=lambda n: bar.advance(task, n),
             model_sha256=measured.checksum,
         )
-
-
-def checksum_of(model: str) -> str:
-    """Return the SHA-256 of a model's emosym.json; errors as in `find_checkpoint`."""
-    from emosym.files import sha256_of
-    from emosym.models.checkpoint import DESCRIPTION
-    from emosym.pipelines.trained import find_checkpoint
-
-    return sha256_of(find_checkpoint(model) / DESCRIPTION)
 
 
 def measure_painting(measured: Measured, dataset: Dataset, options: Options) -> Painted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emosym.service.rows import OUTSIDE, UNSURE, Row
+from emosym.service.words import display_names, error_of, in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from emosym.pipelines.protocol import About
 
 SHOWN = 50
-NEXT_SHOWN = 3
 UNSURE_NOTE = "where too few readings of held-out pictures were right; see docs/pipeline.md."
 NEXT_OUTSIDE = (
     "No emotion is claimed for what is unlike the pictures this preset was trained on. Next: train "
@@ -104,41 +104,6 @@ def print_one(console: Console, row: Row, below: float | None) -> None:
         console.print(f"  {_escaped(line)}", soft_wrap=True)
 
 
-def in_words(row: Row, below: float | None) -> list[str]:
-    """Return one reading as lines."""
-    if row["error"] is not None:
-        return [_sentence(row)]
-    if row["outside"]:
-        return [f"{OUTSIDE}: {how_unusual(row['in_domain'])}"]
-    shares = sorted(row["probabilities"].items(), key=lambda item: -item[1])
-    nature = f", {row['polarity']}" if row["polarity"] else ""
-    lines = [f"{row['emotion']}: {100 * row['confidence']:.0f} % sure{nature}"]
-    if row["reason"] == UNSURE:
-        limit = "" if below is None else f" (below {100 * below:.0f} %)"
-        lines[0] += f"; {UNSURE}{limit}, take it as a guess"
-    rest = [f"{name} {100 * share:.0f} %" for name, share in shares[1 : 1 + NEXT_SHOWN]]
-    lines.append(f"then {', '.join(rest)}")
-    if row["valence_norm"] is not None and row["arousal_norm"] is not None:
-        lines.append(
-            f"pleasantness {row['valence_norm']:.1f} and excitement {row['arousal_norm']:.1f}, "
-            "both from 1 to 9, as people rate these words"
-        )
-    if row["in_domain"] is not None:
-        lines.append(how_unusual(row["in_domain"]))
-    if row["rationale"]:
-        lines.append(f"why: {row['rationale']}")
-    return lines
-
-
-def how_unusual(in_domain: float) -> str:
-    """Say how many pictures of the training kind are at least as far from it as this one."""
-    count = round(100 * in_domain)
-    number = "fewer than 1 is" if count == 0 else "1 is" if count == 1 else f"{count} are"
-    return (
-        f"of 100 pictures of the kind it was trained on, {number} as unusual as this one, or more"
-    )
-
-
 def readings_table(rows: Sequence[Row]) -> Table:
     """Return readings as a table; outside its world a model's emotion is not claimed."""
     from rich.table import Table
@@ -170,7 +135,7 @@ def print_explained(console: Console, rows: Sequence[Row]) -> None:
 def _cells(row: Row) -> tuple[str, str, str, str]:
     """Return emotion, confidence, polarity and domain as rich markup."""
     if row["error"] is not None:
-        return f"[red]{_escaped(_sentence(row))}[/red]", "", "", ""
+        return f"[red]{_escaped(error_of(row))}[/red]", "", "", ""
     domain = "" if row["in_domain"] is None else f"{row['in_domain']:.2f}"
     if row["outside"]:
         return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
@@ -179,18 +144,6 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
         f"{emotion} [dim]({UNSURE})[/dim]" if row["reason"] == UNSURE else f"[bold]{emotion}[/bold]"
     )
     return named, f"{row['confidence']:.2f}", row["polarity"] or "", domain
-
-
-def _sentence(row: Row) -> str:
-    """Return why a picture could not be read, without its name, which stands beside it."""
-    said = str(row["error"]).removeprefix(f"{row['source']!r} ")
-    return said.replace(" as a picture:", ":", 1)
-
-
-def display_names(sources: Sequence[str]) -> list[str]:
-    """Return file names, or the whole paths where two are the same."""
-    names = [Path(source).name or source for source in sources]
-    return names if len(set(names)) == len(names) else list(sources)
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import typer
 from emosym.apps.cli.readings import Tally
 from emosym.apps.cli.understand_text import shortened
 from emosym.errors import UsageError
-from emosym.service.rows import Row, named_labels, reading_row
+from emosym.service.dialogues import cause_numbers, dialogue_rows
+from emosym.service.rows import named_labels
 from emosym.types import BadInput, DialogueOutput, Sample
 
 if TYPE_CHECKING:
@@ -87,24 +88,6 @@ def understand_dialogues(
             console.print(f"Wrote {path_out}.", soft_wrap=True, markup=False)
     if not tally.read:
         raise typer.Exit(1)
-
-
-def dialogue_rows(path: str, found: DialogueOutput | BadInput) -> Iterator[Row]:
-    """Yield a row a turn, called "dialogue.json#3"; one row for a dialogue that cannot be read."""
-    if isinstance(found, BadInput):
-        yield reading_row(path, found)
-        return
-    for number, reading in enumerate(found.readings):
-        causes = cause_numbers(found, number)
-        text = None if causes is None else ";".join(map(str, causes))
-        yield reading_row(f"{path}#{number + 1}", reading, text)
-
-
-def cause_numbers(found: DialogueOutput, turn: int) -> list[int] | None:
-    """Return the numbers (from 1) of what caused a turn's emotion; None: nobody looked for it."""
-    if found.causes is None:
-        return None
-    return [pair.cause + 1 for pair, _ in found.causes if pair.turn == turn]
 
 
 def show_dialogue(

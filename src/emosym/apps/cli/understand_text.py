@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +14,12 @@ from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.errors import UsageError, unknown_name
 from emosym.files import decoded, read_text
 from emosym.service.rows import named_labels
-from emosym.types import BadInput, Sample, Turn
+from emosym.service.texts import open_text_reader, read_texts
+from emosym.types import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emosym.pipelines.protocol import EmotionPipeline
     from emosym.service.wanted import Wanted
 
 Text = Annotated[
@@ -36,8 +35,6 @@ TextColumn = Annotated[
 SHOWN = 50
 LONGEST_SHOWN = 60
 MOST_BYTES = 256 * 1024 * 1024
-TEXT_PRESET = "smollm2-135m"
-EMPTY = "The text is empty: there is nothing to read."
 
 
 def required(paths: list[str] | None) -> list[str]:
@@ -57,43 +54,6 @@ def check_text(paths: Sequence[str] | None, more: bool) -> None:
         raise UsageError("Give pictures, or text by --text and --text-file: not both at once.")
     if more:
         raise UsageError("--explain and --resume go with pictures, not with text.")
-
-
-def open_text_reader(wanted: Wanted) -> EmotionPipeline:
-    """Open a model that reads text: a trained one, or a stock one that is asked in words.
-
-    Raises:
-        UsageError: when the trained model reads pictures only.
-    """
-    from emosym.pipelines.trained import TEXT_MODEL, shipped_models
-    from emosym.service.session import SHIPPED_MODEL, open_session
-
-    told = (
-        "Text is read by a model that was trained on text (--model FOLDER), or by a stock one: "
-        f"add --zero-shot, with --preset {TEXT_PRESET} or another one."
-    )
-    if not wanted.zero_shot and wanted.model is None and TEXT_MODEL in shipped_models():
-        wanted = replace(wanted, model=TEXT_MODEL)
-    if not wanted.zero_shot and wanted.model in (None, SHIPPED_MODEL):
-        raise UsageError(f"The shipped model reads pictures. {told}")
-    preset = (wanted.preset or TEXT_PRESET) if wanted.zero_shot else None
-    pipeline = open_session(replace(wanted, preset=preset)).pipeline
-    if not wanted.zero_shot and "text" not in pipeline.about().takes:
-        raise UsageError(f"The model {wanted.model} reads pictures. {told}")
-    pipeline.require("reader")
-    return pipeline
-
-
-def read_texts(
-    pipeline: EmotionPipeline, texts: Sequence[str], batch_size: int
-) -> Iterator[Reading]:
-    """Yield (text, reading) of texts, in order; an empty one is a `BadInput`."""
-    for start in range(0, len(texts), batch_size):
-        some = texts[start : start + batch_size]
-        good = [Sample(text, (Turn(text=text),)) for text in some if text.strip()]
-        read = iter(pipeline.read_samples(good, False, batch_size))
-        for text in some:
-            yield text, next(read) if text.strip() else BadInput(text, EMPTY)
 
 
 def texts_of(text: Sequence[str] | None, file: Path | None, column: str | None = None) -> list[str]:

@@ -7,26 +7,22 @@ rounding of a grey level.
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from emosym import __version__
 from emosym.config.recipes import FeedbackRecipe
 from emosym.emotions import LabelSpace
-from emosym.files import read_json, sha256_of, write_json
+from emosym.files import read_json, write_json
 from emosym.memory.admission import BankRules
 from emosym.memory.bank import Bank
-from emosym.memory.schema import BankEntry, Provenance, make_entry
-from emosym.models.checkpoint import DESCRIPTION
+from emosym.memory.painted import made_now, painted_entry
+from emosym.memory.schema import BankEntry
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.requests import paint_request
-from emosym.pipelines.trained import find_checkpoint
 from emosym.pipelines.trained_painting import paint_stream, reading_of
 from emosym.processes import Processes
 from emosym.seeds import stream_seed
+from emosym.service.wanted import checksum_of
 
 PAINTED_AT_ONCE = 16
 
@@ -116,31 +112,17 @@ def paint_entries(
         seed=seed,
     )
     last = min(first + PAINTED_AT_ONCE, recipe.paint_per_emotion)
-    created = datetime.datetime.now(datetime.timezone.utc).isoformat()
-    provenance = Provenance(
+    provenance = made_now(
         run=recipe.out.name,
         round=number,
-        checkpoint=sha256_of(find_checkpoint(recipe.init) / DESCRIPTION),
+        checkpoint=checksum_of(str(recipe.init)),
         seed=seed,
         guidance_scale=recipe.guidance_scale,
         prompt=request.prompt,
         steps=recipe.num_inference_steps,
-        created=created,
-        version=__version__,
     )
     return [
-        make_entry(
-            painting.image,
-            emotion,
-            np.array(list(reading.probabilities.values())),
-            reading.emotion_latent,
-            reading.context_latents,
-            reading.emotion_latent,
-            provenance,
-            space,
-            confidence=reading.confidence,
-        )
+        painted_entry(painting, reading_of(painting), emotion, provenance, space)
         for painting in paint_stream(model, request, PAINTED_AT_ONCE, range(first, last))
-        for reading in (reading_of(painting),)
         if not painting.withheld
     ]
