@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -256,6 +256,42 @@ class UnderstandingOutput:
             "raw_probabilities": dict(self.raw_probabilities),
         }
         return found | ({name: getattr(self, name).tolist() for name in arrays} if latents else {})
+
+
+@dataclass(frozen=True, slots=True)
+class RatedPicture:
+    """A picture that people rated: what it is called, its mean ratings, and how far it is."""
+
+    name: str
+    valence: float
+    arousal: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class AffectOutput:
+    """The valence and arousal of one photograph, where a model claims no emotions.
+
+    `valence` and `arousal` are on the raters' scale of 1..7, each with the interval that holds a
+    share `coverage` of pictures like those rated, cut to that scale. `in_domain` is 0..1, the share
+    of rated pictures that were at least as far from all others; `outside` says that it is rare.
+    `nearest` are the rated pictures most like it.
+    """
+
+    valence: float
+    valence_low: float
+    valence_high: float
+    arousal: float
+    arousal_low: float
+    arousal_high: float
+    coverage: float
+    in_domain: float
+    outside: bool
+    nearest: tuple[RatedPicture, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reading ready for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from emosym.apps.cli.found_pictures import find_pictures
 from emosym.apps.cli.readings import print_explained
-from emosym.apps.cli.understand import find_pictures
 from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -83,6 +84,26 @@ class DialogueBaseRecipe(Section):
     pictures: int = Field(8000, ge=1)
     workers: int = Field(2, ge=1)
     optim: OptimSection = OptimSection()
+
+
+class PhotoRecipe(Section):
+    """Valence and arousal of photographs, from a frozen vision encoder's features.
+
+    `root` is a folder of rated pictures (OASIS), `encoder` EfficientNet-Lite1, a folder, or the hub
+    id of a vision model. Of the kernels, one of `gammas` and one of `noises` is chosen. What the
+    run reports is of pictures whose theme was left out, each theme alone, or with `folds` so many
+    of themes dealt at random.
+    """
+
+    stage: Literal["photo"]
+    seed: int = 0
+    out: Folder
+    root: Folder = Path("runs/data/oasis")
+    encoder: Place = "efficientnet-lite1"
+    gammas: tuple[float, ...] = (0.5, 1.0, 1.5)
+    noises: tuple[float, ...] = (0.03, 0.1, 0.3)
+    folds: int = Field(0, ge=0)
+    batch_size: int = Field(16, ge=1)
 
 
 class AlignRecipe(Recipe):
@@ -253,6 +274,7 @@ class M2seRecipe(Recipe):
 StageRecipe = (
     BaseRecipe
     | DialogueBaseRecipe
+    | PhotoRecipe
     | AlignRecipe
     | RlRecipe
     | JointRecipe
@@ -262,6 +284,7 @@ StageRecipe = (
 STAGES: dict[str, type[Section]] = {
     "base": BaseRecipe,
     "dialogue_base": DialogueBaseRecipe,
+    "photo": PhotoRecipe,
     "align": AlignRecipe,
     "rl": RlRecipe,
     "joint": JointRecipe,

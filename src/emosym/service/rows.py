@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emosym.emotions import LabelSpace
+from emosym.service.affect_rows import affect_columns, flat_affect
 from emosym.types import BadInput, UnderstandingOutput
 
 Row = dict[str, Any]
@@ -80,11 +81,13 @@ def reason_of(reading: UnderstandingOutput) -> str | None:
     return UNSURE if reading.abstains else None
 
 
-def flat_row(row: Row, space: LabelSpace) -> Row:
+def flat_row(row: Row, space: LabelSpace | None) -> Row:
     """Return a row with one column p_<emotion> per label instead of nested probabilities.
 
-    `labels` become "joy;surprise".
+    `labels` become "joy;surprise". Without a label space the row is one of `affect_rows`.
     """
+    if space is None:
+        return flat_affect(row)
     flat = {key: value for key, value in row.items() if key != "probabilities"}
     flat["labels"] = None if row["labels"] is None else ";".join(row["labels"])
     shares = row["probabilities"] or {}
@@ -92,8 +95,10 @@ def flat_row(row: Row, space: LabelSpace) -> Row:
     return flat
 
 
-def flat_columns(space: LabelSpace) -> dict[str, type]:
+def flat_columns(space: LabelSpace | None) -> dict[str, type]:
     """Return the columns of `flat_row` with their types, in order."""
+    if space is None:
+        return affect_columns()
     numbers: dict[str, type] = dict.fromkeys(("confidence", *NORMS, "in_domain"), float)
     texts: dict[str, type] = dict.fromkeys(
         ("source", "emotion", "labels", "polarity", "rationale", "causes", "reason", "error"), str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
 
 Sink = Callable[[Row], None]
-Space = Callable[[], "LabelSpace"]
+Space = Callable[[], "LabelSpace | None"]  # None: valence and arousal, no emotions
 STDOUT = Path("-")
 STDOUT_NUMBER = 1
 BATCH_ROWS = 1024
@@ -173,7 +173,7 @@ def journal_place(outputs: Mapping[str, Path]) -> Path | None:
     return files[0].with_name(files[0].name + JOURNAL) if files else None
 
 
-def write_files(outputs: Mapping[str, Path], rows: Journal, space: LabelSpace) -> None:
+def write_files(outputs: Mapping[str, Path], rows: Journal, space: LabelSpace | None) -> None:
     """Write the journal's rows to every output that is a file: each appears whole or not at all."""
     for kind, path in outputs.items():
         if path == STDOUT or not _is_file(path):
@@ -274,7 +274,7 @@ def _csv_sink(stream: IO[str], space: Space, stack: ExitStack) -> Sink:
     return write
 
 
-def _parquet_sink(path: Path, space: LabelSpace, stack: ExitStack) -> Sink:
+def _parquet_sink(path: Path, space: LabelSpace | None, stack: ExitStack) -> Sink:
     import pyarrow as pa
     from pyarrow import parquet
 

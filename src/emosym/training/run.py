@@ -16,6 +16,7 @@ from emosym.config.recipes import (
     FeedbackRecipe,
     JointRecipe,
     M2seRecipe,
+    PhotoRecipe,
     RlRecipe,
     StageRecipe,
 )
@@ -50,7 +51,7 @@ def run_recipe(
     """
     from emosym.processes import Processes
 
-    if not isinstance(recipe, BASES):
+    if not isinstance(recipe, (*BASES, PhotoRecipe)):
         trainable: tuple[str, ...] = (IMAGE_EMOTION,)
         if isinstance(recipe, M2seRecipe):
             trainable = (MER, TEXT_EMOTION, MSA, FER, ECPE, IMAGE_EMOTION)
@@ -69,10 +70,10 @@ def _run(
     """Run a recipe in its folder, of which this is the only run."""
     artefact = recipe.out / ("base" if isinstance(recipe, BASES) else "checkpoint")
     marker = recipe.out / FINISHED
-    if isinstance(recipe, BASES) and processes.world > 1:
+    if isinstance(recipe, (*BASES, PhotoRecipe)) and processes.world > 1:
         raise UsageError(
-            "A base is trained by one process, which starts its own (workers=...). "
-            "Run `emosym train` without `accelerate launch`."
+            f"The stage {recipe.stage!r} is run by one process, which starts its own where that "
+            "helps. Run `emosym train` without `accelerate launch`."
         )
     with processes.main_first():
         if processes.main:
@@ -89,6 +90,10 @@ def _run(
         from emosym.training.storybook.dialogues import run_dialogue_base
 
         run_dialogue_base(recipe, progress, deadline)
+    elif isinstance(recipe, PhotoRecipe):
+        from emosym.training.photo import run_photo
+
+        values = run_photo(recipe)
     else:
         values = _run_stage(recipe, progress, deadline).values
     if processes.main:

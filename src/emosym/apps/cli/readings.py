@@ -22,8 +22,9 @@ UNSURE_NOTE = "where too few readings of held-out pictures were right; see docs/
 NEXT_OUTSIDE = (
     "No emotion is claimed for what is unlike the pictures this preset was trained on. Next: train "
     "on pictures of your own (emosym train demo-align data.source=folder data.root=FOLDER; "
-    "docs/your-pictures.md), or ask a model that knows photographs: add --zero-shot --preset "
-    "qwen2.5-vl-3b."
+    "docs/your-pictures.md); for photographs add --model photo (their valence and arousal; once "
+    "`emosym models get photo`, 20 MB), or ask a model that names emotions of any picture: add "
+    "--zero-shot --preset qwen2.5-vl-3b."
 )
 
 
@@ -48,8 +49,8 @@ class Tally:
             return
         self.read += 1
         self.outside += bool(row["outside"])
-        self.unsure += row["reason"] == UNSURE
-        if row["emotion"] is not None:
+        self.unsure += row.get("reason") == UNSURE
+        if row.get("emotion") is not None:
             self.emotions[row["emotion"]] += 1
 
 

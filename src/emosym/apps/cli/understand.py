@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.apps.cli.found_pictures import (
+    find_pictures,
+    tell_passed,
+    tell_unknowns,
+    tell_written,
+)
 from emosym.apps.cli.reading_run import Reading, open_journal, read_to
 from emosym.apps.cli.understand_dialogues import are_dialogues, understand_dialogues
 from emosym.apps.cli.understand_text import (
@@ -22,18 +27,14 @@ from emosym.apps.cli.understand_text import (
     understand_text,
 )
 from emosym.apps.cli.zero_shot import Labels, MaxPixels, Preset, ZeroShot, wanted_model
-from emosym.errors import UsageError
 from emosym.types import BadInput
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from emosym.data.walk import Passed
     from emosym.service.session import Session
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A checkpoint folder; default: the shipped storybook."),
+    typer.Option("--model", "-m", help="A checkpoint, or photo; default: the shipped storybook."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 JsonOut = Annotated[
@@ -68,16 +69,17 @@ def understand(
 ) -> None:
     """Read the emotion each picture evokes, or what the speaker of each --text feels.
 
-    A .json file is a dialogue, of which every turn is read (docs/pipeline.md). A file that cannot
-    be read becomes an error row and the rest goes on. Exits with 0 when at least one picture was
-    read. Rows of a stopped run are kept: --resume goes on from them.
-    `accelerate launch -m emosym understand` shares the pictures between GPUs.
+    A .json file is a dialogue, of which every turn is read (docs/pipeline.md). What cannot be read
+    becomes an error row. Exits with 0 when at least one picture was read; --resume goes on from the
+    rows of a stopped run; `accelerate launch -m emosym understand` shares them between GPUs.
     """
     from rich.console import Console
 
     from emosym.apps.cli.readings import show
     from emosym.apps.cli.shared_reading import launched, read_together
     from emosym.apps.cli.terminal import open_shown
+    from emosym.apps.cli.understand_photos import refuse_words, understand_photos
+    from emosym.models.photo.names import reads_photographs
     from emosym.service.sinks import STDOUT, check_outputs, left_to_read
 
     wanted = wanted_model(model, device, zero_shot, preset, labels, max_pixels)
@@ -85,12 +87,15 @@ def understand(
     named = {kind: path for kind, path in asked.items() if path is not None}
     if text or text_file is not None or text_column is not None:
         check_text(paths, explain or resume)
-        texts = texts_of(text, text_file, text_column)
-        return understand_text(texts, wanted, named, batch_size or 8)
+        told = texts_of(text, text_file, text_column)
+        return understand_text(told, wanted, named, batch_size or 8)
     paths = required(paths)
     if are_dialogues(paths):
         return understand_dialogues(paths, wanted, named, batch_size or 16)
     check_outputs(named, resumable=resume)
+    if reads_photographs(model):
+        refuse_words(str(model), explain)
+        return understand_photos(paths, str(model), device, named, resume, batch_size, workers)
     processes = launched()
     main = processes is None or processes.main
     found, passed = find_pictures(paths)
@@ -122,47 +127,4 @@ def understand(
     tell_passed(console, passed)
     show(console, tally, explain, opened[0].about(), opened[0].pipeline.abstain_below)
     tell_unknowns(console, opened[0].pipeline.unknowns)
-    for path in outputs.values():
-        if path != STDOUT:
-            console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
-    if not tally.read:
-        raise typer.Exit(1)
-
-
-def tell_unknowns(console: Console, sentences: Sequence[str]) -> None:
-    """Say what nobody knows of the readings for want of validation pictures."""
-    for sentence in sentences:
-        console.print(sentence, style="dim", soft_wrap=True, markup=False)
-
-
-def tell_passed(console: Console, passed: Passed) -> None:
-    """Say which files in the folders were passed over, as they are no pictures."""
-    from emosym.data.walk import passed_over
-
-    if passed:
-        told = "; ".join(passed_over(passed))
-        console.print(f"Passed over: {told}.", style="dim", soft_wrap=True, markup=False)
-
-
-def find_pictures(paths: Sequence[str]) -> tuple[list[Path | BadInput], Passed]:
-    """Return the pictures that files, folders and globs name, and a `BadInput` where there is none.
-
-    Beside them: how many files in folders are no pictures, by kind.
-
-    Raises:
-        UsageError: when none of the paths names a picture.
-    """
-    from emosym.data.walk import GLOB, URL, find_images, without_junk
-
-    found: list[Path | BadInput] = []
-    passed: Passed = Counter()
-    for path in without_junk(paths):
-        try:
-            found += find_images([path], passed)
-        except UsageError as error:
-            missing = not GLOB.search(path) and not URL.match(path) and not Path(path).exists()
-            sentence = f"{path!r} cannot be read as a picture: there is no such file."
-            found.append(BadInput(path, sentence if missing else str(error)))
-    if all(isinstance(item, BadInput) for item in found):
-        raise UsageError(next(item.error for item in found if isinstance(item, BadInput)))
-    return found, passed
+    tell_written(console, outputs, tally.read)

@@ -168,8 +168,15 @@ def folder_checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _open_folder(source: str, what: str, kind: Any, device: str) -> tuple[Path, nn.Module, Any]:
-    """Return (folder, model, its image processor) of a folder or hub id."""
+def open_vision_model(
+    source: str, what: str, kind: Any, device: str
+) -> tuple[Path, nn.Module, Any]:
+    """Return (folder, model, its image processor) of a folder or hub id; `kind` opens the model.
+
+    Raises:
+        UsageError: when it is not here, or lacks its preprocessor_config.json.
+        EmoSymError: when its weights are missing or do not fit.
+    """
     from transformers import AutoImageProcessor
 
     folder = locate(source, what)
@@ -209,7 +216,7 @@ def load_clip(source: str, device: str = "cpu", batch: int = BATCH) -> Extractor
     """
     from transformers import CLIPVisionModelWithProjection
 
-    folder, model, processor = _open_folder(
+    folder, model, processor = open_vision_model(
         source, "CLIP image encoder", CLIPVisionModelWithProjection, device
     )
 
@@ -239,7 +246,7 @@ def load_classifier(
     from transformers import ResNetForImageClassification
 
     name, classes = kind
-    folder, model, processor = _open_folder(
+    folder, model, processor = open_vision_model(
         source, f"{name} classifier", ResNetForImageClassification, device
     )
     told = int(model.num_labels)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""A reader of photographs: valence and arousal from a frozen vision encoder."""
