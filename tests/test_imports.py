@@ -27,7 +27,7 @@ ORDER = (
         "space_rows",
     ),
     *("types", "config", "data", "metrics", "rewards", "tasks", "models", "pipelines", "service"),
-    *("annotate", "memory", "training", "evaluation", "studies", "apps"),
+    *("annotate", "memory", "training", "evaluation", "studies", "client", "apps"),
 )
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {

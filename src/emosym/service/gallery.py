@@ -99,6 +99,18 @@ def repaint_arguments(request: PaintRequest, index: int, model: list[str]) -> st
     return shlex.join([*words, *model, "--index", str(index)])
 
 
+def painting_row(name: str, output: GenerationOutput, repaint: str) -> Row:
+    """Return the record of a painting called `name`, which the command `repaint` paints again."""
+    return {
+        "image": name,
+        "seed": output.seed,
+        "request": dict(output.request),
+        "withheld": output.withheld,
+        "reading": None if output.reading is None else reading_row(name, output.reading),
+        "repaint": repaint,
+    }
+
+
 class Gallery:
     """A folder of paintings. What is in it already, picture and record, is not painted again."""
 
@@ -135,14 +147,7 @@ class Gallery:
 
     def keep(self, name: str, output: GenerationOutput, repaint: str) -> Painting:
         """Write a picture, then its record: a stop between them paints it again."""
-        row: Row = {
-            "image": name,
-            "seed": output.seed,
-            "request": dict(output.request),
-            "withheld": output.withheld,
-            "reading": None if output.reading is None else reading_row(name, output.reading),
-            "repaint": repaint,
-        }
+        row = painting_row(name, output, repaint)
         write_atomic(self.folder / name, _saver(output.image))
         if name in self.records:
             self.records[name] = row

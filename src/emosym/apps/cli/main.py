@@ -29,6 +29,7 @@ from emosym.apps.cli.evaluate_base import evaluate_base
 from emosym.apps.cli.generate import generate
 from emosym.apps.cli.models import models
 from emosym.apps.cli.report import report
+from emosym.apps.cli.serve import serve
 from emosym.apps.cli.storybook import storybook
 from emosym.apps.cli.storybook_dialogues import storybook_dialogues
 from emosym.apps.cli.train import train
@@ -48,6 +49,7 @@ data = typer.Typer(help="Make and check data.", no_args_is_help=True)
 
 app.command()(understand)
 app.command()(generate)
+app.command()(serve)
 app.command()(train)
 app.command()(demo)
 app.command()(emoverse)

@@ -1,0 +1,1 @@
+"""`emosym serve`: the session behind HTTP, in limits."""

@@ -1,0 +1,190 @@
+"""What may be sent and what comes back, as OpenAPI shows it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+)
+
+from emosym.apps.server.limits import Refused
+from emosym.errors import LONGEST_SHOWN, EmoSymError, UsageError, unknown_name
+
+Number = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+
+
+class Sent(BaseModel):
+    """An object that is sent: no field but its own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PictureSent(Sent):
+    """A picture in base64; `name` stands for it in the answer."""
+
+    data: str = Field(description="Base64, with or without `data:image/png;base64,` before it.")
+    name: str | None = None
+
+
+class TurnSent(Sent):
+    """What one speaker says and shows."""
+
+    speaker: str | None = None
+    text: str | None = None
+    picture: str | PictureSent | None = Field(None, description="In base64.")
+
+
+class DialogueSent(Sent):
+    """A conversation, of which every turn is read."""
+
+    turns: list[TurnSent | str]
+    name: str | None = None
+
+
+class UnderstandSent(Sent):
+    """What to read: pictures, texts and dialogues, one of them at least."""
+
+    pictures: list[str | PictureSent] = []
+    texts: list[str] = []
+    dialogues: list[DialogueSent] = []
+    explain: StrictBool = Field(False, description="Of pictures: also say why, in words.")
+    model: str | None = Field(None, description="Of /v1/models; unset, the first that reads it.")
+    EXAMPLES: ClassVar[dict[str, Any]] = {
+        "a picture": {"value": {"pictures": [{"name": "pixel.png", "data": PIXEL}]}},
+        "a sentence": {"value": {"texts": ["I got the job!"]}},
+        "a dialogue": {
+            "value": {
+                "dialogues": [
+                    {
+                        "name": "door",
+                        "turns": [
+                            {"speaker": "Ann", "text": "You came back!"},
+                            {"speaker": "Bo", "text": "I did."},
+                        ],
+                    }
+                ]
+            }
+        },
+    }
+
+
+class GenerateSent(Sent):
+    """What to paint: an emotion, a mix of them, valence with arousal, or a picture to be like."""
+
+    emotion: str | dict[str, Number] | None = None
+    valence: Number | None = Field(None, description="1 unpleasant to 9 pleasant; with arousal.")
+    arousal: Number | None = Field(None, description="1 calm to 9 stirred up; with valence.")
+    like: str | PictureSent | None = Field(None, description="A picture in base64.")
+    prompt: str = Field("{}", description="What to paint; the emotion goes to the braces.")
+    intensity: Number = 1.0
+    images: StrictInt = Field(1, ge=1, description="How many.")
+    guidance_scale: Number | None = None
+    steps: StrictInt | None = Field(None, ge=1)
+    seed: StrictInt = Field(0, ge=0, le=2**53)
+    spread: Number = 1.0
+    model: str | None = None
+    EXAMPLES: ClassVar[dict[str, Any]] = {
+        "an emotion": {"value": {"emotion": "awe", "images": 2, "seed": 7}},
+        "a mix": {"value": {"emotion": {"awe": 0.7, "fear": 0.3}, "prompt": "a {} street"}},
+        "a place in the plane": {"value": {"valence": 7.5, "arousal": 3.0}},
+    }
+
+
+class Problem(BaseModel):
+    """Why something was not done, in one sentence."""
+
+    error: str
+
+
+class Row(BaseModel):
+    """A reading, as `emosym understand --json` writes it; `error` where it could not be read."""
+
+    model_config = ConfigDict(extra="allow")
+    source: str
+    emotion: str | None = None
+    confidence: float | None = None
+    polarity: str | None = None
+    valence_norm: float | None = None
+    arousal_norm: float | None = None
+    dominance_norm: float | None = None
+    in_domain: float | None = None
+    outside: bool | None = None
+    abstains: bool | None = None
+    probabilities: dict[str, float] | None = None
+    rationale: str | None = None
+    causes: str | None = None
+    labels: list[str] | None = None
+    reason: str | None = None
+    error: str | None = None
+
+
+class Understood(BaseModel):
+    """A row for every input, in order: pictures, texts, then every turn of every dialogue."""
+
+    rows: list[Row]
+    models: dict[str, str] = Field(description="Which model read the pictures, texts, dialogues.")
+
+
+class Painted(BaseModel):
+    """A painting: its picture as PNG in base64, its record, and the model's own reading of it."""
+
+    model_config = ConfigDict(extra="allow")
+    image: str
+    png: str
+    seed: int
+    request: dict[str, Any]
+    withheld: bool = Field(description="The safety checker left it black.")
+    reading: Row | None
+    repaint: str = Field(description="The command that paints it again.")
+
+
+class JobTold(BaseModel):
+    """A job: waiting, running, done, failed, cancelled or handed_back (by a server that ends)."""
+
+    id: str
+    state: str
+    done: int
+    total: int
+    model: str
+    error: str | None = None
+    paintings: list[Painted] = []
+
+
+class ModelTold(BaseModel):
+    """What a model is and can do."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+    takes: list[str]
+    paints: bool
+    labels: list[str]
+
+
+class ModelsTold(BaseModel):
+    """The models that are open, and the limits of a request."""
+
+    models: list[ModelTold]
+    limits: dict[str, float]
+
+
+def told_problem(error: ValidationError, model: type[BaseModel]) -> EmoSymError:
+    """Return the first thing that is wrong with what was sent, as one sentence."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        said = str(first["msg"]).removeprefix("Invalid JSON: ")
+        return Refused(400, f"The body is not JSON: {said}.")
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return unknown_name("field", place, model.model_fields)
+    where = f"The field {place[:LONGEST_SHOWN]!r}" if place else "The body"
+    return UsageError(f"{where} is not as it must be: {first['msg']!s}.")
