@@ -30,6 +30,7 @@ NAMES = (
     "drawing",
     "training",
     "conversations",
+    "serving",
 )
 # Fewer repetitions where a repetition takes long: all of it in half an hour.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
