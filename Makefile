@@ -7,11 +7,12 @@ RUN := .venv/bin
 # After the install nothing goes to the network.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup demo emoverse test check benchmark ablation
+.PHONY: help setup demo emoverse ui test check benchmark ablation
 
 help:
 	@echo "make demo [IMAGES=folder]  the whole loop once; ends in runs/demo/report.html"
 	@echo "make emoverse              conversations: feelings, causes, reasons; ends in runs/emoverse/report.html"
+	@echo "make ui                    a page in the browser: read, paint, memory, runs"
 	@echo "make test                  all tests"
 	@echo "make check                 ruff, format, mypy, import order"
 	@echo "make benchmark [ONLY=name] speed of the main paths on this machine, into docs/performance.md"
@@ -26,6 +27,9 @@ demo: setup
 
 emoverse: setup
 	$(RUN)/emosym emoverse
+
+ui: setup
+	$(RUN)/emosym ui
 
 # One thread for each of two workers finishes sooner than two threads each. A file's tests stay with
 # one worker, which makes what they share once; slow files come first (tests/conftest.py).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import signal
@@ -33,7 +32,9 @@ from emosym.apps.cli.serve import serve
 from emosym.apps.cli.storybook import storybook
 from emosym.apps.cli.storybook_dialogues import storybook_dialogues
 from emosym.apps.cli.train import train
+from emosym.apps.cli.ui import ui
 from emosym.apps.cli.understand import understand
+from emosym.apps.sentences import sentence_of
 from emosym.errors import EmoSymError
 
 # The verbs' files import heavy libraries only inside their functions: `--help` stays fast.
@@ -61,6 +62,7 @@ app.command("evaluate-answers")(evaluate_answers)
 app.command()(ablate)
 app.command()(report)
 app.command()(doctor)
+app.command()(ui)
 data.command()(storybook)
 data.command()(storybook_dialogues)
 data.command()(check)
@@ -96,21 +98,6 @@ def start(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-
-
-def sentence_of(error: BaseException) -> tuple[str, int] | None:
-    """Return (sentence, exit code) for an error the user can act on, None for a bug of ours."""
-    if isinstance(error, EmoSymError):
-        return str(error), error.exit_code
-    if isinstance(error, MemoryError):
-        return "Out of memory. Use a smaller batch or preset; `emosym doctor` says what fits.", 1
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"The disk is full{where}. Free some space and start again.", 1
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"No permission for this file or folder{where}.", 1
-    return None
 
 
 def _which_process() -> str:

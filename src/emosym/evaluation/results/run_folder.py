@@ -122,8 +122,11 @@ def _rounds(root: Path) -> list[Row]:
     return []
 
 
-def _losses(root: Path) -> dict[str, list[tuple[float, float]]]:
-    """Return what training logged, as far as it can be read: a run that goes on may be writing."""
+def losses_of(root: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return (step, loss) of each stage of a run, in the order they were trained.
+
+    What cannot be read is left out: a run that goes on may be writing.
+    """
     found: dict[str, list[tuple[float, float]]] = {}
     paths = [root / "metrics.jsonl", *sorted(root.glob("*/metrics.jsonl"))]
     for path in sorted(filter(Path.is_file, paths), key=lambda path: path.stat().st_mtime):
@@ -167,7 +170,7 @@ def read_run(root: Path) -> Run:
         bank_after=_optional(root / "bank_after.json", dict, "bank summary"),
         space=_optional(root / "emotion_space.json", dict, "emotion space"),
         rounds=_rounds(root),
-        losses=_losses(root),
+        losses=losses_of(root),
     )
     for row in run.stages:
         if not isinstance(row, dict) or "stage" not in row:

@@ -1,0 +1,153 @@
+"""What the tab Read does: pictures a few at a time, a sentence, the turns of a dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emosym.apps.ui import read_view
+from emosym.apps.ui.drawing import alert, status
+from emosym.apps.ui.home import Home, told
+from emosym.apps.ui.read_view import Results, Shown
+from emosym.errors import UsageError
+from emosym.evaluation.report.pictures import shown_frame
+from emosym.service.dialogues import dialogue_rows
+from emosym.service.rows import reading_row
+from emosym.service.texts import read_texts
+from emosym.types import BadInput, Sample, StoredImage, Turn
+
+if TYPE_CHECKING:
+    from emosym.emotions import LabelSpace
+    from emosym.types import UnderstandingOutput
+
+READ_AT_ONCE = 8
+PICTURED = 200  # of so many the page shows the pictures
+PICTURE_SIDE = 320
+NEAREST = 4
+LONGEST_TEXT = 20_000
+THUMBNAIL = 128
+MOST_NAMES = 3
+Update = tuple[Any, ...]
+EMPTY = (
+    '<div class="empty"><p>What a picture evokes will be shown here: the emotions as bars, how '
+    "sure, and why.</p></div>"
+)
+HOW_DIALOGUE = "One turn a line; the speaker before a colon, as in: Ann: You came back!"
+
+
+def stopped_after(results: Results | None) -> str:
+    """Return what is said when reading was stopped."""
+    return status(f"Stopped; {0 if results is None else len(results.readings)} read.")
+
+
+def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[Update]:
+    """Read uploaded pictures a few at a time; yields what the page shows after each few."""
+    say: list[str] = []
+    if not paths:
+        yield alert("Drop a picture first, or choose one."), EMPTY, "", None
+        return
+    yield status("Reading", 0, len(paths)), EMPTY, "", None
+    readings: list[Shown] = []
+    with told(say):
+        session = home.session.of_pictures()
+        below = session.pipeline.abstain_below
+        # by their names alone: where uploads lie is nobody's business
+        given = [StoredImage(Path(path).name, Path(path).read_bytes) for path in paths]
+        read = session.understand_many(given, READ_AT_ONCE, explain=explain)
+        for (name, found), path in zip(read, paths, strict=True):
+            pictured = len(readings) < PICTURED
+            near = nearest_entries(home, found) if pictured else ()
+            picture = shown_frame(Path(path), PICTURE_SIDE).data if pictured else ""
+            readings.append(Shown(reading_row(name, found), name, picture, near))
+            if len(readings) % READ_AT_ONCE == 0 and len(readings) < len(paths):
+                line = status(
+                    f"Reading: {len(readings)} of {len(paths)}", len(readings), len(paths)
+                )
+                yield line, *views(readings, session.space, below)
+    if say:
+        yield alert(say[0]), EMPTY, "", None
+        return
+    yield status(read_view.tally(readings)), *views(readings, session.space, below)
+
+
+def views(
+    readings: Sequence[Shown], space: LabelSpace, below: float | None
+) -> tuple[str, str, Results]:
+    """Return the first reading as a card, several as a table, and what the page holds of them."""
+    first = read_view.card(readings[0], space, below)
+    many = read_view.table(readings, 0) if len(readings) > 1 else ""
+    return first, many, Results(space, below, list(readings))
+
+
+def nearest_entries(
+    home: Home, reading: UnderstandingOutput | BadInput
+) -> tuple[tuple[str, str], ...]:
+    """Return (picture, words) of the bank's entries most like a reading; none without a bank."""
+    from emosym.memory.places import open_bank
+
+    if isinstance(reading, BadInput) or reading.outside or not home.bank.is_dir():
+        return ()
+    say: list[str] = []
+    with told(say):  # a bank of another model has latents of another size: nothing is near
+        bank = open_bank(home.bank)
+        return tuple(
+            (
+                shown_frame(entry.image, THUMBNAIL).data,
+                f"asked for {entry.intent}, {100 * cosine:.0f} % alike",
+            )
+            for entry, cosine in bank.nearest(reading.emotion_latent, NEAREST)
+        )
+    return ()
+
+
+def read_once(read: Callable[[], tuple[str, str, Results]]) -> Iterator[Update]:
+    """Yield that words are read, then what was read of them, or why they were not."""
+    yield status("Reading", None, 1), EMPTY, "", None
+    say: list[str] = []
+    with told(say):
+        yield status("Read."), *read()
+    if say:
+        yield alert(say[0]), EMPTY, "", None
+
+
+def sentence_read(home: Home, text: str) -> tuple[str, str, Results]:
+    """Read one sentence; errors as in `Home.texts`, or where it cannot be read."""
+    pipeline = home.texts()
+    ((source, found),) = read_texts(pipeline, [text], 1)
+    if isinstance(found, BadInput):
+        raise UsageError(found.error)
+    one = Shown(reading_row(source, found), text.strip())
+    return views([one], pipeline.space, pipeline.abstain_below)
+
+
+def dialogue_read(home: Home, text: str) -> tuple[str, str, Results]:
+    """Read every turn of a dialogue; errors as in `Home.texts`, or where it cannot be read."""
+    turns = turns_of(text)
+    pipeline = home.texts()
+    sample = Sample("dialogue", tuple(Turn(who or None, words) for who, words in turns))
+    (found,) = pipeline.read_dialogues([sample])
+    if isinstance(found, BadInput):
+        raise UsageError(found.error)
+    rows = list(dialogue_rows("dialogue", found))
+    readings = [Shown(row, f"turn {number}") for number, row in enumerate(rows, 1)]
+    drawn = read_view.dialogue(turns, rows)
+    return drawn, "", Results(pipeline.space, pipeline.abstain_below, readings)
+
+
+def turns_of(text: str) -> list[tuple[str, str]]:
+    """Return (speaker or "", words) of each line that is not empty.
+
+    What stands before a colon is a speaker where it is at most three words.
+
+    Raises:
+        UsageError: when there is no line.
+    """
+    turns = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        who, colon, words = line.partition(":")
+        named = bool(colon and words.strip() and 0 < len(who.split()) <= MOST_NAMES)
+        turns.append((who.strip(), words.strip()) if named else ("", line))
+    if not turns:
+        raise UsageError(f"There is no turn to read. {HOW_DIALOGUE}")
+    return turns

@@ -1,0 +1,213 @@
+"""How the page is served: to this machine alone unless asked, and without a word to others."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emosym.errors import UsageError
+from emosym.extras import require
+from emosym.files import read_text
+
+if TYPE_CHECKING:
+    from emosym.apps.ui.home import Home
+
+LOOPBACK = "127.0.0.1"
+LOCAL_NAMES = ("localhost", "127.0.0.1")
+PORT = 7860
+LARGEST_PORT = 65535
+MOST_WAITING = 64
+QUIET = {  # read when gradio is imported
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_SHARE": "False",
+    "GRADIO_MCP_SERVER": "False",
+    "GRADIO_SSR_MODE": "False",
+    "GRADIO_RUN_HISTORY": "False",
+}
+# The browser loads nothing from elsewhere and sends nothing there. Gradio's own scripts are inline.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "media-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; "
+    "frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who may come in: the address and port to listen at, and passwords by name, if any.
+
+    `anyone`: other machines as well, without a password.
+    """
+
+    host: str = LOOPBACK
+    port: int = PORT
+    passwords: Mapping[str, str] | None = None
+    anyone: bool = False
+
+
+def door(host: str, port: int, password_file: Path | None, let_anyone_in: bool) -> Door:
+    """Return a checked door.
+
+    Raises:
+        UsageError: for an address of other machines without passwords, a password file that holds
+            none, both or a port that is taken or none; says what to do.
+    """
+    if password_file is not None and let_anyone_in:
+        raise UsageError("Give --password-file or --let-anyone-in, not both.")
+    passwords = None if password_file is None else read_passwords(password_file)
+    if not is_loopback(host) and passwords is None and not let_anyone_in:
+        raise UsageError(
+            f"--host {host} lets other machines in: add --password-file FILE, with a line "
+            "name:password for each person, or --let-anyone-in."
+        )
+    return Door(host, free_port(host, port), passwords, let_anyone_in)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def free_port(host: str, port: int) -> int:
+    """Return a port that can be listened at; 0 stands for any.
+
+    Raises:
+        UsageError: when it is taken or none, or the address is not this machine's.
+    """
+    if not 0 <= port <= LARGEST_PORT:
+        raise UsageError(f"--port must be 0 to {LARGEST_PORT}, got {port}.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except PermissionError:
+            raise UsageError(f"Port {port} is the system's: give --port {PORT}.") from None
+        except socket.gaierror:
+            raise UsageError(f"--host {host} is no address of this machine.") from None
+        except OSError as error:
+            raise UsageError(
+                f"Port {port} of {host} cannot be had ({error.strerror}): another program may use "
+                f"it. Give another one, such as --port {port % LARGEST_PORT + 1}."
+            ) from None
+        return int(tried.getsockname()[1])
+
+
+def read_passwords(path: Path) -> dict[str, str]:
+    """Return passwords by name, from lines name:password; lines that begin with # are passed over.
+
+    Raises:
+        UsageError: when the file is missing, or a line is none of these; the line is not shown.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(read_text(path, "password file").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, password = line.partition(":")
+        if not colon or not name.strip() or not password:
+            raise UsageError(f"Line {number} of {path} is not name:password.")
+        found[name.strip()] = password
+    if not found:
+        raise UsageError(f"{path} holds no line name:password.")
+    return found
+
+
+def lock(passwords: Mapping[str, str]) -> Callable[[str, str], bool]:
+    """Return what tells whether a name and a password belong together, in constant time."""
+
+    def digest(text: str) -> bytes:
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    def opens(name: str, password: str) -> bool:
+        known = passwords.get(name)
+        same = hmac.compare_digest(digest(known or ""), digest(password))
+        return same and known is not None
+
+    return opens
+
+
+def serve(home: Home, at: Door, open_browser: bool, wait: bool = True) -> Any:
+    """Serve the page until it is stopped; without `wait`, return gradio's Blocks at once.
+
+    Raises:
+        EmoSymError: when gradio is not installed; names the command.
+    """
+    os.environ.update(QUIET)
+    os.environ["GRADIO_TEMP_DIR"] = str(home.scratch / "uploads")
+    require("gradio", "ui")
+    from emosym.apps.ui.page import build_page, style, theme
+    from emosym.data.images import MAX_BYTES
+
+    page = build_page(home)
+    page.queue(max_size=MOST_WAITING)
+    page.launch(
+        server_name=at.host,
+        server_port=at.port,
+        inbrowser=open_browser,
+        auth=None if at.passwords is None else lock(at.passwords),
+        prevent_thread_lock=not wait,
+        max_file_size=MAX_BYTES,
+        share=False,
+        quiet=True,
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=[],
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        theme=theme(),
+        css=style(home.session.of_pictures().space.labels),
+        app_kwargs={"middleware": guards(at), "docs_url": None, "redoc_url": None},
+    )
+    return page
+
+
+def guards(at: Door) -> list[Any]:
+    """Return what every request passes: the policy, and on this machine alone only its names.
+
+    A page elsewhere whose name was made to point at this machine is not answered.
+    """
+    middleware = require("starlette.middleware", "ui")
+    trusted = require("starlette.middleware.trustedhost", "ui").TrustedHostMiddleware
+    # that middleware cannot tell [::1] from its port
+    local = is_loopback(at.host) and ":" not in at.host
+    names = [*LOCAL_NAMES, at.host] if local else ["*"]
+    policy = middleware.Middleware(policy_middleware())
+    return [policy, middleware.Middleware(trusted, allowed_hosts=names)]
+
+
+def policy_middleware() -> Any:
+    """Return the middleware that tells browsers to load nothing from elsewhere."""
+
+    class Policy:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def told(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [
+                        *message.get("headers", ()),
+                        (b"content-security-policy", POLICY.encode()),
+                        (b"x-content-type-options", b"nosniff"),
+                        (b"referrer-policy", b"no-referrer"),
+                    ]
+                await send(message)
+
+            await self.app(scope, receive, told if scope["type"] == "http" else send)
+
+    return Policy

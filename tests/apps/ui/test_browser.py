@@ -1,0 +1,128 @@
+"""The page in a real browser (headless Chromium): read, paint, keep, find again; on a phone too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from emosym.apps.ui.home import Home
+from emosym.apps.ui.serving import door, serve
+
+pytest.importorskip("gradio", reason="the extra ui is not installed")
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if CHROMIUM is None or DRIVER is None:
+    pytest.skip("chromium and chromedriver are not installed", allow_module_level=True)
+
+pytestmark = pytest.mark.slow  # a browser and a server start
+PATIENCE = 240  # seconds: a loaded machine is slow, and nothing here waits longer than it must
+PHONE, DESK = (390, 844), (1440, 1000)
+
+
+@pytest.fixture(scope="module")
+def address(home: Home) -> Iterator[str]:
+    at = door("127.0.0.1", 0, None, False)
+    page = serve(home, at, open_browser=False, wait=False)
+    yield f"http://127.0.0.1:{at.port}"
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for word in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run"):
+        options.add_argument(f"--{word}")
+    options.add_argument("--disable-background-networking")
+    options.add_argument("--disable-dev-shm-usage")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(PATIENCE)
+    resized(driver, DESK)
+    driver.get(address)
+    yield driver
+    driver.quit()
+
+
+def resized(driver: Any, size: tuple[int, int]) -> None:
+    phone = size[0] < 600
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": phone}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def seen(driver: Any, css: str, words: str = "") -> Any:
+    """Return the first element that matches and has these words, when it is there."""
+    ask = (
+        "return [...document.querySelectorAll(arguments[0])].find(found => "
+        "found.getClientRects().length && found.textContent.includes(arguments[1])) || null"
+    )
+    return WebDriverWait(driver, PATIENCE).until(
+        lambda d: d.execute_script(ask, css, words), f"no {css} with {words!r}"
+    )
+
+
+def pressed(driver: Any, css: str, words: str = "") -> None:
+    driver.execute_script("arguments[0].click()", seen(driver, css, words))
+
+
+def test_an_uploaded_picture_is_read_and_nothing_comes_from_elsewhere(
+    browser: Any, address: str, home: Home, tiny_pictures: Any, tmp_path: Path
+) -> None:
+    picture = tmp_path / "first.png"
+    Image.fromarray(tiny_pictures.pictures[0]).save(picture)
+    seen(browser, "#read-go")
+    upload = browser.find_element("css selector", "#read-files input[type=file]")
+    upload.send_keys(str(picture))
+    seen(browser, "#read-files", "first")
+    pressed(browser, "#read-go")
+    seen(browser, "#read-status", "1 read")
+    card = seen(browser, "#read-one .reading", "first.png").text
+    reading = home.session.understand(picture)
+    assert max(reading.probabilities, key=reading.probabilities.get) in card
+    asked = [
+        event["params"]["request"]["url"]
+        for line in browser.get_log("performance")
+        for event in [json.loads(line["message"])["message"]]
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    elsewhere = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    assert len(asked) > 10 and elsewhere == []
+
+
+def test_sliders_paint_and_what_is_kept_is_seen_in_memory(browser: Any, home: Home) -> None:
+    pressed(browser, "button[role=tab]", "Paint")
+    for name, key in (("mix-1", Keys.HOME), ("mix-6", Keys.END), ("paint-count", Keys.HOME)):
+        seen(browser, f"#{name} input[type=range]").send_keys(key)
+    seen(browser, "#paint-steps input[type=range]").send_keys(Keys.HOME)
+    pressed(browser, "#paint-go")
+    seen(browser, "#paint-status", "1 painted: fear")
+    pressed(browser, ".painting .keep")
+    seen(browser, ".painting .kept")
+    pressed(browser, "button[role=tab]", "Memory")
+    pressed(browser, "#memory-tiles .tile", "fear")
+    whole = seen(browser, "#memory-one .reading", "run page, round 0, seed 0, 1 steps")
+    assert "fear 100 %" in whole.text
+
+
+def test_a_phone_shows_every_tab_without_scrolling_sideways(browser: Any) -> None:
+    resized(browser, PHONE)
+    wide = "return [document.documentElement.scrollWidth, window.innerWidth]"
+    for tab, part in (
+        ("Read", "#read-go"),
+        ("Paint", "#paint-go"),
+        ("Memory", "#memory-tiles"),
+        ("Runs", "#runs-report-go"),
+    ):
+        pressed(browser, "button[role=tab]", tab)
+        seen(browser, part)
+        width, room = browser.execute_script(wide)
+        assert width <= room, f"{tab} is {width} pixels wide on a phone of {room}"

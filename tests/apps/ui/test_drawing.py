@@ -1,0 +1,42 @@
+"""Bars and the plane: where things are, and that nothing of a name becomes HTML."""
+
+from __future__ import annotations
+
+import re
+
+from emosym.apps.ui.drawing import alert, at, bars, percent, plane, status, told_place
+from emosym.emotions import MIKELS8
+
+
+def test_the_plane_has_arousal_upwards() -> None:
+    assert at(1.0, 9.0) == (14.0, 14.0)
+    assert at(9.0, 1.0) == (334.0, 334.0)
+    assert at(5.0, 5.0) == (174.0, 174.0)
+
+
+def test_a_plane_shows_the_words_of_its_space_and_says_the_place() -> None:
+    drawn = plane(MIKELS8, (3.8, 4.9))
+    assert sorted(re.findall(r">(\w+)</text></g>", drawn)) == sorted(MIKELS8.labels)
+    x, y = at(3.8, 4.9)
+    assert f'class="here" cx="{x:.1f}" cy="{y:.1f}"' in drawn
+    assert f'aria-label="{told_place((3.8, 4.9))}"' in drawn
+    assert "pleasantness 3.8, excitement 4.9" in drawn
+    assert "tabindex" not in drawn
+    assert "tabindex" in plane(MIKELS8, None, clickable=True)
+
+
+def test_an_interval_is_a_box() -> None:
+    drawn = plane(MIKELS8, (5.0, 5.0), interval=((4.0, 6.0), (3.0, 7.0)))
+    assert '<rect class="interval" x="134.0" y="94.0" width="80.0" height="160.0"' in drawn
+
+
+def test_bars_come_largest_first_and_say_what_is_left_out() -> None:
+    drawn = bars({"awe": 0.2, "fear": 0.7, "sadness": 0.097, "anger": 0.003}, most=2)
+    assert re.findall(r'class="name">(\w+)<', drawn) == ["fear", "awe"]
+    assert "and 2 more, each 10 % or less" in drawn
+    assert "more" not in bars({"awe": 0.2, "fear": 0.7, "joy": 0.1}, most=2, rest=False)
+    assert [percent(share) for share in (0.82, 0.005, 0.004)] == ["82 %", "0 %", "&lt; 1 %"]
+
+
+def test_words_of_others_do_not_become_html() -> None:
+    assert "<b>" not in bars({"<b>": 1.0}) + alert("<b>") + status("<b>", 1, 2)

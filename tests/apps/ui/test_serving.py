@@ -1,0 +1,99 @@
+"""Who may come in: refusals before anything is opened."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from emosym.apps.ui import serving
+from emosym.apps.ui.serving import door, free_port, is_loopback, lock, read_passwords
+from emosym.errors import UsageError
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> Path:
+    path = tmp_path / "passwords"
+    path.write_text("# who\nann: a:b \n\nbo:c\n")
+    return path
+
+
+def test_other_machines_need_passwords_or_a_flag(passwords: Path) -> None:
+    with pytest.raises(UsageError, match=r"--password-file FILE.* or --let-anyone-in"):
+        door("0.0.0.0", 0, None, False)
+    with pytest.raises(UsageError, match="not both"):
+        door("0.0.0.0", 0, passwords, True)
+    assert door("0.0.0.0", 0, passwords, False).passwords == {"ann": " a:b ", "bo": "c"}
+    assert door("0.0.0.0", 0, None, True).anyone
+    own = door("127.0.0.1", 0, None, False)
+    assert (own.passwords, own.anyone) == (None, False)
+    assert own.port > 0
+
+
+def test_loopback_is_told_from_other_addresses() -> None:
+    assert [is_loopback(h) for h in ("localhost", "127.0.0.1", "127.9.9.9", "::1")] == [True] * 4
+    assert [is_loopback(h) for h in ("0.0.0.0", "::", "192.168.1.5", "example.org")] == [False] * 4
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"Port {port} .* such as --port {port + 1}"):
+            free_port("127.0.0.1", port)
+    with pytest.raises(UsageError, match="0 to 65535, got 70000"):
+        free_port("127.0.0.1", 70000)
+
+
+def test_passwords_open_for_their_own_names_only(passwords: Path, tmp_path: Path) -> None:
+    opens = lock(read_passwords(passwords))
+    assert opens("ann", " a:b ")
+    assert not opens("bo", " a:b ")
+    assert not opens("eve", "")
+    assert not opens("ann", "")
+    bad = tmp_path / "bad"
+    bad.write_text("ann:a\nsecret without a name\n")
+    with pytest.raises(UsageError, match=r"Line 2 of .* is not name:password") as caught:
+        read_passwords(bad)
+    assert "secret" not in str(caught.value)
+    bad.write_text("# nobody\n")
+    with pytest.raises(UsageError, match="holds no line"):
+        read_passwords(bad)
+
+
+def test_the_command_refuses_before_it_opens_a_model(command, monkeypatch) -> None:
+    code, _, err = command("ui", "--host", "0.0.0.0", "--model", "nowhere", "--no-browser")
+    assert (code, "--password-file" in err, err.count("\n")) == (2, True, 1)
+
+
+def test_a_missing_library_is_named_with_its_command(command, monkeypatch) -> None:
+    import importlib
+
+    whole = importlib.import_module
+
+    def without(name: str, package: str | None = None) -> object:
+        if name == "gradio":
+            raise ImportError("No module named 'gradio'")
+        return whole(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", without)
+    code, _, err = command("ui", "--no-browser")
+    assert (code, "pip install 'emosym[ui]'" in err) == (1, True)
+
+
+def test_a_page_of_this_machine_answers_to_its_names_only() -> None:
+    pytest.importorskip("gradio", reason="the extra ui is not installed")
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    routes = [Route("/", lambda request: PlainTextResponse("here"))]
+    app = Starlette(routes=routes, middleware=serving.guards(serving.Door()))
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        found = client.get("/")
+        assert (found.status_code, found.text) == (200, "here")
+        assert "connect-src 'self'" in found.headers["content-security-policy"]
+        assert client.get("/", headers={"host": "evil.example"}).status_code == 400

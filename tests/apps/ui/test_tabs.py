@@ -1,0 +1,147 @@
+"""What the tabs do, without a browser: the shell's rows, paintings kept and found again, runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emosym.apps.ui import memory_tab, painting, reading, runs_tab
+from emosym.apps.ui.home import Home
+from emosym.apps.ui.memory_tab import Wish
+from emosym.apps.ui.painting import LIKE, MIX, PLACE, Asked, Painted
+from emosym.errors import UsageError
+
+ASKED = Asked(MIX, {"awe": 70, "fear": 30}, 5, 5, None, "{}", 1.0, 3, 2, 2, 2.0)
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_pictures, tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = [folder / f"{name}.png" for name in "ab"]
+    for path, pixels in zip(paths, tiny_pictures.pictures, strict=False):
+        Image.fromarray(pixels).save(path)
+    broken = folder / "<i>broken.png"
+    broken.write_bytes(paths[0].read_bytes()[:200])
+    return [*paths, broken]
+
+
+def test_the_page_reads_as_the_shell_does(
+    home: Home, pictures: list[Path], tiny_checkpoint: Path, command, tmp_path: Path
+) -> None:
+    said, first, table, results = list(reading.read_pictures(home, list(map(str, pictures)), True))[
+        -1
+    ]
+    assert "2 read; 1 could not be read" in said
+    assert 'class="bars"' in first and 'alt="a.png"' in first
+    assert "<i>" not in table and "&lt;i&gt;broken.png" in table
+    paths = home.rows_files([one.row for one in results.readings], results.space)
+    shell = [tmp_path / "r.csv", tmp_path / "r.json"]
+    options = ["--model", tiny_checkpoint, "--explain", "--csv", shell[0], "--json", shell[1]]
+    assert command("understand", *pictures, *options)[0] == 0
+    folder = str(pictures[0].parent)
+    for own, told in zip(map(Path, paths), shell, strict=True):
+        assert own.read_text() == told.read_text().replace(f"{folder}/", "")
+
+
+def test_nothing_dropped_and_words_for_a_model_of_pictures_are_sentences(home: Home) -> None:
+    assert "Drop a picture first" in list(reading.read_pictures(home, [], True))[-1][0]
+    last = list(reading.read_once(lambda: reading.sentence_read(home, "You came back!")))[-1]
+    assert 'role="alert"' in last[0] and "--text-model: smollm2-135m" in last[0]
+    with pytest.raises(UsageError, match="no turn to read"):
+        reading.turns_of(" \n ")
+    lines = "Ann: Where is my ring?\nI said: a long time ago it was: lost\nhttp://x.y: no"
+    assert reading.turns_of(lines) == [
+        ("Ann", "Where is my ring?"),
+        ("I said", "a long time ago it was: lost"),
+        ("http", "//x.y: no"),
+    ]
+
+
+def painted(home: Home, asked: Asked) -> tuple[str, str, Painted | None]:
+    return list(painting.paint_asked(home, asked))[-1]
+
+
+def test_what_is_painted_is_kept_once_and_seen_in_the_bank(home: Home) -> None:
+    said, shown, found = painted(home, ASKED)
+    assert "2 painted: awe 0.7, fear 0.3" in said
+    assert found is not None
+    assert shown.count("<figure") == 2
+    with zipfile.ZipFile(home.zipped(found.folder, "all.zip")) as archive:
+        names = archive.namelist()
+    assert "readings.jsonl" in names and len(names) == 3
+    rows = [json.loads(x) for x in (found.folder / "readings.jsonl").read_text().splitlines()]
+    assert "--mix awe=0.7,fear=0.3" in rows[1]["repaint"] and "--index 1" in rows[1]["repaint"]
+
+    assert "No bank is at" in memory_tab.looked(home, Wish())[2]
+    said, shown, found = painting.kept(home, found, [0])
+    assert "1 kept in" in said and shown.count("kept in the bank") == 1
+    said, shown, found = painting.kept(home, found, [0, 1])
+    assert "1 kept in" in said and shown.count("kept in the bank") == 2
+
+    line, _, tiles, rounds, runs = memory_tab.looked(home, Wish(emotion="awe", run="page"))
+    assert "2 of 2 entries; page 1 of 1" in line
+    assert (rounds, runs) == (["all", "0"], ["all", "page"])
+    ids = re.findall(r'data-id="(\w+)"', tiles)
+    assert len(ids) == 2
+    whole = memory_tab.shown_whole(memory_tab.bank_of(home), ids[0])
+    assert "awe 70 %, fear 30 %" in whole and "seed 3, 2 steps, guidance 2" in whole
+    assert "0 of 2" in memory_tab.looked(home, Wish(emotion="fear"))[0]
+    assert "0 of 2" in memory_tab.looked(home, Wish(least=1.0))[0]
+
+    own = replace(found.made[0].output.reading, outside=False)
+    near = reading.nearest_entries(home, own)
+    assert near[0][1] == "asked for awe, 100 % alike"
+    with pytest.raises(UsageError, match="Tick the box"):
+        memory_tab.pruned_to(home, 1, "oldest", False)
+    open_to_all = replace(home, may_keep=False)
+    with pytest.raises(UsageError, match="lets anyone in"):
+        memory_tab.pruned_to(open_to_all, 1, "oldest", True)
+    assert "lets anyone in" in painting.kept(open_to_all, found, [0])[0]
+    assert "1 entry left the bank, oldest first; 1 are in it" in memory_tab.pruned_to(
+        home, 1, "oldest", True
+    )
+
+
+def test_a_place_a_picture_to_be_like_and_what_cannot_be_asked(
+    home: Home, pictures: list[Path]
+) -> None:
+    place = painting.request_of(home, replace(ASKED, how=PLACE, valence=7.0, arousal=3.5))
+    assert place.asked["valence"] == 7.0 and place.weights is not None
+    like = painting.request_of(home, replace(ASKED, how=LIKE, like=str(pictures[0])))
+    shares = painting.intent_of(home, like)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    for wrong, told in (
+        (replace(ASKED, mix={"awe": 0}), "Every emotion is at 0"),
+        (replace(ASKED, how=LIKE), "Give the picture"),
+        (replace(ASKED, how=LIKE, like=str(pictures[2])), "cannot be read"),
+        (replace(ASKED, prompt="{} and {}"), "one {}"),
+        (replace(ASKED, count=1000), "1 to 64 pictures"),
+    ):
+        said, _, found = painted(home, wrong)
+        assert told in said and 'role="alert"' in said and found is None
+
+
+def test_a_run_is_watched_while_it_goes_on(home: Home, tmp_path: Path) -> None:
+    assert "There is no run" in runs_tab.looked(home, None, "")[1]
+    watched = replace(home, runs=tmp_path)
+    folder = tmp_path / "first" / "align"
+    folder.mkdir(parents=True)
+    log = folder / "metrics.jsonl"
+    log.write_text('{"step": 10, "loss": 3.5}\n{"step": 20, "loss": 3.25, "acc": 0.5}\n{"st')
+    assert runs_tab.runs_in(tmp_path) == ["first", "first/align"]
+    line, curves, _, mark = runs_tab.looked(watched, "first", "")
+    assert "align: step 20; loss 3.25, acc 0.5; written" in line
+    assert "align: from 3.5 to 3.25" in curves and "<svg" in curves
+    assert runs_tab.looked(watched, "first", mark)[1:] == ("", "", mark)
+    with log.open("a") as stream:
+        stream.write('ep": 30, "loss": 3.0}\n')
+    assert "align: from 3.5 to 3" in runs_tab.looked(watched, "first", mark)[1]
+    assert "no run of that name" in runs_tab.looked(watched, "../first", "")[0]
+    with pytest.raises(UsageError, match="holds nothing to report"):
+        runs_tab.report_of(watched, "first")
