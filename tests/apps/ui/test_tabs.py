@@ -15,7 +15,10 @@ from emosym.apps.ui import memory_tab, painting, reading, runs_tab
 from emosym.apps.ui.home import Home
 from emosym.apps.ui.memory_tab import Wish
 from emosym.apps.ui.painting import LIKE, MIX, PLACE, Asked, Painted
+from emosym.apps.ui.read_view import Shown
 from emosym.errors import UsageError
+from emosym.service.affect_rows import affect_row
+from emosym.types import AffectOutput, RatedPicture
 
 ASKED = Asked(MIX, {"awe": 70, "fear": 30}, 5, 5, None, "{}", 1.0, 3, 2, 2, 2.0)
 
@@ -145,3 +148,23 @@ def test_a_run_is_watched_while_it_goes_on(home: Home, tmp_path: Path) -> None:
     assert "no run of that name" in runs_tab.looked(watched, "../first", "")[0]
     with pytest.raises(UsageError, match="holds nothing to report"):
         runs_tab.report_of(watched, "first")
+
+
+def test_photographs_are_read_with_intervals_or_their_encoder_is_named(
+    home: Home, pictures: list[Path], monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOSYM_CACHE", str(tmp_path))
+    last = list(reading.read_photographs(home, [str(pictures[0])]))[-1]
+    assert 'role="alert"' in last[0] and "emosym models get photo" in last[0]
+
+    near = (RatedPicture("Lake 3", 5.9, 3.1, 0.2),)
+    found = AffectOutput(5.5, 4.0, 7.0, 4.0, 2.5, 5.5, 0.9, 0.5, False, near)
+    shown = Shown(affect_row("sea.png", found), "sea.png")
+    first, table, results = reading.views([shown, shown], None, None)
+    assert "5.5 of 1 to 7" in first and "4.0 to 7.0" in first and "Lake 3" in first
+    assert 'class="interval" x="174.0" y="94.0" width="160.0" height="160.0"' in first
+    assert "valence 5.5, arousal 4.0 of 1 to 7" in table and "± 1.5" in table
+    csv, _ = home.rows_files([shown.row], results.space)
+    assert (
+        Path(csv).read_text().splitlines()[1].startswith("sea.png,5.5,4.0,7.0,4.0,2.5,5.5,7.0,5.0")
+    )

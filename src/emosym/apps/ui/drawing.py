@@ -46,7 +46,7 @@ def at(valence: float, arousal: float) -> tuple[float, float]:
 
 
 def plane(
-    space: LabelSpace,
+    space: LabelSpace | None,
     place: tuple[float, float] | None,
     clickable: bool = False,
     interval: tuple[tuple[float, float], tuple[float, float]] | None = None,
@@ -60,7 +60,7 @@ def plane(
         f'<rect class="field" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" rx="10"/>',
         f'<path class="cross" d="M{x} {TOP}V{TOP + SIDE}M{LEFT} {y}H{LEFT + SIDE}"/>',
         *(_edge(text, *where) for text, where in EDGES.items()),
-        *_words(space),
+        *(() if space is None else _words(space)),
     ]
     if interval is not None:
         (low_v, high_v), (low_a, high_a) = interval

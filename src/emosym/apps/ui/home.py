@@ -18,6 +18,7 @@ from emosym.service.wanted import Wanted
 
 if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
+    from emosym.pipelines.photo import PhotoReader
     from emosym.pipelines.protocol import EmotionPipeline
     from emosym.service.session import Session
 
@@ -31,7 +32,8 @@ ACT = """element.addEventListener('click', event => {
 class Home:
     """One page: its model and `wanted`, by which it was opened; where its files are.
 
-    `texts` opens what reads words, at the first use; its errors are sentences. `bank` is where
+    `texts` opens what reads words and `photos` what reads photographs, at the first use; their
+    errors are sentences. `bank` is where
     paintings are kept, made with the first one; `runs` holds run folders; `scratch` is a folder
     of this page alone, for what is downloaded. Without `may_keep` nobody can change the bank.
     """
@@ -39,6 +41,7 @@ class Home:
     session: Session
     wanted: Wanted
     texts: Callable[[], EmotionPipeline]
+    photos: Callable[[], PhotoReader]
     bank: Path
     runs: Path
     scratch: Path
@@ -57,7 +60,7 @@ class Home:
         """Return a new empty folder for downloads."""
         return Path(mkdtemp(dir=self.scratch))
 
-    def rows_files(self, rows: Sequence[Row], space: LabelSpace) -> tuple[str, str]:
+    def rows_files(self, rows: Sequence[Row], space: LabelSpace | None) -> tuple[str, str]:
         """Write rows as the shell does; returns the paths of readings.csv and readings.json."""
         folder = self.new_folder()
         paths = [folder / f"readings.{kind}" for kind in ("csv", "json")]

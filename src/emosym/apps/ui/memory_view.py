@@ -65,13 +65,13 @@ def whole(entry: BankEntry, space: LabelSpace, near: Sequence[tuple[BankEntry, f
         f"{escape(e.intent)}, {100 * cosine:.0f} % alike</figcaption></figure>"
         for e, cosine in others
     )
-    like = f'<div class="near"><h4>Like it in the bank</h4><div>{figures}</div></div>'
+    like = f'<div class="near"><h3>Like it in the bank</h3><div>{figures}</div></div>'
     full = f"data:image/png;base64,{base64.b64encode(entry.image).decode()}"
     return (
         f'<article class="card reading"><img class="subject" src="{full}" '
         f'alt="A painting of {escape(entry.intent)}"><div class="said">'
-        f'<h3 style="--c:{colour(entry.intent)}"><span class="emotion">{escape(entry.intent)}'
-        f'</span> <span class="sure">was asked for; it was read as</span></h3>{bars(shares)}</div>'
+        f'<h2 style="--c:{colour(entry.intent)}"><span class="emotion">{escape(entry.intent)}'
+        f'</span> <span class="sure">was asked for; it was read as</span></h2>{bars(shares)}</div>'
         f"<dl>{listed}</dl>{like if others else ''}</article>"
     )
 

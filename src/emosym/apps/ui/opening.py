@@ -45,6 +45,8 @@ def opened(
     """
     from emosym.apps.ui.home import Home
     from emosym.models.once import Once
+    from emosym.models.photo.names import PHOTO
+    from emosym.pipelines.photo import PhotoReader
     from emosym.service.session import open_session
     from emosym.service.texts import open_text_reader
 
@@ -59,8 +61,9 @@ def opened(
                 raise
             raise UsageError(HOW_TEXTS) from error
 
+    photos = Once(lambda: PhotoReader.from_pretrained(PHOTO, wanted.device))
     with TemporaryDirectory(prefix="emosym-ui-") as scratch:
-        yield Home(session, wanted, Once(open_texts), bank, runs, Path(scratch), may_keep)
+        yield Home(session, wanted, Once(open_texts), photos, bank, runs, Path(scratch), may_keep)
 
 
 def open_page(

@@ -16,10 +16,14 @@ from emosym.apps.ui.reading import (
     Update,
     dialogue_read,
     read_once,
+    read_photographs,
     read_pictures,
     sentence_read,
     stopped_after,
 )
+
+EMOTIONS = "Emotions, by the model of this page"
+PHOTOGRAPHS = "Valence and arousal of photographs"
 
 
 def build(gr: Any, home: Home) -> None:
@@ -27,7 +31,7 @@ def build(gr: Any, home: Home) -> None:
     with gr.Row(elem_classes="halves"):
         with gr.Column(scale=2, min_width=300):
             pictured, (words, read_words), (talk, read_talk) = what_to_read(gr)
-            files, explain, read = pictured
+            files, kind, explain, read = pictured
             said = gr.HTML(status(""), elem_id="read-status")
             with gr.Row():
                 stop = gr.Button("Stop", size="sm", min_width=80, elem_id="read-stop")
@@ -44,8 +48,11 @@ def build(gr: Any, home: Home) -> None:
     shown = [said, one, many, held]
     downloads = [as_csv, as_json]
 
-    def pictures(paths: list[str] | None, why: bool) -> Iterator[Update]:
-        yield from read_pictures(home, paths or [], why)
+    def pictures(paths: list[str] | None, kind: str, why: bool) -> Iterator[Update]:
+        if kind == PHOTOGRAPHS:
+            yield from read_photographs(home, paths or [])
+        else:
+            yield from read_pictures(home, paths or [], why)
 
     def sentence(text: str) -> Iterator[Update]:
         yield from read_once(lambda: sentence_read(home, text))
@@ -67,7 +74,7 @@ def build(gr: Any, home: Home) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     events = []
     for button, function, inputs in (
-        (read, pictures, [files, explain]),
+        (read, pictures, [files, kind, explain]),
         (read_words, sentence, [words]),
         (read_talk, conversation, [talk]),
     ):
@@ -79,7 +86,7 @@ def build(gr: Any, home: Home) -> None:
     many.act(with_event(gr, choose), [held], [one, many], **quiet)
 
 
-def what_to_read(gr: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any], tuple[Any, Any]]:
+def what_to_read(gr: Any) -> tuple[tuple[Any, Any, Any, Any], tuple[Any, Any], tuple[Any, Any]]:
     """Lay out what can be read; returns the parts for pictures, a sentence and a dialogue."""
     with gr.Tabs():
         with gr.Tab("Pictures"):
@@ -88,6 +95,9 @@ def what_to_read(gr: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any], tuple[
                 file_count="multiple",
                 height=170,
                 elem_id="read-files",
+            )
+            kind = gr.Radio(
+                [EMOTIONS, PHOTOGRAPHS], value=EMOTIONS, label="What to read", elem_id="read-kind"
             )
             explain = gr.Checkbox(label="Say why, in words", value=True)
             read = gr.Button("Read", variant="primary", elem_id="read-go")
@@ -110,4 +120,4 @@ def what_to_read(gr: Any) -> tuple[tuple[Any, Any, Any], tuple[Any, Any], tuple[
                 elem_id="read-talk",
             )
             read_talk = gr.Button("Read", variant="primary", elem_id="read-talk-go")
-    return (files, explain, read), (words, read_words), (talk, read_talk)
+    return (files, kind, explain, read), (words, read_words), (talk, read_talk)

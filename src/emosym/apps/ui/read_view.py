@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from emosym.apps.ui.drawing import bars, plane
+from emosym.apps.ui.photo_view import affect_cells, affect_said, affect_where, is_affect
 from emosym.evaluation.report.palette import colour
 from emosym.service.rows import OUTSIDE, Row
 from emosym.service.words import error_of, how_unusual, in_words
@@ -33,14 +34,17 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the page holds of what was read: in which labels, below what it is unsure, the rows."""
+    """What the page holds of what was read.
 
-    space: LabelSpace
+    `space` are the labels (None: photographs), `below` is the confidence below which it is unsure.
+    """
+
+    space: LabelSpace | None
     below: float | None
     readings: list[Shown]
 
 
-def card(one: Shown, space: LabelSpace, below: float | None) -> str:
+def card(one: Shown, space: LabelSpace | None, below: float | None) -> str:
     """Return one reading: what it says, how sure, where in the plane, why, what is near."""
     row = one.row
     picture = (
@@ -48,8 +52,15 @@ def card(one: Shown, space: LabelSpace, below: float | None) -> str:
     )
     if row["error"] is not None:
         words = f'<p class="alert" role="alert">{escape(error_of(row))}</p>'
-        named = f"<div><h3>{escape(one.name)}</h3>{words}</div>"
+        named = f"<div><h2>{escape(one.name)}</h2>{words}</div>"
         return f'<article class="card reading">{picture}{named}</article>'
+    if is_affect(row):
+        where = f'<div class="where">{affect_where(row)}</div>'
+        return (
+            f'<article class="card reading">{picture}<div class="said"><p class="of">'
+            f"{escape(one.name)}</p>{affect_said(row)}</div>{where}</article>"
+        )
+    assert space is not None  # only photographs have rows without emotions
     lines = in_words(row, below)
     head = _heading(row, lines[0], below)
     why = f'<p class="why">{escape(row["rationale"])}</p>' if row["rationale"] else ""
@@ -73,7 +84,7 @@ def card(one: Shown, space: LabelSpace, below: float | None) -> str:
 
 def _heading(row: Row, line: str, below: float | None) -> str:
     if row["outside"]:
-        return f'<h3>{OUTSIDE.capitalize()}</h3><p class="notice">{escape(line)}.</p>'
+        return f'<h2>{OUTSIDE.capitalize()}</h2><p class="notice">{escape(line)}.</p>'
     emotion, _, sure = line.partition(": ")
     chip = sure
     notice = ""
@@ -81,8 +92,8 @@ def _heading(row: Row, line: str, below: float | None) -> str:
         chip, _, hint = sure.partition("; ")
         notice = f'<p class="notice">{escape(hint[:1].upper() + hint[1:])}.</p>'
     return (
-        f'<h3 style="--c:{colour(row["emotion"])}"><span class="emotion">{escape(emotion)}</span> '
-        f'<span class="sure">{escape(chip)}</span></h3>{notice}'
+        f'<h2 style="--c:{colour(row["emotion"])}"><span class="emotion">{escape(emotion)}</span> '
+        f'<span class="sure">{escape(chip)}</span></h2>{notice}'
     )
 
 
@@ -93,7 +104,7 @@ def _near(near: Sequence[tuple[str, str]]) -> str:
         f'<figure><img src="{picture}" alt=""><figcaption>{escape(words)}</figcaption></figure>'
         for picture, words in near
     )
-    return f'<div class="near"><h4>Nearest in the memory bank</h4><div>{figures}</div></div>'
+    return f'<div class="near"><h3>Nearest in the memory bank</h3><div>{figures}</div></div>'
 
 
 def table(readings: Sequence[Shown], chosen: int) -> str:
@@ -120,6 +131,8 @@ def table(readings: Sequence[Shown], chosen: int) -> str:
 def _cells(row: Row) -> tuple[str, str]:
     if row["error"] is not None:
         return f'<span class="bad">{escape(error_of(row))}</span>', ""
+    if is_affect(row):
+        return affect_cells(row)
     if row["outside"]:
         return f'<span class="notice">{OUTSIDE}</span>', "–"
     unsure = f" ({row['reason']})" if row["reason"] else ""

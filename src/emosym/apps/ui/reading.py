@@ -12,6 +12,7 @@ from emosym.apps.ui.home import Home, told
 from emosym.apps.ui.read_view import Results, Shown
 from emosym.errors import UsageError
 from emosym.evaluation.report.pictures import shown_frame
+from emosym.service.affect_rows import affect_row
 from emosym.service.dialogues import dialogue_rows
 from emosym.service.rows import reading_row
 from emosym.service.texts import read_texts
@@ -28,6 +29,7 @@ NEAREST = 4
 LONGEST_TEXT = 20_000
 THUMBNAIL = 128
 MOST_NAMES = 3
+NO_PICTURE = "Drop a picture first, or choose one."
 Update = tuple[Any, ...]
 EMPTY = (
     '<div class="empty"><p>What a picture evokes will be shown here: the emotions as bars, how '
@@ -45,16 +47,14 @@ def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[U
     """Read uploaded pictures a few at a time; yields what the page shows after each few."""
     say: list[str] = []
     if not paths:
-        yield alert("Drop a picture first, or choose one."), EMPTY, "", None
+        yield alert(NO_PICTURE), EMPTY, "", None
         return
     yield status("Reading", 0, len(paths)), EMPTY, "", None
     readings: list[Shown] = []
     with told(say):
         session = home.session.of_pictures()
         below = session.pipeline.abstain_below
-        # by their names alone: where uploads lie is nobody's business
-        given = [StoredImage(Path(path).name, Path(path).read_bytes) for path in paths]
-        read = session.understand_many(given, READ_AT_ONCE, explain=explain)
+        read = session.understand_many(stored(paths), READ_AT_ONCE, explain=explain)
         for (name, found), path in zip(read, paths, strict=True):
             pictured = len(readings) < PICTURED
             near = nearest_entries(home, found) if pictured else ()
@@ -71,8 +71,37 @@ def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[U
     yield status(read_view.tally(readings)), *views(readings, session.space, below)
 
 
+def read_photographs(home: Home, paths: Sequence[str]) -> Iterator[Update]:
+    """Read uploaded photographs by the preset `photo`; yields as `read_pictures`."""
+    say: list[str] = []
+    if not paths:
+        yield alert(NO_PICTURE), EMPTY, "", None
+        return
+    yield status("Reading", 0, len(paths)), EMPTY, "", None
+    readings: list[Shown] = []
+    with told(say):
+        for (name, found), path in zip(
+            home.photos().understand_many(stored(paths), READ_AT_ONCE), paths, strict=True
+        ):
+            picture = shown_frame(Path(path), PICTURE_SIDE).data if len(readings) < PICTURED else ""
+            readings.append(Shown(affect_row(name, found), name, picture))
+            done, total = len(readings), len(paths)
+            if done % READ_AT_ONCE == 0 and done < total:
+                line = status(f"Reading: {done} of {total}", done, total)
+                yield line, *views(readings, None, None)
+    if say:
+        yield alert(say[0]), EMPTY, "", None
+        return
+    yield status(read_view.tally(readings)), *views(readings, None, None)
+
+
+def stored(paths: Sequence[str]) -> list[StoredImage]:
+    """Return uploads by their names alone: where they lie is nobody's business."""
+    return [StoredImage(Path(path).name, Path(path).read_bytes) for path in paths]
+
+
 def views(
-    readings: Sequence[Shown], space: LabelSpace, below: float | None
+    readings: Sequence[Shown], space: LabelSpace | None, below: float | None
 ) -> tuple[str, str, Results]:
     """Return the first reading as a card, several as a table, and what the page holds of them."""
     first = read_view.card(readings[0], space, below)
