@@ -55,3 +55,11 @@ def display_names(sources: Sequence[str]) -> list[str]:
     """Return file names, or the whole paths where two are the same."""
     names = [Path(source).name or source for source in sources]
     return names if len(set(names)) == len(names) else list(sources)
+
+
+def not_calibrated(name: str) -> str:
+    """Say of a stock model what its confidence is not."""
+    return (
+        f"Zero-shot by {name}, which was never trained on emotions: the confidence is not "
+        "calibrated."
+    )

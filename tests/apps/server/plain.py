@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emosym.apps.listening import bind
 from emosym.apps.server.app import Service, create_app
 from emosym.apps.server.keys import Keys
 from emosym.apps.server.limits import Limits
-from emosym.apps.server.running import bind, configured
+from emosym.apps.server.running import configured
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.pipelines.protocol import About, EmotionPipeline, Usual

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from tests.apps.server.plain import PlainPipeline, service_of, serving
 
-from emosym.apps.server.running import bind
+from emosym.apps.listening import bind
 from emosym.errors import EmoSymError, UsageError
 
 PATIENCE = 60.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emosym.service.rows import OUTSIDE, UNSURE, Row
-from emosym.service.words import display_names, error_of, in_words
+from emosym.service.words import display_names, error_of, in_words, not_calibrated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,11 +74,7 @@ def show(console: Console, tally: Tally, explain: bool, about: About, below: flo
             note = f"{UNSURE}: a confidence below {below:.2f}, {UNSURE_NOTE}"
             console.print(note, style="dim", soft_wrap=True, markup=False)
     if not about.trained:
-        told = (
-            f"Zero-shot by {about.name}, which was never trained on emotions: the confidence is "
-            "not calibrated."
-        )
-        console.print(told, style="dim", soft_wrap=True, markup=False)
+        console.print(not_calibrated(about.name), style="dim", soft_wrap=True, markup=False)
     elif tally.outside:
         console.print(NEXT_OUTSIDE, soft_wrap=True, markup=False)
 

@@ -49,9 +49,10 @@ def serve(
     keys = read_keys(api_key_file, os.environ)
     check_bind(host, keys, anyone)
     # before a model is opened: what stands in the way is told at once
+    from emosym.apps.listening import bind
     from emosym.apps.server.app import Service
     from emosym.apps.server.limits import MIB, Limits
-    from emosym.apps.server.running import bind, run
+    from emosym.apps.server.running import run
 
     limits = Limits(
         body_bytes=body_mib * MIB,

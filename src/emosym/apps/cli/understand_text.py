@@ -15,6 +15,7 @@ from emosym.errors import UsageError, unknown_name
 from emosym.files import decoded, read_text
 from emosym.service.rows import named_labels
 from emosym.service.texts import open_text_reader, read_texts
+from emosym.service.words import not_calibrated
 from emosym.types import BadInput
 
 if TYPE_CHECKING:
@@ -134,11 +135,7 @@ def understand_text(
     console = Console(stderr=STDOUT in outputs.values(), highlight=False)
     show(console, first, counts, len(texts))
     if wanted.zero_shot:
-        told = (
-            f"Zero-shot by {pipeline.base.name}, which was never trained on emotions: the "
-            "confidence is not calibrated."
-        )
-        console.print(told, style="dim", soft_wrap=True, markup=False)
+        console.print(not_calibrated(pipeline.base.name), style="dim", soft_wrap=True, markup=False)
     for path in outputs.values():
         if path != STDOUT:
             console.print(f"Wrote {path}.", soft_wrap=True, markup=False)

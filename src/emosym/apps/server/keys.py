@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emosym.apps.listening import is_loopback
 from emosym.errors import UsageError
 from emosym.files import read_text
 
@@ -64,16 +64,6 @@ def read_keys(file: Path | None, environment: Mapping[str, str]) -> Keys:
                 "`openssl rand -hex 24` gives."
             )
     return Keys(tuple(hashlib.sha256(key.encode()).digest() for _, key in named))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_bind(host: str, keys: Keys, anyone: bool) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import socket
 from typing import Any
 
 from emosym.apps.server.app import Service, create_app
 from emosym.apps.server.limits import Limits
-from emosym.errors import EmoSymError, UsageError
 from emosym.extras import require
 
 uvicorn = require("uvicorn", "serve")
@@ -20,35 +18,6 @@ Protocol: Any = h11_impl.H11Protocol
 UvicornServer: Any = uvicorn.Server
 REASONS = {400: b"Bad Request", 408: b"Request Timeout", 503: b"Service Unavailable"}
 EXTRA_SECONDS = 5.0  # to write the last answers after `grace`
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one.
-
-    Raises:
-        EmoSymError: when the port is in use.
-        UsageError: for a host or port that cannot be had.
-    """
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise UsageError(f"--host {host} is no address of this machine ({error}).") from None
-    made = socket.socket(family, kind, number)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(128)
-    except OSError as error:
-        made.close()
-        if error.errno == errno.EADDRINUSE:
-            raise EmoSymError(
-                f"Port {port} of {host} is in use: give another one, --port {port + 1}, or 0 for "
-                "any that is free."
-            ) from None
-        raise UsageError(f"{host} port {port} cannot be listened at: {error.strerror}.") from None
-    return made
 
 
 class Connection(Protocol):

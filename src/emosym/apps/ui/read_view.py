@@ -121,11 +121,17 @@ def table(readings: Sequence[Shown], chosen: int) -> str:
         )
     more = len(readings) - TABLE_SHOWN
     rest = f'<p class="small">and {more:,} more, which the files hold.</p>' if more > 0 else ""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("read", "emotion", "confidence"))
+    heads = "".join(f'<th scope="col">{name}</th>' for name in _heads(readings[0].row))
     return (
         f'<div class="scroll"><table class="readings"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>{rest}"
     )
+
+
+def _heads(row: Row) -> tuple[str, str, str]:
+    if is_affect(row):
+        return "picture", "valence and arousal", "valence within"
+    return "read", "emotion", "confidence"
 
 
 def _cells(row: Row) -> tuple[str, str]:

@@ -16,10 +16,12 @@ from emosym.service.affect_rows import affect_row
 from emosym.service.dialogues import dialogue_rows
 from emosym.service.rows import reading_row
 from emosym.service.texts import read_texts
+from emosym.service.words import not_calibrated
 from emosym.types import BadInput, Sample, StoredImage, Turn
 
 if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
+    from emosym.pipelines.protocol import EmotionPipeline
     from emosym.types import UnderstandingOutput
 
 READ_AT_ONCE = 8
@@ -130,27 +132,33 @@ def nearest_entries(
     return ()
 
 
-def read_once(read: Callable[[], tuple[str, str, Results]]) -> Iterator[Update]:
+def read_once(read: Callable[[], Update]) -> Iterator[Update]:
     """Yield that words are read, then what was read of them, or why they were not."""
     yield status("Reading", None, 1), EMPTY, "", None
     say: list[str] = []
     with told(say):
-        yield status("Read."), *read()
+        yield read()
     if say:
         yield alert(say[0]), EMPTY, "", None
 
 
-def sentence_read(home: Home, text: str) -> tuple[str, str, Results]:
+def said_of(pipeline: EmotionPipeline) -> str:
+    """Return that words were read, and what their confidence is worth where nobody trained it."""
+    about = pipeline.about()
+    return status("Read." if about.trained else f"Read. {not_calibrated(about.name)}")
+
+
+def sentence_read(home: Home, text: str) -> Update:
     """Read one sentence; errors as in `Home.texts`, or where it cannot be read."""
     pipeline = home.texts()
     ((source, found),) = read_texts(pipeline, [text], 1)
     if isinstance(found, BadInput):
         raise UsageError(found.error)
     one = Shown(reading_row(source, found), text.strip())
-    return views([one], pipeline.space, pipeline.abstain_below)
+    return said_of(pipeline), *views([one], pipeline.space, pipeline.abstain_below)
 
 
-def dialogue_read(home: Home, text: str) -> tuple[str, str, Results]:
+def dialogue_read(home: Home, text: str) -> Update:
     """Read every turn of a dialogue; errors as in `Home.texts`, or where it cannot be read."""
     turns = turns_of(text)
     pipeline = home.texts()
@@ -161,7 +169,8 @@ def dialogue_read(home: Home, text: str) -> tuple[str, str, Results]:
     rows = list(dialogue_rows("dialogue", found))
     readings = [Shown(row, f"turn {number}") for number, row in enumerate(rows, 1)]
     drawn = read_view.dialogue(turns, rows)
-    return drawn, "", Results(pipeline.space, pipeline.abstain_below, readings)
+    results = Results(pipeline.space, pipeline.abstain_below, readings)
+    return said_of(pipeline), drawn, "", results
 
 
 def turns_of(text: str) -> list[tuple[str, str]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emosym.apps.listening import bind, is_loopback
 from emosym.errors import UsageError
 from emosym.extras import require
 from emosym.files import read_text
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 PORT = 7860
-LARGEST_PORT = 65535
 MOST_WAITING = 64
 QUIET = {  # read when gradio is imported
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -58,7 +56,8 @@ def door(host: str, port: int, password_file: Path | None, let_anyone_in: bool) 
 
     Raises:
         UsageError: for an address of other machines without passwords, a password file that holds
-            none, both or a port that is taken or none; says what to do.
+            none, or both; says what to do. Else as `bind`.
+        EmoSymError: when the port is in use.
     """
     if password_file is not None and let_anyone_in:
         raise UsageError("Give --password-file or --let-anyone-in, not both.")
@@ -68,42 +67,9 @@ def door(host: str, port: int, password_file: Path | None, let_anyone_in: bool) 
             f"--host {host} lets other machines in: add --password-file FILE, with a line "
             "name:password for each person, or --let-anyone-in."
         )
-    return Door(host, free_port(host, port), passwords, let_anyone_in)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def free_port(host: str, port: int) -> int:
-    """Return a port that can be listened at; 0 stands for any.
-
-    Raises:
-        UsageError: when it is taken or none, or the address is not this machine's.
-    """
-    if not 0 <= port <= LARGEST_PORT:
-        raise UsageError(f"--port must be 0 to {LARGEST_PORT}, got {port}.")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except PermissionError:
-            raise UsageError(f"Port {port} is the system's: give --port {PORT}.") from None
-        except socket.gaierror:
-            raise UsageError(f"--host {host} is no address of this machine.") from None
-        except OSError as error:
-            raise UsageError(
-                f"Port {port} of {host} cannot be had ({error.strerror}): another program may use "
-                f"it. Give another one, such as --port {port % LARGEST_PORT + 1}."
-            ) from None
-        return int(tried.getsockname()[1])
+    with bind(host, port) as tried:  # gradio binds by itself: what it would say is no sentence
+        port = int(tried.getsockname()[1])
+    return Door(host, port, passwords, let_anyone_in)
 
 
 def read_passwords(path: Path) -> dict[str, str]:
