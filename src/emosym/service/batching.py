@@ -35,9 +35,9 @@ class Batcher(Generic[Item, Result]):
     """Collects inputs of the same kind and runs them at once, `at_once` at most.
 
     `run(kind, items)` gives as many results as there are items, in order. A lone input never waits:
-    only where others are known to come (`coming`), or came with the last batch, are they waited
-    for, `patience` seconds at most. When a batch fails, each of its inputs is run alone, so that
-    one cannot spoil the others'. `seen` is told the size and seconds of every batch.
+    only where others are known to come (`coming`), or more were there when the last batch ended,
+    are they waited for (see `_gather`). When a batch fails, each of its inputs is run alone, so
+    that one cannot spoil the others'. `seen` is told the size and seconds of every batch.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._running: set[Future[Result]] = set()
         self._changed = threading.Condition()
-        self._coming = self._last = 0
+        self._coming = self._usual = 0
         self._seconds = 0.1  # of a batch, as the last ones went
         self._closed = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batch")
@@ -127,19 +127,28 @@ class Batcher(Generic[Item, Result]):
             start = time.perf_counter()
             self._answer(batch)
             seconds = time.perf_counter() - start
-            if batch:
-                self._seconds = 0.5 * self._seconds + 0.5 * seconds
-            if batch and self.seen is not None:
+            if not batch:
+                continue
+            self._seconds = 0.5 * self._seconds + 0.5 * seconds
+            self._usual = len(batch) + len(self._waiting)  # they may well ask again
+            if self.seen is not None:
                 self.seen(len(batch), seconds)
 
     def _gather(self) -> None:
-        """Wait for the inputs that are known to come, or came with the last batch."""
-        until = time.monotonic() + self.patience
-        while 0 < len(self._waiting) < self.at_once and not self._closed:
-            left = until - time.monotonic()
-            if left <= 0 or not (self._coming or len(self._waiting) < self._last):
+        """Wait for the inputs that are known to come, or for as many as there were.
+
+        The wait ends when none came for a quarter of the time that a batch takes, or after half of
+        that time: what is gained is a fuller batch. Where batches are quick, `patience` seconds.
+        """
+        start = time.monotonic()
+        gap, most = (max(self.patience, self._seconds / part) for part in (4, 2))
+        while 0 < (ready := len(self._waiting)) < self.at_once and not self._closed:
+            left = start + most - time.monotonic()
+            if left <= 0 or not (self._coming or ready < self._usual):
                 return
-            self._changed.wait(left)
+            told = self._changed.wait(min(gap, left))
+            if not told and not self._coming:
+                return
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         """Take a batch of the first input's kind; the others keep their places."""
@@ -151,7 +160,7 @@ class Batcher(Generic[Item, Result]):
             elif one.future.set_running_or_notify_cancel():
                 batch.append(one)
                 self._running.add(one.future)
-        self._waiting, self._last = rest, len(batch)
+        self._waiting = rest
         return batch
 
     def _answer(self, batch: list[_Waiting[Item, Result]]) -> None:

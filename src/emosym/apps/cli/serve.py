@@ -77,14 +77,20 @@ def open_models(names: list[str] | None, device: str) -> dict[str, Session]:
     """Open models and their readers now; a folder is called by its own name.
 
     Raises:
-        UsageError: for two models of one name, and as `open_session`.
+        UsageError: for two models of one name, a reader of photographs, and as `open_session`.
         EmoSymError: as `open_session`.
     """
     from emosym.apps.cli.terminal import open_shown
     from emosym.errors import UsageError
+    from emosym.models.photo.names import reads_photographs
     from emosym.service.session import SHIPPED_MODEL
     from emosym.service.wanted import Wanted
 
+    if any(reads_photographs(given) for given in names or ()):
+        raise UsageError(
+            "The reader of photographs is not served yet: read them by "
+            "`emosym understand photo.jpg --model photo`."
+        )
     sessions: dict[str, Session] = {}
     for given in names or [SHIPPED_MODEL]:
         name = Path(given).resolve().name if Path(given).is_dir() else given

@@ -83,21 +83,26 @@ class Decoders:
         self, process: asyncio.subprocess.Process, data: bytes, name: str, side: int
     ) -> Image.Image:
         """Have one picture decoded, then give the process back, or replace it."""
-        whole = False
+        whole, seconds = False, self.limits.decode_seconds
+        late: list[bool] = []
+
+        def end() -> None:
+            late.append(True)
+            process.kill()
+
+        clock = asyncio.get_running_loop().call_later(seconds, end)
         try:
-            answer = self._ask(process, data, name, side)
-            image = await asyncio.wait_for(answer, self.limits.decode_seconds)
+            image = await self._ask(process, data, name, side)
             whole = True
         except UsageError:
             whole = True
             raise
-        except asyncio.TimeoutError:
-            raise Refused(
-                422, f"{name} takes more than {self.limits.decode_seconds:g} s to decode."
-            ) from None
         except (asyncio.IncompleteReadError, OSError):
+            if late:
+                raise Refused(422, f"{name} takes more than {seconds:g} s to decode.") from None
             raise Refused(503, DIED, 1) from None
         finally:
+            clock.cancel()
             if whole:
                 self._idle.put_nowait(process)
             else:  # its streams are in the middle of something

@@ -97,16 +97,10 @@ class Reading:
         models = {kind: self.pick(kind, asked.model) for kind, some in kinds if some}
         held: list[int] = []
         try:
-            parts = await together(
-                [
-                    self._pictures(models.get(PICTURES), asked, held),
-                    self._texts(models.get(TEXTS), asked.texts),
-                    self._dialogues(models.get(DIALOGUES), asked, held),
-                ]
-            )
+            parts = await together([self._read(kind, models[kind], asked, held) for kind in models])
         finally:
             self.pixels.give(sum(held))
-        for (kind, _), part in zip(kinds, parts, strict=True):
+        for kind, part in zip(models, parts, strict=True):
             bad = sum(row["error"] is not None for row in part)
             self.metrics.inputs.labels(kind, "read").inc(len(part) - bad)
             self.metrics.inputs.labels(kind, "bad").inc(bad)
@@ -134,9 +128,14 @@ class Reading:
         held.append(count)
         return image
 
-    async def _pictures(self, served: Served | None, asked: Asked, held: list[int]) -> list[Row]:
-        if served is None:
-            return []
+    async def _read(self, kind: str, served: Served, asked: Asked, held: list[int]) -> list[Row]:
+        if kind == PICTURES:
+            return await self._pictures(served, asked, held)
+        if kind == TEXTS:
+            return await self._texts(served, asked.texts)
+        return await self._dialogues(served, asked, held)
+
+    async def _pictures(self, served: Served, asked: Asked, held: list[int]) -> list[Row]:
         served.pictures.pipeline.require("reader")
         with served.batcher.coming():
             opened = await together(
@@ -151,9 +150,7 @@ class Reading:
             for name, one in zip(names, opened, strict=True)
         ]
 
-    async def _texts(self, served: Served | None, texts: Sequence[str]) -> list[Row]:
-        if served is None:
-            return []
+    async def _texts(self, served: Served, texts: Sequence[str]) -> list[Row]:
         good = [Sample(text, (Turn(text=text),)) for text in texts if text.strip()]
         found = iter(await gathered(self._submit(served, TEXTS, good)))
         return [
@@ -161,9 +158,7 @@ class Reading:
             for text in texts
         ]
 
-    async def _dialogues(self, served: Served | None, asked: Asked, held: list[int]) -> list[Row]:
-        if served is None:
-            return []
+    async def _dialogues(self, served: Served, asked: Asked, held: list[int]) -> list[Row]:
         with served.batcher.coming():
             opened = await together(
                 [self._sample(name, turns, served, held) for name, turns in asked.dialogues]
@@ -201,11 +196,15 @@ class Reading:
 
 async def gathered(futures: Sequence[Any]) -> list[Any]:
     """Wait for futures of a batcher; to be cancelled cancels them."""
+    if len(futures) == 1:
+        return [await asyncio.wrap_future(futures[0])]
     return list(await asyncio.gather(*(asyncio.wrap_future(future) for future in futures)))
 
 
 async def together(work: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:
     """Run coroutines at once; when one fails, the others are ended before its error goes on."""
+    if len(work) == 1:
+        return [await work[0]]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return list(await asyncio.gather(*tasks))
