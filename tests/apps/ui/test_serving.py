@@ -91,3 +91,15 @@ def test_a_page_of_this_machine_answers_to_its_names_only() -> None:
         assert (found.status_code, found.text) == (200, "here")
         assert "connect-src 'self'" in found.headers["content-security-policy"]
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_a_hosted_space_lets_anyone_in_and_other_machines_nobody(monkeypatch) -> None:
+    from app import arguments
+
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert "--host" not in arguments()
+    monkeypatch.setenv("SPACE_ID", "someone/emosym")
+    monkeypatch.setenv("EMOSYM_TEXT_MODEL", "smollm2-135m")
+    found = arguments()
+    assert found[:4] == ["ui", "--no-browser", "--port", "7860"]
+    assert found[4:] == ["--text-model", "smollm2-135m", "--host", "0.0.0.0", "--let-anyone-in"]
