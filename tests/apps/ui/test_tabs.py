@@ -83,9 +83,9 @@ def test_what_is_painted_is_kept_once_and_seen_in_the_bank(home: Home) -> None:
 
     assert "No bank is at" in memory_tab.looked(home, Wish())[2]
     said, shown, found = painting.kept(home, found, [0])
-    assert "1 kept in" in said and shown.count("kept in the bank") == 1
+    assert "1 kept in the bank" in said and shown.count("kept in the bank") == 1
     said, shown, found = painting.kept(home, found, [0, 1])
-    assert "1 kept in" in said and shown.count("kept in the bank") == 2
+    assert "1 kept in the bank" in said and shown.count("kept in the bank") == 2
 
     line, _, tiles, rounds, runs = memory_tab.looked(home, Wish(emotion="awe", run="page"))
     assert "2 of 2 entries; page 1 of 1" in line

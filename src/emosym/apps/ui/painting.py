@@ -152,7 +152,7 @@ def kept(home: Home, painted: Painted, places: Sequence[int]) -> tuple[str, str,
             made[k] = replace(made[k], kept=entry.id)
         count = len(report.admitted)
         twice = len(entries) - count
-        line = f"{count} kept in {home.bank}" + (f"; {twice} were there already" if twice else "")
+        line = f"{count} kept in the bank" + (f", {twice} already there" if twice else "")
         after = replace(painted, made=tuple(made))
         return status(f"{line}."), paint_view.cards(after.made), after
     return alert(say[0]), paint_view.cards(made), painted
