@@ -63,6 +63,7 @@ def server() -> Iterator[tuple[str, psutil.Process]]:
             yield found[0], psutil.Process(process.pid)
         finally:
             process.terminate()
+            process.wait()  # its errors are read to their end before they are closed
 
 
 BOUNDARY = "b" * 16
