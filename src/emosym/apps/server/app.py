@@ -41,6 +41,20 @@ from emosym.service.session import Session
 from emosym.types import BadInput
 
 DEADLINE = "x-deadline-seconds"
+TOLD_LIMITS = (
+    "body_bytes",
+    "pixels",
+    "pictures",
+    "texts",
+    "text_chars",
+    "dialogues",
+    "turns",
+    "prompt_chars",
+    "steps",
+    "images",
+    "jobs_per_key",
+    "deadline",
+)
 PULSE = 15.0  # seconds between signs of life of a quiet stream of events
 INSIDE = "Something went wrong inside the server: its log says what."
 log = logging.getLogger(__name__)
@@ -204,14 +218,10 @@ def state_routes(service: Service) -> Any:
     async def models() -> Any:
         """Return the models that are open, what each reads, and the limits of a request."""
         limits = service.limits
-        names = (
-            *("body_bytes", "pixels", "pictures", "texts", "text_chars", "dialogues", "turns"),
-            *("prompt_chars", "steps", "images", "jobs_per_key", "deadline"),
-        )
         return responses.JSONResponse(
             {
                 "models": [told_model(served) for served in service.reading.models.values()],
-                "limits": {name: getattr(limits, name) for name in names},
+                "limits": {name: getattr(limits, name) for name in TOLD_LIMITS},
             }
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emosym.apps.ui import read_view
 from emosym.apps.ui.drawing import alert, status
@@ -33,6 +33,8 @@ THUMBNAIL = 128
 MOST_NAMES = 3
 NO_PICTURE = "Drop a picture first, or choose one."
 Update = tuple[Any, ...]
+# Readings with their names; the label space, and the confidence below which they are unsure.
+Opened: TypeAlias = "tuple[Iterator[tuple[str, Any]], LabelSpace | None, float | None]"
 EMPTY = (
     '<div class="empty"><p>What a picture evokes will be shown here: the emotions as bars, how '
     "sure, and why.</p></div>"
@@ -47,54 +49,61 @@ def stopped_after(results: Results | None) -> str:
 
 def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[Update]:
     """Read uploaded pictures a few at a time; yields what the page shows after each few."""
-    say: list[str] = []
-    if not paths:
-        yield alert(NO_PICTURE), EMPTY, "", None
-        return
-    yield status("Reading", 0, len(paths)), EMPTY, "", None
-    readings: list[Shown] = []
-    with told(say):
+
+    def opened() -> Opened:
         session = home.session.of_pictures()
-        below = session.pipeline.abstain_below
         read = session.understand_many(stored(paths), READ_AT_ONCE, explain=explain)
-        for (name, found), path in zip(read, paths, strict=True):
-            pictured = len(readings) < PICTURED
-            near = nearest_entries(home, found) if pictured else ()
-            picture = shown_frame(Path(path), PICTURE_SIDE).data if pictured else ""
-            readings.append(Shown(reading_row(name, found), name, picture, near))
-            if len(readings) % READ_AT_ONCE == 0 and len(readings) < len(paths):
-                line = status(
-                    f"Reading: {len(readings)} of {len(paths)}", len(readings), len(paths)
-                )
-                yield line, *views(readings, session.space, below)
-    if say:
-        yield alert(say[0]), EMPTY, "", None
-        return
-    yield status(read_view.tally(readings)), *views(readings, session.space, below)
+        return read, session.space, session.pipeline.abstain_below
+
+    def show(name: str, found: Any, picture: str) -> Shown:
+        near = nearest_entries(home, found) if picture else ()
+        return Shown(reading_row(name, found), name, picture, near)
+
+    return few_at_a_time(paths, opened, show)
 
 
 def read_photographs(home: Home, paths: Sequence[str]) -> Iterator[Update]:
     """Read uploaded photographs by the preset `photo`; yields as `read_pictures`."""
+
+    def opened() -> Opened:
+        return home.photos().understand_many(stored(paths), READ_AT_ONCE), None, None
+
+    def show(name: str, found: Any, picture: str) -> Shown:
+        return Shown(affect_row(name, found), name, picture)
+
+    return few_at_a_time(paths, opened, show)
+
+
+def few_at_a_time(
+    paths: Sequence[str], opened: Callable[[], Opened], show: Callable[[str, Any, str], Shown]
+) -> Iterator[Update]:
+    """Read what `opened` gives; `show` makes of a name, its reading and its picture what is shown.
+
+    The picture of one that is not among the first `PICTURED` is "".
+    """
     say: list[str] = []
     if not paths:
         yield alert(NO_PICTURE), EMPTY, "", None
         return
-    yield status("Reading", 0, len(paths)), EMPTY, "", None
+    total = len(paths)
+    yield status("Reading", 0, total), EMPTY, "", None
     readings: list[Shown] = []
+    space: LabelSpace | None = None
+    below: float | None = None
     with told(say):
-        for (name, found), path in zip(
-            home.photos().understand_many(stored(paths), READ_AT_ONCE), paths, strict=True
-        ):
-            picture = shown_frame(Path(path), PICTURE_SIDE).data if len(readings) < PICTURED else ""
-            readings.append(Shown(affect_row(name, found), name, picture))
-            done, total = len(readings), len(paths)
+        read, space, below = opened()
+        for (name, found), path in zip(read, paths, strict=True):
+            first = len(readings) < PICTURED
+            picture = shown_frame(Path(path), PICTURE_SIDE).data if first else ""
+            readings.append(show(name, found, picture))
+            done = len(readings)
             if done % READ_AT_ONCE == 0 and done < total:
                 line = status(f"Reading: {done} of {total}", done, total)
-                yield line, *views(readings, None, None)
+                yield line, *views(readings, space, below)
     if say:
         yield alert(say[0]), EMPTY, "", None
         return
-    yield status(read_view.tally(readings)), *views(readings, None, None)
+    yield status(read_view.tally(readings)), *views(readings, space, below)
 
 
 def stored(paths: Sequence[str]) -> list[StoredImage]:
