@@ -33,13 +33,14 @@ RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {
     *("torch", "transformers", "diffusers", "accelerate", "peft", "trl", "lancedb", "pyarrow"),
     *("pandas", "matplotlib", "sklearn", "scipy", "datasets", "tensorboard", "torchmetrics"),
-    *("tokenizers", "huggingface_hub", "gradio", "fastapi"),
+    *("tokenizers", "huggingface_hub", "gradio", "fastapi", "openpyxl"),
 }
 OPTIONAL = {
     *("trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics", "openai"),
     *("httpx", "prometheus_client", "python_multipart"),
     "pillow_heif",
     "av",
+    "openpyxl",
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80

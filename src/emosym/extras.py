@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "client": ("httpx",),
     "metrics": ("torchmetrics",),
     "video": ("av",),
+    "wheel": ("openpyxl",),
 }
 
 

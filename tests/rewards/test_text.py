@@ -85,6 +85,26 @@ def test_malformed_confidence_costs_five(sure: str | None) -> None:
     assert t.confidence([written("awe", sure)], label=["awe"]) == [-5.0]
 
 
+def test_brier_by_hand() -> None:
+    said = [written("awe", "0.8"), written("fear", "0.8"), written("joy", "0.1"), written("awe")]
+    got = t.brier(said, label=["awe"] * 4)
+    assert got == pytest.approx([-0.04, -0.64, -1.0, -1.0])
+
+
+@given(st.floats(0.02, 0.98))
+def test_saying_always_a_half_earns_less_than_the_true_chance(chance: float) -> None:
+    for reward in (t.brier, t.confidence):
+
+        def expected(stated: float, reward: t.TextReward = reward) -> float:
+            said = [written(word, f"{stated:.12f}") for word in ("awe", "fear")]
+            right, wrong = reward(said, label=["awe", "awe"])
+            return chance * right + (1 - chance) * wrong  # type: ignore[operator]
+
+        assert expected(chance) >= expected(0.5) - 1e-9
+        if abs(chance - 0.5) > 0.1:
+            assert expected(chance) > expected(0.5)
+
+
 def test_confidence_without_a_label_costs_five() -> None:
     assert t.confidence([written("joy", "0.1")], label=["awe"]) == [-5.0]
 

@@ -17,6 +17,7 @@ from emosym.errors import unknown_name
 SIMILAR = 0.85  # of difflib's ratio: "brows lowerd" is "brows lowered", "lips raised" is none
 MOST_PIECES, LONGEST_PIECE = 64, 60
 NOTHING = "none"
+NO_UNIT = (NOTHING, "nothing", "no expression", "no facial expression", "no action units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,16 @@ def units_in(text: str, near: bool = False) -> tuple[str, ...]:
             for word in difflib.get_close_matches(close, said, 1, SIMILAR):
                 found.update(said[word])
     return tuple(sorted(found))
+
+
+def units_told(answer: str) -> tuple[str, ...] | None:
+    """Return the units that an answer names (`units_in`), () where it says that there is none.
+
+    None where it says neither.
+    """
+    found = units_in(answer, near=True)
+    said = " ".join(answer.lower().strip(" \t\r\n.;,!").split())
+    return found if found or said in NO_UNIT else None
 
 
 @cache

@@ -6,6 +6,7 @@ each kind of cue to the cues of one text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -16,6 +17,26 @@ from emosym.metrics.checks import same_length
 
 Facts: TypeAlias = Mapping[str, frozenset[str]]
 Counts: TypeAlias = dict[str, np.ndarray]
+_WORD = re.compile(r"[^\W_]+")
+
+
+def plain_words(text: str) -> str:
+    """Return a text as `stands_in` looks through it: its words, lower case, blanks around each."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "
+
+
+def stands_in(phrase: str, plain: str) -> bool:
+    """Tell whether the words of a phrase follow each other in `plain_words` of a text."""
+    words = plain_words(phrase)
+    return words != "  " and words in plain
+
+
+def named_cues(text: str, phrases: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Return the cues of which a phrase stands in a text: {"dog": ("dog", "puppy")}."""
+    plain = plain_words(text)
+    return frozenset(
+        cue for cue, ways in phrases.items() if any(stands_in(way, plain) for way in ways)
+    )
 
 
 def count_cues(said: Sequence[Facts], there: Sequence[Facts], kinds: Sequence[str]) -> Counts:

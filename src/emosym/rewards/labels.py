@@ -15,6 +15,7 @@ from torch import Tensor
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
+from emosym.rewards.nearness import vad_nearness
 
 LabelReward = Callable[[Tensor, Tensor, LabelSpace], Tensor]
 BLEND_CORRECT = 0.3
@@ -50,13 +51,7 @@ def vad_table(space: LabelSpace) -> Tensor:
     Raises:
         UsageError: when a word of the space has no valence/arousal/dominance norm.
     """
-    norms = space.norms()
-    if norms is None:
-        raise UsageError(f"The label space {space.name!r} has no valence/arousal/dominance norms.")
-    points = torch.tensor(norms, dtype=torch.float64)  # (C, 3)
-    # Differences, not the matrix-product form, which leaves a label away from itself.
-    gaps = (points[:, None] - points[None]).norm(dim=-1)  # (C, C)
-    return (1.0 - gaps / gaps.max()).float()
+    return torch.tensor(vad_nearness(space), dtype=torch.float64).float()
 
 
 def _checked(probabilities: Tensor, truth: Tensor, space: LabelSpace) -> None:

@@ -16,11 +16,13 @@ from typing import Any
 
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
+from emosym.rewards.nearness import vad_nearness
 
 Completion = str | Sequence[Mapping[str, Any]]
 Names = str | LabelSpace | Sequence[str | LabelSpace]
 TextReward = Callable[..., "list[float | None]"]
 MALFORMED_CONFIDENCE = -5.0
+MALFORMED_BRIER = -1.0
 
 _TAG = re.compile(r"</?(?:think|answer|confidence)>")
 _SHAPE = ["<think>", "</think>", "<answer>", "</answer>"]
@@ -92,7 +94,8 @@ def has_format(text: str) -> bool:
     )
 
 
-def _spaces(names: Names, count: int) -> list[LabelSpace]:
+def spaces_of(names: Names, count: int) -> list[LabelSpace]:
+    """Return the label space of each of `count` completions, named once or for each."""
     if isinstance(names, str | LabelSpace):
         return [label_space(names)] * count
     if len(names) != count:
@@ -111,7 +114,7 @@ def _scored(
     if isinstance(label, str) or len(label) != len(completions):
         raise UsageError(f"{len(completions)} completions need as many labels.")
     rows: list[float | None] = []
-    spaces = _spaces(names, len(completions))
+    spaces = spaces_of(names, len(completions))
     for completion, truth, space in zip(completions, label, spaces, strict=True):
         text = completion_text(completion)
         if truth is None:
@@ -175,12 +178,11 @@ def vad(
     Raises:
         UsageError: where the space has no norms; and as `accuracy`.
     """
-    from emosym.rewards.labels import vad_table
 
     def score(text: str, truth: str, space: LabelSpace) -> float:
-        table = vad_table(space)
+        near = vad_nearness(space)
         answer = answer_label(text, space)
-        return 0.0 if answer is None else float(table[space.index(truth), space.index(answer)])
+        return 0.0 if answer is None else near[space.index(truth)][space.index(answer)]
 
     return _scored(score, completions, label, label_space)
 
@@ -210,10 +212,32 @@ def confidence(
     return _scored(score, completions, label, label_space)
 
 
+def brier(
+    completions: Sequence[Completion],
+    label: Sequence[str | None] | None = None,
+    label_space: Names = "mikels8",
+    **columns: Any,
+) -> list[float | None]:
+    """Return the Brier score -(c - i)^2, i = 1 where the answer is right, -1..0.
+
+    It never punishes a sure mistake as hard as the log score does. A missing or malformed
+    confidence, or an answer that names no label, gets the worst, -1.
+    """
+
+    def score(text: str, truth: str, space: LabelSpace) -> float:
+        stated, answer = stated_confidence(text), answer_label(text, space)
+        if stated is None or answer is None:
+            return MALFORMED_BRIER
+        return -((stated - float(answer == truth)) ** 2)
+
+    return _scored(score, completions, label, label_space)
+
+
 TEXT_REWARDS: dict[str, TextReward] = {
     "accuracy": accuracy,
     "polarity": polarity,
     "vad": vad,
     "format": answer_format,
     "confidence": confidence,
+    "brier": brier,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from emosym.data.action_units import units_in
 from emosym.emotions import LABEL_SPACES, LabelSpace, other_words
 from emosym.errors import UsageError
-from emosym.metrics.cues import Facts
+from emosym.metrics.cues import Facts, named_cues, plain_words, stands_in
 from emosym.tasks.question import (
     ask_turns,
     chosen_wording,
@@ -95,24 +95,15 @@ def cues_in(text: str, space: LabelSpace, known: Known | None = None) -> Facts:
 
     Quoted are words of four letters and more between double quotes.
     """
-    plain = f" {' '.join(_WORD.findall(text.lower()))} "
+    plain = plain_words(text)
     emotions = {label: label for label in space.labels} | other_words(space)
     quoted = " ".join(_QUOTED.findall(text)).lower()
     found = {
         "face": frozenset(units_in(text)),
-        "emotion": frozenset(label for word, label in emotions.items() if _stands(word, plain)),
+        "emotion": frozenset(label for word, label in emotions.items() if stands_in(word, plain)),
         "words": frozenset(w for w in _WORD.findall(quoted) if len(w) >= SHORTEST),
     }
-    if known is not None:
-        found[KNOWN] = frozenset(
-            name for name, phrases in known.items() if any(_stands(p, plain) for p in phrases)
-        )
-    return found
-
-
-def _stands(phrase: str, plain: str) -> bool:
-    words = " ".join(_WORD.findall(phrase.lower()))
-    return bool(words) and f" {words} " in plain
+    return found if known is None else found | {KNOWN: named_cues(text, known)}
 
 
 def _flat(facts: Facts) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emosym.data.action_units import NOTHING, UNITS, checked_units, unit_phrases, units_in
+from emosym.data.action_units import UNITS, checked_units, unit_phrases, units_told
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.tasks.question import chosen_wording, published, shown, taught, turn_in_question
@@ -14,7 +14,6 @@ from emosym.types import FER, Conversation, Message, Sample, Target
 
 QUESTION = "What does the face of the speaker show?"
 WORDINGS = ("emosym", "emoverse")
-_NO_UNIT = (NOTHING, "nothing", "no expression", "no facial expression", "no action units")
 
 
 def fer(template: str = "emosym") -> Task:
@@ -64,13 +63,11 @@ def parse_units(answer: object) -> tuple[str, ...] | Unparsed:
     """Return the action units that an answer names, sorted; () where it says that there is none."""
     if not isinstance(answer, str):
         return Unparsed(repr(answer)[:80], "it is no text")
-    found = units_in(answer, near=True)
-    if found:
-        return found
-    said = " ".join(answer.lower().strip(" \t\r\n.;,!").split())
-    if said in _NO_UNIT:
-        return ()
-    return Unparsed(answer, "it names no action unit" if said else "it is empty")
+    found = units_told(answer)
+    if found is None:
+        empty = not answer.strip(" \t\r\n.;,!")
+        return Unparsed(answer, "it is empty" if empty else "it names no action unit")
+    return found
 
 
 def measure_units(predictions: Sequence[Prediction], truths: Sequence[Target]) -> dict[str, Any]:
