@@ -50,6 +50,7 @@ class DataSection(Section):
     out in place of `val_split`, and the others train.
     `held_out` names a test (a list of hashes, or a data set) whose dialogues are not trained on.
     `frames` pictures are taken of each turn's clip (extra `video`); 0 shows words alone.
+    `level` says which storybook is meant (cues, appraisal, tales): a folder of another is refused.
     """
 
     source: Literal[
@@ -86,6 +87,7 @@ class DataSection(Section):
     config: str | None = None
     download: bool = False
     knowledge: Folder | None = None
+    level: str | None = None
     held_out: Folder | None = None
     frames: int = Field(0, ge=0, le=64)
     workers: int = Field(2, ge=1)

@@ -226,7 +226,7 @@ def evaluate_painting(
         real,
         labels,
         *judges,
-        belongs=None if oracle is None else oracle.belongs(judges[2].names),
+        belongs=None if oracle is None else oracle.belongs(judges[2].names) or None,
         seed=seed,
         space=pipeline.space,
     )

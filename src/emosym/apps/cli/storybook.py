@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,15 +39,29 @@ def storybook(
     style: Annotated[
         str, typer.Option(help="picture, or line: ink, which no shipped weights were trained on.")
     ] = "picture",
+    level: Annotated[
+        str,
+        typer.Option(
+            help="cues: five cues, each of which tells something; appraisal: three relations of "
+            "two cues, and no cue alone tells anything; tales: the same with sentences beside it."
+        ),
+    ] = "cues",
+    simulate: Annotated[
+        bool,
+        typer.Option("--simulate", help="Appraisals: also fit readers to true cues (2 minutes)."),
+    ] = False,
 ) -> None:
     """Draw storybook pictures with captions and rationales, in EmoSet's layout."""
     from rich.console import Console
 
-    from emosym.data.storybook.world import CUES, bayes_accuracy
+    from emosym.data.storybook.levels import CUES_LEVEL, level_named
     from emosym.data.storybook.writer import split_counts, write_storybook
 
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise UsageError(f"--size must lie in {MIN_SIZE}..{MAX_SIZE}, got {size}.")
+    level_named(level)
+    if simulate and level == CUES_LEVEL:
+        raise UsageError("--simulate is for --level appraisal or tales.")
     counts = _asked_counts(train, val, test) or split_counts(count)
     console = Console()
     with progress_bar() as bar:
@@ -59,18 +74,22 @@ def storybook(
             workers,
             progress=lambda n: bar.advance(task, n),
             style=style,
+            level=level,
         )
     state = "Wrote" if drawn else "Already complete:"
     shares = ", ".join(f"{split} {number}" for split, number in counts.items())
     console.print(
         f"{state} {out} ({shares}, {size} px, seed {seed}).", highlight=False, soft_wrap=True
     )
-    best = f"{bayes_accuracy(CUES):.1%}"
-    console.print(f"Best possible accuracy on unmixed pictures: {best} (exact).", highlight=False)
+    console.print(f"Best possible accuracy {best_of(level)} (exact).", highlight=False)
     if table:
-        console.print(information(), highlight=False)
+        console.print(information(level), highlight=False)
+    if simulate:
+        from emosym.evaluation.storybook.appraisal import simulated_rows
+
+        console.print(rows_table("Readers of true cues, fitted", simulated_rows(seed)))
     if sheet is not None:
-        draw_sheet(sheet, seed, size, style)
+        draw_sheet(sheet, seed, size, style, level)
         console.print(f"Contact sheet: {sheet}.", highlight=False, soft_wrap=True)
 
 
@@ -84,11 +103,26 @@ def _asked_counts(train: int | None, val: int | None, test: int | None) -> dict[
     return {split: number for split, number in asked.items() if number is not None}
 
 
-def information() -> Table:
-    """Return the table of what each set of cues can tell, exact from the probabilities."""
-    from rich.table import Table
+def best_of(level: str) -> str:
+    """Return on which pictures of a level which accuracy is the best that can be."""
+    from emosym.data.storybook.appraisal.information import best_accuracy
+    from emosym.data.storybook.levels import CUES_LEVEL
+    from emosym.data.storybook.world import CUES, bayes_accuracy
 
+    if level == CUES_LEVEL:
+        return f"on unmixed pictures: {bayes_accuracy(CUES):.1%}"
+    return f"of these {'pictures' if level == 'appraisal' else 'tales'}: {best_accuracy():.1%}"
+
+
+def information(level: str) -> Table:
+    """Return the table of what readers of the cues can tell, exact from the probabilities."""
+    from emosym.data.storybook.appraisal.information import information_rows
+    from emosym.data.storybook.levels import CUES_LEVEL
     from emosym.data.storybook.world import information_table
+
+    if level != CUES_LEVEL:
+        return rows_table("Best possible accuracy from the cues shown (exact)", information_rows())
+    from rich.table import Table
 
     table = Table(title="Best possible accuracy from the cues shown, unmixed pictures (exact)")
     table.add_column("cues")
@@ -102,7 +136,19 @@ def information() -> Table:
     return table
 
 
-def draw_sheet(path: Path, seed: int, size: int, style: str) -> None:
+def rows_table(title: str, rows: Sequence[tuple[str, float]]) -> Table:
+    """Return a table of names and shares."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("reader")
+    table.add_column("accuracy", justify="right")
+    for name, share in rows:
+        table.add_row(name, f"{share:.1%}")
+    return table
+
+
+def draw_sheet(path: Path, seed: int, size: int, style: str, level: str) -> None:
     """Write a PNG with the first 8 x 8 pictures of the train split."""
     import numpy as np
     from PIL import Image
@@ -110,7 +156,7 @@ def draw_sheet(path: Path, seed: int, size: int, style: str) -> None:
     from emosym.data.storybook.drawing.draw import draw_many
     from emosym.files import write_atomic
 
-    _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size, style=style)
+    _, pictures = draw_many(seed, "train", 0, SHEET_SIDE**2, size, style=style, level=level)
     gap = max(2, size // 32)
     cell = size + gap
     sheet = np.full((SHEET_SIDE * cell + gap, SHEET_SIDE * cell + gap, 3), 255, np.uint8)

@@ -27,13 +27,14 @@ from emosym.data.sources.mosei import load_mosei
 from emosym.data.sources.oasis import load_oasis
 from emosym.data.sources.own_labels import space_of_source
 from emosym.data.sources.reccon import load_reccon
+from emosym.data.sources.storybook import load_storybook
 from emosym.data.sources.storybook_dialogues import load_storybook_dialogues
 from emosym.data.splits import Fold, label_fraction, stretch
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 
 SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], Dataset]] = {
-    "storybook": load_emoset,
+    "storybook": load_storybook,
     "emoset": load_emoset,
     "folder": load_folder,
     "fi": load_fi,

@@ -11,8 +11,9 @@ from PIL import Image
 
 from emosym.data.storybook.drawing.draw import PICTURE, painter_of
 from emosym.data.storybook.drawing.render import check_size
+from emosym.data.storybook.levels import CUES_LEVEL, REQUEST_FILE, level_named
 from emosym.data.storybook.pool import run_pieces
-from emosym.data.storybook.words import caption_of, rationale_of
+from emosym.data.storybook.words import caption_of
 from emosym.data.storybook.world import (
     ACTIONS,
     FACES,
@@ -21,15 +22,12 @@ from emosym.data.storybook.world import (
     SCENES,
     SPLITS,
     Story,
-    draw_story,
-    is_held_out,
 )
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.files import disk_errors, read_json, write_atomic, write_json
 
 FORMAT = "emosym.storybook/1"
-REQUEST_FILE = "storybook.json"
 PIECE = 64  # pictures a worker writes at a time
 FULL_COLOURFULNESS = 130.0  # of the Hasler-Suesstrunk measure; vivid pictures reach about 110
 Row = list[str]
@@ -97,8 +95,9 @@ def row_of(story: Story) -> Row:
     return [emotion, f"image/{emotion}/{name}.png", f"annotation/{emotion}/{name}.json"]
 
 
-def annotation_of(story: Story, picture: np.ndarray) -> dict[str, Any]:
-    """Return the annotation of a painted story."""
+def annotation_of(story: Story, picture: np.ndarray, level: str = CUES_LEVEL) -> dict[str, Any]:
+    """Return the annotation of a painted story of a level."""
+    kind = level_named(level)
     annotation: dict[str, Any] = {
         "image_id": image_id(story),
         "emotion": MIKELS8.labels[story.label],
@@ -110,8 +109,9 @@ def annotation_of(story: Story, picture: np.ndarray) -> dict[str, Any]:
         "human_action": story.action,
         "light": story.light,
         "caption": caption_of(story),
-        "rationale": rationale_of(story),
-        "held_out": is_held_out(story),
+        "rationale": kind.rationale(story),
+        "held_out": kind.held_out(story),
+        **kind.more(story),
     }
     if story.mixed:
         annotation["votes"] = {
@@ -121,12 +121,19 @@ def annotation_of(story: Story, picture: np.ndarray) -> dict[str, Any]:
 
 
 def write_piece(
-    out: Path, seed: int, split: str, start: int, count: int, size: int, style: str
+    out: Path,
+    seed: int,
+    split: str,
+    start: int,
+    count: int,
+    size: int,
+    style: str,
+    level: str = CUES_LEVEL,
 ) -> list[Row]:
     """Write pictures and annotations of `count` stories that are not there yet; return all rows."""
-    rows, paint = [], painter_of(style)
+    rows, paint, draw = [], painter_of(style), level_named(level).draw
     for index in range(start, start + count):
-        story = draw_story(seed, index, split)
+        story = draw(seed, index, split)
         row = row_of(story)
         rows.append(row)
         image, annotation = out / row[1], out / row[2]
@@ -134,7 +141,7 @@ def write_piece(
             continue
         picture = paint(story, size)
         write_atomic(image, Image.fromarray(picture).save)
-        write_json(annotation, annotation_of(story, picture))
+        write_json(annotation, annotation_of(story, picture, level))
     return rows
 
 
@@ -146,8 +153,9 @@ def write_storybook(
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     style: str = PICTURE,
+    level: str = CUES_LEVEL,
 ) -> bool:
-    """Write a storybook in EmoSet's layout; return False when it was already complete.
+    """Write a storybook of a level in EmoSet's layout; return False when it was already complete.
 
     The same bytes for any number of workers. A folder with an unfinished storybook of the same
     request is completed. `progress` is told how many pictures are done with each step.
@@ -158,9 +166,12 @@ def write_storybook(
     """
     check_request(size, counts, workers)
     painter_of(style)
+    level_named(level)
     request = {"format": FORMAT, "seed": seed, "size": size, "counts": dict(counts)}
     if style != PICTURE:
         request["style"] = style
+    if level != CUES_LEVEL:
+        request["level"] = level
     claim_folder(out, request)
     if _complete(out, counts):
         return False
@@ -171,7 +182,7 @@ def write_storybook(
     write_json(out / "info.json", info_of())
     for split in SPLITS:
         pieces: list[tuple[Any, ...]] = [
-            (out, seed, split, start, min(PIECE, counts[split] - start), size, style)
+            (out, seed, split, start, min(PIECE, counts[split] - start), size, style, level)
             for start in range(0, counts[split], PIECE)
         ]
         rows: list[Row] = []

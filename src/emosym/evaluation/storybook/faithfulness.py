@@ -173,8 +173,14 @@ def overlaps(one: Box, other: Box) -> bool:
 
 def _stories(dataset: Dataset, first: Image.Image) -> list[Story]:
     from emosym.data.storybook import paint_story
+    from emosym.data.storybook.levels import CUES_LEVEL
 
     oracle = oracle_of(dataset)
+    if oracle is not None and oracle.level != CUES_LEVEL:
+        raise UsageError(
+            f"{dataset.root} is a storybook of the level {oracle.level!r}, where no cue alone "
+            f"counts: what rests on a named thing is measured on the level {CUES_LEVEL!r}."
+        )
     if oracle is None or paint_story(oracle.stories[0], first.width).tobytes() != first.tobytes():
         raise UsageError(
             f"{dataset.root} is no storybook in the painted style of this version, so nothing can "

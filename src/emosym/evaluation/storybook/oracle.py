@@ -29,6 +29,8 @@ class Oracle:
     stories: tuple[Story, ...]
     posterior: Floats
     """Probability of each emotion given all cues of the picture, (N, C)."""
+    level: str = "cues"
+    """The level of the storybook."""
 
     def belongs(self, names: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
         """Return, per attribute of `names`, which values go with which emotion: bool (C, K).
@@ -36,8 +38,11 @@ class Oracle:
         `names` are an attribute judge's classes; attributes that are no cue are left out.
         """
         from emosym.data.storybook import world
+        from emosym.data.storybook.levels import CUES_LEVEL
 
         tables: dict[str, np.ndarray] = {}
+        if self.level != CUES_LEVEL:  # elsewhere no value by itself belongs to an emotion
+            return tables
         for cue, values in names.items():
             if cue in world.EMOTION_GROUPS:
                 groups = np.asarray([world.group_of(cue, value) for value in values])  # (K,)
@@ -50,13 +55,16 @@ def oracle_of(dataset: Dataset) -> Oracle | None:
 
     The stories are drawn again from the seed that the storybook's folder names.
     """
-    from emosym.data.storybook import posterior_of
     from emosym.data.storybook.drawing.geometry import stories_of
+    from emosym.data.storybook.levels import level_named, level_of_folder
 
     stories = stories_of(dataset.root, dataset.split, dataset.ids())
-    if not stories:
+    level = level_of_folder(dataset.root)
+    if not stories or level is None:
         return None
-    return Oracle(tuple(stories), np.stack([posterior_of(story) for story in stories]))
+    posterior_of = level_named(level).posterior
+    posterior = np.stack([posterior_of(story) for story in stories])
+    return Oracle(tuple(stories), posterior, level)
 
 
 def best_achievable(posterior: ArrayLike, labels: ArrayLike) -> dict[str, Any]:

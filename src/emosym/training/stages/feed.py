@@ -22,6 +22,7 @@ from emosym.data.sources.hub import HubOptions
 from emosym.data.sources.open import open_dataset
 from emosym.data.sources.other_tests import held_out_hashes
 from emosym.data.splits import Fold
+from emosym.data.storybook.levels import require_level
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
 from emosym.files import is_writable
@@ -193,7 +194,14 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
     With `folds` both are of the training split: one of its parts is held out, the others train.
     `label_fraction` and `part` cut the training split alone, and dialogues of `held_out`, another
     data set's test, are left out of it.
+
+    Raises:
+        UsageError: when the folder holds a storybook of another level than `level` says.
     """
+    if data.level is not None:
+        if data.source != "storybook":
+            raise UsageError(f"data.level is of storybooks; {data.source} has no levels.")
+        require_level(data.root, data.level)
     fold = Fold(data.fold, data.folds, without=training) if data.folds > 1 else None
     return open_dataset(
         data.source,

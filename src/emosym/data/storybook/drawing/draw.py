@@ -11,6 +11,7 @@ from PIL import Image
 
 from emosym.data.storybook.drawing.line import paint_line_array
 from emosym.data.storybook.drawing.render import check_size, paint_array
+from emosym.data.storybook.levels import CUES_LEVEL, level_named
 from emosym.data.storybook.pool import run_pieces
 from emosym.data.storybook.world import Story, draw_story
 from emosym.errors import UsageError, unknown_name
@@ -53,10 +54,17 @@ def stream(
 
 
 def draw_chunk(
-    seed: int, split: str, start: int, count: int, size: int, style: str = PICTURE
+    seed: int,
+    split: str,
+    start: int,
+    count: int,
+    size: int,
+    style: str = PICTURE,
+    level: str = CUES_LEVEL,
 ) -> tuple[list[Story], np.ndarray]:
     """Draw `count` stories from `start` on in this process: stories, (count, size, size, 3)."""
-    stories = [draw_story(seed, start + i, split) for i in range(count)]
+    draw = level_named(level).draw
+    stories = [draw(seed, start + i, split) for i in range(count)]
     pictures = np.empty((count, size, size, 3), np.uint8)
     paint = painter_of(style)
     for i, story in enumerate(stories):
@@ -73,21 +81,23 @@ def draw_many(
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
     style: str = PICTURE,
+    level: str = CUES_LEVEL,
 ) -> tuple[list[Story], np.ndarray]:
-    """Draw `count` stories and their pictures, uint8 (count, size, size, 3).
+    """Draw `count` stories of a level and their pictures, uint8 (count, size, size, 3).
 
     The same bytes for any number of workers (spawned processes). `progress` is told how many
     pictures came with each chunk.
 
     Raises:
-        UsageError: for a bad size, style, count, split or number of workers.
+        UsageError: for a bad size, style, level, count, split or number of workers.
     """
     check_size(size)
     painter_of(style)
+    level_named(level)
     if count < 0 or workers < 1:
         raise UsageError(f"count must be 0 or more and workers 1 or more, got {count}, {workers}.")
     pieces: list[tuple[Any, ...]] = [
-        (seed, split, start + at, min(CHUNK, count - at), size, style)
+        (seed, split, start + at, min(CHUNK, count - at), size, style, level)
         for at in range(0, count, CHUNK)
     ]
     stories: list[Story] = []

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from emosym.data.storybook.drawing.character import HEAD, POSES
 from emosym.data.storybook.drawing.objects import HALF
-from emosym.data.storybook.world import SIDE_X, Story, draw_story
+from emosym.data.storybook.levels import REQUEST_FILE, level_named, level_of_folder
+from emosym.data.storybook.world import SIDE_X, Story
 from emosym.data.storybook.writer import image_id
 from emosym.files import read_json
 
 Box = tuple[float, float, float, float]
-REQUEST = "storybook.json"
 OUTLINE_TOO = 1.15  # a box is this much wider than its object's square
 
 
@@ -50,15 +50,17 @@ def stories_of(root: Path, split: str, ids: Sequence[str]) -> list[Story] | None
 
     None where the folder is no storybook, or its pictures do not bear the names of its seed.
     """
-    if not (root / REQUEST).is_file():
+    level = level_of_folder(root)
+    if level is None:
         return None
-    seed = read_json(root / REQUEST, "storybook request").get("seed")
+    draw = level_named(level).draw
+    seed = read_json(root / REQUEST_FILE, "storybook request").get("seed")
     stories: list[Story] = []
     for name in ids:
         index = name.rpartition("_")[2]
         if not (isinstance(seed, int) and index.isdigit()):
             return None
-        story = draw_story(seed, int(index), split)
+        story = draw(seed, int(index), split)
         if image_id(story) != name:
             return None
         stories.append(story)
