@@ -142,7 +142,9 @@ class Client:
     ) -> list[Row]:
         """Return a row a picture, in order; what cannot be read has its reason in `error`.
 
-        Pictures are paths or encoded bytes, one or several; a mapping gives their names.
+        Pictures are paths or encoded bytes, one or several; a mapping gives their names. Rows
+        are of emotions; where `model` is a reader of photographs, of `valence` and `arousal`, each
+        with `_low` and `_high`, and `nearest`.
 
         Raises:
             UsageError: when a file cannot be read.

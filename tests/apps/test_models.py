@@ -14,14 +14,14 @@ import pytest
 from tests.models.reader.test_text_models import SMALL, write_model
 from transformers import LlamaConfig
 
-from emosym.apps.cli.models import whole_folder
+from emosym.apps.cli.model_rows import whole_folder
 from emosym.emotions import LabelSpace
 from emosym.errors import EmoSymError, UsageError
 from emosym.models import fetch, presets
 from emosym.models.fetch import unpack, verify_blobs
 from emosym.models.presets import PRESETS, WEIGHTS_OF, Base, Wheel, resolve_base
 from emosym.models.snapshots import is_hub_id, locate
-from emosym.pipelines.trained import find_checkpoint
+from emosym.pipelines.trained import find_checkpoint, shipped_models
 from emosym.pipelines.zero_shot import ZeroShotPipeline
 from emosym.types import BadInput, Sample, Turn
 
@@ -48,7 +48,14 @@ def smol(nothing_here: Path) -> Path:
 def test_every_preset_is_listed_with_what_it_needs(command) -> None:
     code, out, _ = command("models", "list", "--json")
     rows = {row["preset"]: row for row in json.loads(out)}
-    assert code == 0 and list(rows) == list(PRESETS)
+    assert code == 0 and list(rows)[: len(PRESETS)] == list(PRESETS)
+    assert list(rows)[len(PRESETS) :] == [*shipped_models(), "photo"]
+    trained = rows["storybook"]
+    assert (trained["option"], trained["does"]) == ("--model", "reads mikels8; paints")
+    assert Path(trained["parts"][0]["folder"], "emosym.json").is_file()
+    of_photo = {part["part"]: part for part in rows["photo"]["parts"]}
+    assert of_photo["encoder"]["folder"] is None and of_photo["reader"]["folder"]
+    assert of_photo["encoder"]["gigabytes"] == pytest.approx(0.0219, abs=1e-4)
     assert rows["storybook-base"]["parts"][0]["folder"] is not None
     assert rows["smollm2-135m"]["does"] == "reads text"
     assert rows["emosym-2b"]["does"] == "reads pictures, text; paints"
@@ -86,6 +93,8 @@ def test_where_names_the_folder_or_the_command(command, smol: Path) -> None:
     code, out, err = command("models", "where", "emosym-7b")
     assert code == 1 and not out
     assert "  emosym models get emosym-7b --part reader\n" in err and "16.6 GB" in err
+    code, out, err = command("models", "where", "photo")
+    assert code == 1 and out.startswith("reader: ") and "  emosym models get photo\n" in err
     code, _, err = command("models", "where", "emosym-7c")
     assert code == 2 and "Did you mean 'emosym-7b'" in err
 

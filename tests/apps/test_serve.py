@@ -55,8 +55,8 @@ def test_a_missing_checkpoint_and_two_of_one_name(command, tmp_path, tiny_checkp
     twice = ("--model", tiny_checkpoint, "--model", tiny_checkpoint)
     code, _, err = command("serve", "--port", 0, *twice)
     assert code == 2 and "Two models are called 'checkpoint'" in err
-    code, _, err = command("serve", "--port", 0, "--model", "photo")
-    assert code == 2 and "not served yet" in err
+    code, _, err = command("serve", "--port", 0, "--labels", "joy,calm")
+    assert code == 2 and "--labels goes with --preset" in err
 
 
 def test_without_the_extra_it_names_the_command(command, monkeypatch) -> None:

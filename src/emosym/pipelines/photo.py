@@ -17,6 +17,7 @@ from emosym.models.photo.names import PHOTO, photo_folder
 from emosym.models.photo.store import Stored, load_head
 from emosym.models.snapshots import fingerprint
 from emosym.pipelines.inputs import Picture, Pictures, decode_named, named_pictures, open_picture
+from emosym.pipelines.protocol import About
 from emosym.types import AffectOutput, BadInput, RatedPicture
 
 LOWEST, HIGHEST = 1.0, 7.0  # of the raters' scale
@@ -27,9 +28,11 @@ AT_ONCE = 16
 class PhotoReader:
     """Reads the valence and arousal of photographs; claims no emotion."""
 
-    def __init__(self, head: AffectHead, encoder: Encoder, stored: Stored) -> None:
-        """Hold what predicts, what it predicts from, and how it is described."""
-        self.head, self.encoder, self.stored = head, encoder, stored
+    def __init__(
+        self, head: AffectHead, encoder: Encoder, stored: Stored, device: str = "cpu"
+    ) -> None:
+        """Hold what predicts, what it predicts from and where, and how it is described."""
+        self.head, self.encoder, self.stored, self.device = head, encoder, stored, device
 
     @classmethod
     def from_pretrained(
@@ -48,7 +51,21 @@ class PhotoReader:
             raise EmoSymError(
                 f"{folder} was made with other weights than the {stored.encoder} on this machine."
             )
-        return cls(head, open_encoder(place, str(best_device(device or "auto"))), stored)
+        where = str(best_device(device or "auto"))
+        return cls(head, open_encoder(place, where), stored, where)
+
+    def about(self, name: str = PHOTO) -> About:
+        """Return what the reader, called `name`, is and can do."""
+        return About(
+            name=name,
+            spaces=(),
+            tasks=("valence and arousal",),
+            takes=frozenset({"image"}),
+            can_read=True,
+            can_paint=False,
+            device=self.device,
+            tells_outside=True,
+        )
 
     def understand(self, picture: Picture) -> AffectOutput:
         """Read one picture.

@@ -138,7 +138,12 @@ class ZeroShotPipeline(EmotionPipeline):
 
     def load(self, part: Part) -> None:
         """Open a part now; errors as in `require`, `load_backbone` and `open_stock_painter`."""
-        _ = self.reader if part == "reader" else self.stock
+        if part == "painter":
+            _ = self.stock
+        elif self.can_read and "image" not in self._takes():
+            _ = self.text_reader
+        else:
+            _ = self.reader
 
     @property
     def space(self) -> LabelSpace:

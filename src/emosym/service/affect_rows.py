@@ -27,6 +27,11 @@ def to_nine(rating: float) -> float:
     return 1.0 + (rating - 1.0) * 8.0 / 6.0
 
 
+def no_words(model: str, option: str) -> str:
+    """Say that a model of photographs has no words for why, which `option` asks for."""
+    return f"{model} tells valence and arousal, without words for why: leave out {option}."
+
+
 def affect_row(source: str, reading: AffectOutput | BadInput) -> Row:
     """Return one reading, or one picture that could not be read, as a row for JSON.
 

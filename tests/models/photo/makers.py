@@ -8,7 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from emosym.models.photo.convert import convert_lite
 from emosym.models.photo.efficientnet_lite import EfficientNetLite1
+from emosym.models.photo.encoder import open_encoder
+from emosym.models.photo.head import Kernel, fit_head
+from emosym.models.photo.store import save_head
+from emosym.models.snapshots import LITE, fingerprint
 
 
 def published_weights(path: Path, seed: int = 0) -> Path:
@@ -45,3 +50,16 @@ def rated_pictures(root: Path, themes: int = 8, each: int = 3) -> Path:
             rows.append(f"I{len(rows)},{name},Object,made,{valence:.3f},1,100,{arousal:.3f},1")
     (root / "OASIS.csv").write_text("\n".join(rows) + "\n")
     return root
+
+
+def small_reader(root: Path) -> Path:
+    """Write a reader of six pictures and return its folder; EMOSYM_CACHE must be `root`/cache."""
+    encoder = root / "cache" / "models" / LITE
+    convert_lite(published_weights(root / "published.pth"), encoder)
+    images = sorted((rated_pictures(root / "oasis", themes=3, each=2) / "images").iterdir())
+    blocks = open_encoder(encoder).read([Image.open(path) for path in images])
+    ratings = np.array([[1.5, 6.0], [1.6, 5.9], [4.0, 4.0], [4.1, 4.1], [6.5, 2.0], [6.4, 2.1]])
+    themes, names = np.array([0, 0, 1, 1, 2, 2]), [path.stem for path in images]
+    head = fit_head(blocks, ratings, themes, names, [Kernel(1.0, 0.1)])
+    save_head(root / "reader", head, LITE, fingerprint(encoder), "six pictures", {})
+    return root / "reader"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emosym import __version__
-from emosym.apps.cli.models import get_command, parts_of, size_of
+from emosym.apps.cli.model_rows import parts_of, size_of
+from emosym.apps.cli.models import get_command
 from emosym.errors import EmoSymError, UsageError
 from emosym.extras import EXTRAS, install_command, is_available
 from emosym.files import read_json

@@ -4,115 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from emosym.apps.cli.model_rows import (
+    Part,
+    encoder_here,
+    parts_of,
+    photo_parts,
+    row_of,
+    size_of,
+    trained_rows,
+    whole_folder,
+)
 from emosym.errors import EmoSymError, UsageError, unknown_name
 from emosym.models.photo.names import PHOTO
-from emosym.models.presets import PRESETS, WEIGHTS_OF, Preset, resolve_base
-from emosym.models.snapshots import LITE
-
-if TYPE_CHECKING:
-    from emosym.models.presets import Base
+from emosym.models.presets import PRESETS, Preset, resolve_base
 
 models = typer.Typer(help="Which models there are, and where.", no_args_is_help=True)
 PARTS = ("reader", "painter")
 SOURCES = ("auto", "hub", "wheel")
 Name = Annotated[str, typer.Argument(help="A preset's name; `emosym models list` shows all.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A preset's reader or painter: what is fetched, and where it is (None where it is not)."""
-
-    part: str
-    hub_id: str
-    gigabytes: float | None
-    licence: str
-    folder: Path | None
-
-
-def parts_of(preset: Preset) -> list[Part]:
-    """Return the parts of a preset, each with its folder where it is on this machine.
-
-    Raises:
-        EmoSymError: when a base that comes with this package is incomplete or was changed.
-    """
-    base = resolve_base(preset.name)
-    found: list[Part] = []
-    for part, hub_id in named_parts(preset):
-        if preset.shipped is not None:
-            folder = base.reader_folder() if part == "reader" else base.painter_folder()
-            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            found.append(Part(part, "", size / 1e9, "Apache-2.0", folder))
-            continue
-        weights = WEIGHTS_OF[hub_id]
-        found.append(
-            Part(part, hub_id, weights.gigabytes, weights.licence, whole_folder(base, part))
-        )
-    return found
-
-
-def named_parts(preset: Preset) -> list[tuple[str, str]]:
-    """Return the parts that a preset has, each with where it comes from."""
-    both = (("reader", preset.reader), ("painter", preset.painter))
-    return [(part, source) for part, source in both if source]
-
-
-def whole_folder(base: Base, part: str) -> Path | None:
-    """Return where a base's part is, or None where it is not here, or not whole."""
-    from emosym.models.snapshots import found_variant, weight_files
-
-    try:
-        folder = base.reader_folder() if part == "reader" else base.painter_folder()
-        below = ("",) if part == "reader" else ("unet", "vae", "text_encoder")
-        for name in below:
-            weight_files(folder / name, found_variant(folder / name))
-    except EmoSymError:
-        return None
-    return folder
-
-
-def does(preset: Preset) -> str:
-    """Say what a preset can do."""
-    reads = "reads pictures, text" if preset.sees else "reads text"
-    return f"{reads}; paints" if preset.painter else reads
-
-
-def size_of(gigabytes: float | None) -> str:
-    """Return '4.4 GB' or '16 MB'."""
-    if gigabytes is None:
-        return ""
-    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else f"{gigabytes * 1000:.0f} MB"
-
-
-def row_of(preset: Preset) -> dict[str, Any]:
-    """Return a preset as a row for JSON; `damaged` says why a shipped one cannot be opened."""
-    damaged = None
-    try:
-        parts = parts_of(preset)
-    except EmoSymError as error:
-        own = named_parts(preset)
-        parts, damaged = [Part(part, "", None, "Apache-2.0", None) for part, _ in own], str(error)
-    return {
-        "preset": preset.name,
-        "does": does(preset),
-        "memory_gb": preset.memory_gb,
-        "damaged": damaged,
-        "parts": [
-            {
-                "part": part.part,
-                "hub_id": part.hub_id or None,
-                "gigabytes": part.gigabytes,
-                "licence": part.licence,
-                "folder": None if part.folder is None else str(part.folder),
-            }
-            for part in parts
-        ],
-    }
 
 
 def find_preset(name: str) -> Preset:
@@ -126,8 +40,8 @@ def find_preset(name: str) -> Preset:
 def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List every preset: size, licence, what it can do, and whether its weights are here."""
-    rows = [row_of(preset) for preset in PRESETS.values()]
+    """List every model: size, licence, what it can do, and whether its weights are here."""
+    rows = [*(row_of(preset) for preset in PRESETS.values()), *trained_rows()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -150,14 +64,13 @@ def list_models(
     for row in rows:
         if row["damaged"]:
             console.print(f"{row['preset']}: {row['damaged']}", markup=False, soft_wrap=True)
-    from emosym.pipelines.trained import shipped_models
-
-    there = "is" if encoder_here() else "is not"
-    told = (
-        f"Trained models of this package, to name by --model: {', '.join(shipped_models())}; and "
-        f"{PHOTO}, for photographs, whose encoder (22 MB, Apache-2.0) {there} here."
+    of_package = [row["preset"] for row in rows if row["option"] == "--model"]
+    console.print(
+        f"{', '.join(of_package)}: trained models of this package, to name by --model; the others "
+        "are named by --preset.",
+        style="dim",
+        soft_wrap=True,
     )
-    console.print(told, style="dim", soft_wrap=True)
     console.print(
         "emosym models get PRESET fetches one (--part reader: without its painter); nothing is "
         "fetched otherwise.",
@@ -169,23 +82,22 @@ def list_models(
 @models.command()
 def where(name: Name) -> None:
     """Print the folders of a preset's weights, or how to get them; exits with 1 where one lacks."""
-    preset = find_preset(name)
-    base = resolve_base(name)
+    parts = photo_parts() if name == PHOTO else parts_of(find_preset(name))
     lacking = False
-    for part in parts_of(preset):
+    for part in parts:
         if part.folder is not None:
             typer.echo(f"{part.part}: {part.folder}")
             continue
         lacking = True
         typer.echo(f"{part.part}: not here ({size_of(part.gigabytes)}); to get it:", err=True)
-        typer.echo(f"  {get_command(base.name, part.part)}", err=True)
+        typer.echo(f"  {get_command(name, part.part)}", err=True)
     if lacking:
         raise typer.Exit(1)
 
 
 def get_command(name: str, part: str) -> str:
     """Return the command that fetches a part of a preset."""
-    only = f" --part {part}" if PRESETS[name].painter else ""
+    only = f" --part {part}" if name in PRESETS and PRESETS[name].painter else ""
     return f"emosym models get {name}{only}"
 
 
@@ -228,16 +140,6 @@ def get(
             used = whole_folder(resolve_base(name), one.part)
             if used is not None and used != folder:
                 typer.echo(f"{used} is found before it: remove that to use this.", err=True)
-
-
-def encoder_here() -> Path | None:
-    """Return where the encoder of photographs is, None where it is not on this machine."""
-    from emosym.models.photo.encoder import encoder_folder
-
-    try:
-        return encoder_folder(LITE)
-    except UsageError:
-        return None
 
 
 def get_photo(source: str) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from emosym.pipelines.photo import PhotoReader
     from emosym.service.session import Session
+    from emosym.service.wanted import Wanted
 
 PORT = 8000
 
@@ -17,7 +21,14 @@ PORT = 8000
 def serve(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="A checkpoint folder or shipped name; may be repeated."),
+        typer.Option("--model", "-m", help="A checkpoint, shipped name or photo; may be repeated."),
+    ] = None,
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="A stock model that is asked in words (zero-shot); repeatable."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Of --preset: 2 to 64 words to choose from, joy,calm,dread.")
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine with a key.")] = (
         "127.0.0.1"
@@ -64,37 +75,57 @@ def serve(
     )
     listening = bind(host, port)
     with listening:
-        sessions = open_models(model, device)
-        service = Service(sessions, limits, keys, is_loopback(host), decoders)
+        wanted = wanted_models(model, preset, labels, device)
+        opened = open_models(wanted)
+        # by their names: where a folder of this machine is, is no caller's business
+        arguments = {
+            name: replace(one, preset=name).arguments()
+            for name, one in wanted.items()
+            if one.zero_shot
+        }
+        service = Service(opened, limits, keys, is_loopback(host), decoders, arguments)
         address, number = listening.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         who = "" if keys.digests else ", without a key"
-        typer.echo(f"Serving {', '.join(sessions)} at http://{shown}:{number}{who}.", err=True)
+        typer.echo(f"Serving {', '.join(opened)} at http://{shown}:{number}{who}.", err=True)
         run(service, listening)
 
 
-def open_models(names: list[str] | None, device: str) -> dict[str, Session]:
-    """Open models and their readers now; a folder is called by its own name.
+def wanted_models(
+    names: list[str] | None, presets: list[str] | None, labels: str | None, device: str
+) -> dict[str, Wanted]:
+    """Return what to open by name, trained models first; a folder is called by its own name.
 
     Raises:
-        UsageError: for two models of one name, a reader of photographs, and as `open_session`.
-        EmoSymError: as `open_session`.
+        UsageError: for two models of one name, or labels without a stock model.
     """
-    from emosym.apps.cli.terminal import open_shown
+    from emosym.apps.cli.zero_shot import wanted_model
     from emosym.errors import UsageError
-    from emosym.models.photo.names import reads_photographs
-    from emosym.service.session import SHIPPED_MODEL
-    from emosym.service.wanted import Wanted
+    from emosym.service.wanted import SHIPPED_MODEL
 
-    if any(reads_photographs(given) for given in names or ()):
-        raise UsageError(
-            "The reader of photographs is not served yet: read them by "
-            "`emosym understand photo.jpg --model photo`."
-        )
-    sessions: dict[str, Session] = {}
-    for given in names or [SHIPPED_MODEL]:
+    if labels is not None and not presets:
+        raise UsageError("--labels goes with --preset: a trained model has labels of its own.")
+    trained = names or ([] if presets else [SHIPPED_MODEL])
+    asked = [(given, wanted_model(given, device, False)) for given in trained]
+    asked += [(one, wanted_model(None, device, True, one, labels)) for one in presets or ()]
+    wanted: dict[str, Wanted] = {}
+    for given, one in asked:
         name = Path(given).resolve().name if Path(given).is_dir() else given
-        if name in sessions:
+        if name in wanted:
             raise UsageError(f"Two models are called {name!r}: rename the folder of one.")
-        sessions[name] = open_shown(Wanted(model=given, device=device), read=True)
-    return sessions
+        wanted[name] = one
+    return wanted
+
+
+def open_models(wanted: Mapping[str, Wanted]) -> dict[str, Session | PhotoReader]:
+    """Open models and their readers now; errors as in `open_shown` and `PhotoReader`."""
+    from emosym.apps.cli.terminal import open_shown
+    from emosym.models.photo.names import reads_photographs
+    from emosym.pipelines.photo import PhotoReader
+
+    return {
+        name: PhotoReader.from_pretrained(str(one.model), one.device)
+        if reads_photographs(one.model)
+        else open_shown(one, read=True)
+        for name, one in wanted.items()
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from emosym.apps.cli.found_pictures import find_pictures, tell_passed, tell_written
 from emosym.apps.cli.reading_run import open_journal, write_rows
 from emosym.errors import UsageError
+from emosym.service.affect_rows import no_words
 from emosym.types import BadInput
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def refuse_words(model: str, asked: bool) -> None:
         UsageError: says so.
     """
     if asked:
-        raise UsageError(
-            f"--model {model} tells valence and arousal, without words for why: leave out "
-            "--explain."
-        )
+        raise UsageError(no_words(f"--model {model}", "--explain"))
 
 
 def understand_photos(

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from emosym.apps.server.keys import Keys
 from emosym.apps.server.limits import Budget, Limits, Refused
 from emosym.apps.server.metrics import Metrics
 from emosym.apps.server.openapi import described, form_of, json_of, openapi_of, told_as
-from emosym.apps.server.reading import PICTURES, Reading, Served, in_time
+from emosym.apps.server.reading import Reading, in_time
 from emosym.apps.server.schemas import (
     GenerateSent,
     JobTold,
@@ -35,8 +35,10 @@ from emosym.apps.server.schemas import (
     UnderstandSent,
     Understood,
 )
+from emosym.apps.server.served import PICTURES, served_photographs, served_session
 from emosym.apps.server.web import Request, exceptions, fastapi, responses
 from emosym.errors import EmoSymError, UsageError
+from emosym.pipelines.photo import PhotoReader
 from emosym.service.session import Session
 from emosym.types import BadInput
 
@@ -55,6 +57,7 @@ TOLD_LIMITS = (
     "jobs_per_key",
     "deadline",
 )
+NO_PAINTER = "No model here paints: serve one that does."
 PULSE = 15.0  # seconds between signs of life of a quiet stream of events
 INSIDE = "Something went wrong inside the server: its log says what."
 log = logging.getLogger(__name__)
@@ -65,20 +68,27 @@ class Service:
 
     def __init__(
         self,
-        sessions: Mapping[str, Session],
+        opened: Mapping[str, Session | PhotoReader],
         limits: Limits | None = None,
         keys: Keys | None = None,
         local: bool = True,
         decoders: int | None = None,
+        arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Hold opened sessions by name, the first one preferred; `start` begins to serve."""
+        """Hold opened models by name, the first one preferred; `start` begins to serve.
+
+        `arguments` are the options that name a model in the shell, where they are not `--model`.
+        """
         self.limits, self.keys, self.local = limits or Limits(), keys or Keys(), local
         self.metrics = Metrics()
         count = decoders or min(os.cpu_count() or 1, 4)
         self.decoders = Decoders(count, self.limits, self.metrics.decoders.inc)
+        told = arguments or {}
         models = {
-            name: Served(name, session, self.limits, self.metrics)
-            for name, session in sessions.items()
+            name: served_photographs(name, one, self.limits, self.metrics)
+            if isinstance(one, PhotoReader)
+            else served_session(name, one, self.limits, self.metrics, told.get(name))
+            for name, one in opened.items()
         }
         self.pixels = Budget(self.limits.held_bytes, "decoded pictures")
         self.reading = Reading(models, self.decoders, self.limits, self.metrics, self.pixels)
@@ -220,7 +230,7 @@ def state_routes(service: Service) -> Any:
         limits = service.limits
         return responses.JSONResponse(
             {
-                "models": [told_model(served) for served in service.reading.models.values()],
+                "models": [served.tell() for served in service.reading.models.values()],
                 "limits": {name: getattr(limits, name) for name in TOLD_LIMITS},
             }
         )
@@ -268,11 +278,11 @@ async def begin(service: Service, owner: str, sent: GenerateSent) -> Job:
             raise Refused(413, f"At most {most} for {what}, got {count}.")
     able = [one for one in reading.models.values() if one.about.can_paint]
     if sent.model is None and not able:
-        raise UsageError("No model here paints: serve one that does.")
+        raise UsageError(NO_PAINTER)
     served = able[0] if sent.model is None else reading.named(sent.model)
-    why_not = served.session.pipeline.why_not("painter")
-    if why_not is not None:
-        raise UsageError(why_not)
+    why_not, session = served.why_not_paint(), served.session
+    if why_not is not None or session is None:
+        raise UsageError(why_not or NO_PAINTER)
     held: list[int] = []
     like = None
     try:
@@ -283,7 +293,7 @@ async def begin(service: Service, owner: str, sent: GenerateSent) -> Job:
             if isinstance(found, BadInput):
                 raise UsageError(found.error)
             like = found
-        request = served.session.request(
+        request = session.request(
             sent.emotion,
             valence=sent.valence,
             arousal=sent.arousal,
@@ -302,20 +312,6 @@ async def begin(service: Service, owner: str, sent: GenerateSent) -> Job:
         return job
     finally:
         reading.pixels.give(sum(held))
-
-
-def told_model(served: Served) -> dict[str, Any]:
-    """Return what a model is and can do, ready for JSON; no path of this machine is in it."""
-    about = served.about
-    return {
-        "name": served.name,
-        "takes": sorted(about.takes) if about.can_read else [],
-        "paints": about.can_paint,
-        "labels": list(served.session.space.labels),
-        "tells_outside": about.tells_outside,
-        "trained": about.trained,
-        "image_size": served.pictures.pipeline.image_size,
-    }
 
 
 async def event_stream(jobs: Jobs, job: Job) -> AsyncIterator[str]:

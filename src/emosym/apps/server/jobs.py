@@ -15,7 +15,7 @@ from typing import Any
 
 from emosym.apps.server.limits import Limits, Refused
 from emosym.apps.server.metrics import Metrics
-from emosym.apps.server.reading import Served
+from emosym.apps.server.served import Served
 from emosym.errors import EmoSymError
 from emosym.pipelines.requests import PaintRequest
 from emosym.service.gallery import painting_row, repaint_arguments
@@ -219,8 +219,9 @@ class Jobs:
 
     async def _paint(self, job: Job) -> None:
         loop, request = asyncio.get_running_loop(), job.request
-        paint = job.served.session.paint
-        paintings = await loop.run_in_executor(self._pool, paint, request, AT_ONCE)
+        session = job.served.session
+        assert session is not None  # a job is taken of a model that paints only
+        paintings = await loop.run_in_executor(self._pool, session.paint, request, AT_ONCE)
         for index in range(request.num_images):
             output = await loop.run_in_executor(self._pool, next, paintings)
             row = await loop.run_in_executor(self._pool, painted_row, job, index, output)
@@ -235,6 +236,6 @@ def painted_row(job: Job, index: int, output: GenerationOutput) -> Row:
     """Return a painting's record, as a gallery keeps it, with the picture itself in base64."""
     stream = io.BytesIO()
     output.image.save(stream, format="PNG")
-    repaint = repaint_arguments(job.request, index, ["--model", job.served.name])
+    repaint = repaint_arguments(job.request, index, list(job.served.arguments))
     row = painting_row(f"{index:04d}.png", output, repaint)
     return {"png": base64.b64encode(stream.getvalue()).decode("ascii"), **row}

@@ -13,46 +13,18 @@ from emosym.apps.server.bodies import Asked, PictureAsked, TurnAsked
 from emosym.apps.server.decoding import Decoders
 from emosym.apps.server.limits import Budget, Limits, Refused
 from emosym.apps.server.metrics import Metrics
+from emosym.apps.server.served import AFFECT, DIALOGUES, PICTURES, TEXTS, Served
 from emosym.data.images import square
 from emosym.errors import UsageError, unknown_name
-from emosym.pipelines.protocol import Takes
-from emosym.service.batching import Batcher, Full
+from emosym.service.affect_rows import no_words
+from emosym.service.batching import Full
 from emosym.service.dialogues import dialogue_rows
 from emosym.service.rows import Row, reading_row
-from emosym.service.session import Session
 from emosym.service.texts import EMPTY
-from emosym.types import BadInput, DialogueOutput, Sample, Turn, UnderstandingOutput
+from emosym.types import BadInput, DialogueOutput, Sample, Turn
 
 Value = TypeVar("Value")
-Readings = list[UnderstandingOutput | BadInput]
-PICTURES, TEXTS, DIALOGUES = "pictures", "texts", "dialogues"
-NEEDS: Mapping[str, Takes] = {PICTURES: "image", TEXTS: "text", DIALOGUES: "conversation"}
 CHANNELS = 3
-
-
-class Served:
-    """One opened model behind the server, and the batcher before it."""
-
-    def __init__(self, name: str, session: Session, limits: Limits, metrics: Metrics) -> None:
-        """Hold a session; `name` is what callers know it by."""
-        self.name, self.session, self.pictures = name, session, session.of_pictures()
-        self.about = session.about()
-        self.batcher: Batcher[Any, Any] = Batcher(
-            self._read, session.usual().read_at_once, most=limits.waiting, seen=metrics.batch(name)
-        )
-
-    def takes(self, kind: str) -> bool:
-        """Return whether the model reads inputs of a kind."""
-        return self.about.can_read and NEEDS[kind] in self.about.takes
-
-    def _read(self, kind: Hashable, items: list[Any]) -> Sequence[Any]:
-        """Read one batch; called by one thread."""
-        size = self.session.usual().read_at_once
-        if kind == TEXTS:
-            return self.session.pipeline.read_samples(items, False, size)
-        if kind == DIALOGUES:
-            return self.session.pipeline.read_dialogues(items)
-        return self.pictures.pipeline.read(items, kind == (PICTURES, True), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +62,14 @@ class Reading:
         """Return the rows of all inputs, and which models read them.
 
         Raises:
-            UsageError: when the only input cannot be read, or no model reads its kind.
+            UsageError: when the only input cannot be read, no model reads its kind, or `explain`
+                is asked of a model that has no words for why.
             Refused: when there is no room, or the decoding process died.
         """
         kinds = ((PICTURES, asked.pictures), (TEXTS, asked.texts), (DIALOGUES, asked.dialogues))
         models = {kind: self.pick(kind, asked.model) for kind, some in kinds if some}
+        if asked.explain and PICTURES in models and models[PICTURES].tells == AFFECT:
+            raise UsageError(no_words(models[PICTURES].name, "'explain'"))
         held: list[int] = []
         try:
             parts = await together([self._read(kind, models[kind], asked, held) for kind in models])
@@ -115,11 +90,11 @@ class Reading:
         """Return a decoded picture that a model takes, or why there is none."""
         if asked.error is not None:
             return BadInput(asked.name, asked.error)
-        side = served.pictures.pipeline.image_size if square_too else None
+        side = served.side if square_too else None
         try:
             image = await self.decoders.decode(asked.data, repr(asked.name), side)
             if side is None or image.size != (side, side):
-                await asyncio.to_thread(served.pictures.pipeline.check, image, repr(asked.name))
+                await asyncio.to_thread(served.check, image, repr(asked.name))
                 image = image if side is None else square(image, side)
         except UsageError as error:
             return BadInput(asked.name, str(error))
@@ -136,7 +111,6 @@ class Reading:
         return await self._dialogues(served, asked, held)
 
     async def _pictures(self, served: Served, asked: Asked, held: list[int]) -> list[Row]:
-        served.pictures.pipeline.require("reader")
         with served.batcher.coming():
             opened = await together(
                 [self.open_picture(one, served, True, held) for one in asked.pictures]
@@ -146,7 +120,7 @@ class Reading:
         found = iter(await gathered(read))
         names = [one.name for one in asked.pictures]
         return [
-            reading_row(name, one if isinstance(one, BadInput) else next(found))
+            served.row(name, one if isinstance(one, BadInput) else next(found))
             for name, one in zip(names, opened, strict=True)
         ]
 

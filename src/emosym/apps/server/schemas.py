@@ -22,6 +22,23 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
 
+AFFECT_EXAMPLE: dict[str, Any] = {
+    "source": "coffee.jpg",
+    "valence": 5.0,
+    "valence_low": 3.4,
+    "valence_high": 6.6,
+    "arousal": 2.7,
+    "arousal_low": 1.8,
+    "arousal_high": 3.7,
+    "valence_9": 6.3,
+    "arousal_9": 3.3,
+    "coverage": 0.9,
+    "in_domain": 0.4,
+    "outside": False,
+    "nearest": ["Dessert 4", "Cups 1", "Dessert 7"],
+    "error": None,
+}
+
 
 class Sent(BaseModel):
     """An object that is sent: no field but its own."""
@@ -61,6 +78,9 @@ class UnderstandSent(Sent):
     model: str | None = Field(None, description="Of /v1/models; unset, the first that reads it.")
     EXAMPLES: ClassVar[dict[str, Any]] = {
         "a picture": {"value": {"pictures": [{"name": "pixel.png", "data": PIXEL}]}},
+        "valence and arousal of a photograph": {
+            "value": {"pictures": [{"name": "pixel.png", "data": PIXEL}], "model": "photo"}
+        },
         "a sentence": {"value": {"texts": ["I got the job!"]}},
         "a dialogue": {
             "value": {
@@ -128,10 +148,37 @@ class Row(BaseModel):
     error: str | None = None
 
 
-class Understood(BaseModel):
-    """A row for every input, in order: pictures, texts, then every turn of every dialogue."""
+class AffectRow(BaseModel):
+    """A reading of a photograph, as `emosym understand --model photo --json` writes it.
 
-    rows: list[Row]
+    Ratings are of 1 to 7, `valence_9` and `arousal_9` the same on 1 to 9; the intervals hold for a
+    share `coverage` of pictures like those that people rated.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [AFFECT_EXAMPLE]})
+    source: str
+    valence: float | None
+    valence_low: float | None
+    valence_high: float | None
+    arousal: float | None
+    arousal_low: float | None
+    arousal_high: float | None
+    valence_9: float | None
+    arousal_9: float | None
+    coverage: float | None
+    in_domain: float | None
+    outside: bool | None
+    nearest: list[str] | None = Field(description="The rated pictures most like it.")
+    error: str | None
+
+
+class Understood(BaseModel):
+    """A row for every input, in order: pictures, texts, then every turn of every dialogue.
+
+    Pictures that a reader of photographs read have rows of valence and arousal.
+    """
+
+    rows: list[AffectRow | Row]
     models: dict[str, str] = Field(description="Which model read the pictures, texts, dialogues.")
 
 
@@ -167,6 +214,7 @@ class ModelTold(BaseModel):
     name: str
     takes: list[str]
     paints: bool
+    tells: str = Field(description="emotions, or valence and arousal.")
     labels: list[str]
 
 
