@@ -18,6 +18,7 @@ IMAGE_EMOTION, VALENCE, AROUSAL = "image_emotion", "valence", "arousal"
 TEXT_EMOTION = "text_emotion"  # what a speaker feels
 # EmoVerse's: sentiment, emotion of a turn, facial action units, why it is felt, what caused it.
 MSA, MER, FER, ERI, ECPE = "msa", "mer", "fer", "eri", "ecpe"
+OPEN = "open"  # any emotion words
 CHOICE = "choice"  # which of the attribute `choices` is right
 
 # A picture, or one of a video, as it is stored.

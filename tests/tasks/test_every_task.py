@@ -20,6 +20,7 @@ from emosym.tasks.fer import fer
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa
 from emosym.tasks.names import TASKS, open_task
+from emosym.tasks.open_words import open_words
 from emosym.tasks.task import Task, Unparsed
 from emosym.tasks.text_emotion import text_emotion
 from emosym.types import CausePair, Sample, Turn
@@ -54,6 +55,12 @@ TRUTHS: dict[str, tuple[Task, st.SearchStrategy[Any]]] = {
     "fer published": (fer("emoverse"), st.just(("AU07",))),
     "eri": (eri(), TEXTS.map(str.strip)),
     "eri published": (eri(template="emoverse"), st.just('The lips are parted, "what?" is said.')),
+    "open": (
+        open_words(),
+        st.sets(st.sampled_from(["sad", "cast down", "joy"]), min_size=1).map(
+            lambda found: tuple(sorted(found))
+        ),
+    ),
     "ecpe": (ecpe(MELD), st.sets(PAIRS).map(lambda pairs: tuple(sorted(pairs)))),
     "ecpe predicted": (ecpe(MELD, emotions="predicted"), st.just(())),
     "ecpe published": (ecpe(template="emoverse"), st.sets(PAIRS).map(lambda p: tuple(sorted(p)))),

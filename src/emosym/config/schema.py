@@ -68,6 +68,7 @@ class DataSection(Section):
         "mosei",
         "goemotions",
         "emobench",
+        "open-words",
         "storybook-dialogues",
         "amt",
     ] = "storybook"

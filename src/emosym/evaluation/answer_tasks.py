@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from emosym.data.dataset import Dataset
+from emosym.data.wheel_tables import Wheels
 from emosym.errors import UsageError
 from emosym.evaluation.task_answers import Answered, answered
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers
 from emosym.tasks.names import open_task
-from emosym.types import TEXT_EMOTION
+from emosym.tasks.open_words import open_words
+from emosym.types import OPEN, TEXT_EMOTION
 
 
 def answer_tasks(
@@ -20,17 +22,20 @@ def answer_tasks(
     dataset: Dataset,
     batch_size: int = 16,
     spoken: bool = False,
+    wheels: Wheels | None = None,
 ) -> list[Answered]:
     """Return what a model answers in each task, about the samples whose truth is known.
 
     Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
-    no head is, the model is asked in words.
+    no head is, the model is asked in words. The task `open` compares words on `wheels`.
 
     Raises:
         UsageError: when a data set has no truth of a task.
     """
     samples = list(dataset)
     tasks = {name: open_task(name, model.space) for name in names}
+    if OPEN in tasks:
+        tasks[OPEN] = open_words(wheels)
     places = {
         name: [place for place, sample in enumerate(samples) if task.name in sample.targets]
         for name, task in tasks.items()
@@ -51,5 +56,6 @@ def answer_tasks(
             found.append(one)
         else:
             told = speak_answers(model, task, asked, batch_size)
-            found.append(answered(name, task, asked, answers=told))
+            one = answered(name, task, asked, answers=told)
+            found.append(replace(one, wheels=wheels) if name == OPEN else one)
     return found

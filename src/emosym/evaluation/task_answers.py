@@ -17,6 +17,7 @@ import numpy as np
 
 from emosym.data.action_units import UNITS
 from emosym.data.notes import Notes, complain
+from emosym.data.wheel_tables import Wheels
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.evaluation.results.predictions import KEY
@@ -47,7 +48,7 @@ class Answered:
     where nothing was spoken; `asked` lists (turn, emotion) of each, for cause pairs; `cues` finds
     what a reason names, where the task's label space is not MELD's (`tasks.eri.cues_in`).
     `probabilities` (N, C) are of the task's labels, where several can be true and a model tells
-    them: its values also say how well they rank.
+    them: its values also say how well they rank. `wheels` are what the task compares words on.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Answered:
     asked: Targets | None = None
     cues: Callable[[str], Facts] = usual_cues
     probabilities: np.ndarray | None = None
+    wheels: Wheels | None = None
 
 
 def answered(
@@ -162,7 +164,14 @@ def task_values(found: Answered, seed: int) -> dict[str, Any]:
     values = plain_values(found)
     values["conversations"] = len(set(found.groups))
     more = interval_values(
-        found.task, found.predictions, found.truths, found.groups, seed, found.asked, found.cues
+        found.task,
+        found.predictions,
+        found.truths,
+        found.groups,
+        seed,
+        found.asked,
+        found.cues,
+        found.wheels,
     )
     return values | more
 

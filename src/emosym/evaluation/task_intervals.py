@@ -11,19 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from emosym.data.wheel_tables import Wheels
 from emosym.emotions import LABEL_SPACES, LabelSpace
 from emosym.errors import UsageError
 from emosym.metrics.causes import split_pairs
 from emosym.metrics.cues import Facts, count_cues
 from emosym.metrics.intervals import bootstrap
 from emosym.metrics.label_sets import indicators
+from emosym.metrics.wheel import wheel_counts, wheel_scores
 from emosym.tasks.cause_values import Targets, cause_records
 from emosym.tasks.eri import cues_in
 from emosym.tasks.fer import UNITS, unit_sets
 from emosym.tasks.msa import scores_of
+from emosym.tasks.open_words import word_counts, word_scores, words_of
 from emosym.tasks.task import Prediction, Task, Unparsed, label_codes
 from emosym.tasks.text_emotion import labels_of
-from emosym.types import ECPE, ERI, FER, MSA, Target
+from emosym.types import ECPE, ERI, FER, MSA, OPEN, Target
 
 # What a sum (K,) of counts says; None where it is undefined.
 Statistic = Callable[[np.ndarray], "float | None"]
@@ -40,15 +43,19 @@ def interval_values(
     seed: int,
     asked: Targets | None = None,
     cues: Callable[[str], Facts] = usual_cues,
+    wheels: Wheels | None = None,
 ) -> dict[str, Any]:
     """Return `<value>_interval`, [low, high] at 95 %, of a task's main values.
 
     All samples of one group are drawn together (percentile bootstrap, 1,000 draws). None where
     there are fewer than two groups, or a value is undefined on a resample. Of cause pairs the
     difference to "self and previous" has one too, paired. `cues` finds what a reason names, as the
-    task does.
+    task does, `wheels` are those that it compares words on.
     """
-    counts, statistics = _counted(task, predictions, truths, asked, cues)
+    if task.name == OPEN:
+        counts, statistics = _words(predictions, truths, wheels)
+    else:
+        counts, statistics = _counted(task, predictions, truths, asked, cues)
     names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
     sums = np.zeros((len(names), counts.shape[1]))
     np.add.at(sums, [names[group] for group in groups], counts)  # (G, K)
@@ -152,6 +159,26 @@ def _cues(
         "cue_recall": lambda total: _ratio(total[0], total[2]),
         "cue_f1": lambda total: _ratio(2 * total[0], total[1] + total[2]),
     }
+
+
+def _words(
+    predictions: Sequence[Prediction], truths: Sequence[Target], wheels: Wheels | None
+) -> Counted:
+    said = [words_of(None if isinstance(found, Unparsed) else found) for found in predictions]
+    true = [words_of(truth) for truth in truths]
+    counts, statistics = word_counts(said, true), dict[str, Statistic]()
+    statistics["word_f1"] = lambda total: word_scores(total[:3])["word_f1"]
+    if wheels is None:
+        return counts, statistics
+    more = wheel_counts(said, true, wheels)  # (N, W, 4)
+    shape = more.shape[1:]
+
+    def told(total: np.ndarray) -> dict[str, Any]:
+        return wheel_scores(total[3:].reshape(shape))
+
+    statistics["wheel_f1"] = lambda total: told(total)["wheel_f1"]
+    statistics["wheel_hit_rate"] = lambda total: told(total)["wheel_hit_rate"]
+    return np.concatenate([counts, more.reshape(len(true), -1)], axis=1), statistics
 
 
 def _pairs(

@@ -13,6 +13,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
+
 from emosym.data.wheel_tables import Wheels, wheel_word
 from emosym.errors import UsageError
 from emosym.metrics.checks import mean_defined, same_length
@@ -88,13 +90,12 @@ def wheel_values(
     if count == 0:
         raise UsageError("There are no samples to score.")
     said = [frozenset(words or ()) for words in predicted]
-    true = [frozenset(words) for words in truth]
     names = [word for words in said for word in words]
-    on_wheels = {word for ring, _ in wheels.rings for word in ring}
+    on_wheels = frozenset(word for ring, _ in wheels.rings for word in ring)
     known = sum(not on_wheels.isdisjoint(candidates(word, wheels)) for word in names)
-    usual = _scores([frozenset(on_wheels)] * count, true, wheels, level)
+    usual = wheel_scores(wheel_counts([on_wheels] * count, truth, wheels, level).sum(axis=0))
     return {
-        **_scores(said, true, wheels, level),
+        **wheel_scores(wheel_counts(said, truth, wheels, level).sum(axis=0)),
         "all_labels_wheel_f1": usual["wheel_f1"],
         "all_labels_wheel_hit_rate": usual["wheel_hit_rate"],
         "unknown_words": 1.0 - known / len(names) if names else None,
@@ -102,40 +103,44 @@ def wheel_values(
     }
 
 
-def _scores(
-    said: Sequence[frozenset[str]], truth: Sequence[frozenset[str]], wheels: Wheels, level: int
-) -> dict[str, Any]:
-    each = [_wheel_scores(said, truth, wheels, wheel, level) for wheel in range(len(wheels.rings))]
+def wheel_counts(
+    said: Sequence[Words], truth: Sequence[Words], wheels: Wheels, level: int = 1
+) -> np.ndarray:
+    """Return float64 (N, W, 4) of each sample and wheel, zeros where the wheel knows no truth.
+
+    Share of named labels that are true, share of true labels that are named, whether one is, and
+    1: `wheel_scores` of a sum over samples are their values.
+    """
+    counts = np.zeros((len(truth), len(wheels.rings), 4))
+    sets = [(frozenset(words), frozenset(true)) for words, true in zip(said, truth, strict=True)]
+    for wheel in range(len(wheels.rings)):
+        mapped = {
+            words: ring_labels(words, wheels, wheel, level)
+            for words in dict.fromkeys(words for pair in sets for words in pair)
+        }
+        for row, (words, true) in enumerate(sets):
+            found, wanted = mapped[words], mapped[true]
+            if wanted:
+                hits = len(found & wanted)
+                precision = hits / len(found) if found else 0.0
+                counts[row, wheel] = precision, hits / len(wanted), hits > 0, 1.0
+    return counts
+
+
+def wheel_scores(sums: np.ndarray) -> dict[str, Any]:
+    """Return the values that sums (W, 4) of `wheel_counts` tell; see `wheel_values`."""
+    each: dict[str, list[float | None]] = {
+        name: [] for name in ("f1", "precision", "recall", "hit_rate")
+    }
+    for precision, recall, hits, scored in sums.tolist():
+        total = precision + recall
+        found: tuple[float | None, ...] = (None,) * 4
+        if scored:
+            f1 = 2.0 * precision * recall / total / scored if total else 0.0
+            found = f1, precision / scored, recall / scored, hits / scored
+        for name, value in zip(each, found, strict=True):
+            each[name].append(value)
     values: dict[str, Any] = {}
-    for name in ("f1", "precision", "recall", "hit_rate"):
-        found = [scores[name] for scores in each]
-        values[f"wheel_{name}"] = mean_defined(found)
-        values[f"{name}_per_wheel"] = found
-    return values | {"scored_per_wheel": [scores["scored"] for scores in each]}
-
-
-def _wheel_scores(
-    said: Sequence[frozenset[str]],
-    truth: Sequence[frozenset[str]],
-    wheels: Wheels,
-    wheel: int,
-    level: int,
-) -> dict[str, Any]:
-    mapped = {
-        words: ring_labels(words, wheels, wheel, level) for words in dict.fromkeys([*said, *truth])
-    }
-    pairs = [(mapped[words], mapped[true]) for words, true in zip(said, truth, strict=True)]
-    kept = [(found, wanted) for found, wanted in pairs if wanted]
-    if not kept:
-        return {"precision": None, "recall": None, "f1": None, "hit_rate": None, "scored": 0}
-    hits = [len(found & wanted) for found, wanted in kept]
-    precision = sum(h / len(f) for h, (f, _) in zip(hits, kept, strict=True) if f) / len(kept)
-    recall = sum(h / len(w) for h, (_, w) in zip(hits, kept, strict=True)) / len(kept)
-    total = precision + recall
-    return {
-        "precision": precision,
-        "recall": recall,
-        "f1": 2.0 * precision * recall / total if total else 0.0,
-        "hit_rate": sum(h > 0 for h in hits) / len(kept),
-        "scored": len(kept),
-    }
+    for name, rows in each.items():
+        values |= {f"wheel_{name}": mean_defined(rows), f"{name}_per_wheel": rows}
+    return values | {"scored_per_wheel": [int(scored) for scored in sums[:, 3]]}

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from emosym.data.wheel_tables import Wheels
+from emosym.data.word_rows import LONGEST_PHRASE
 from emosym.errors import UsageError
 from emosym.metrics.wheel import candidates, length_penalty, ring_labels, wheel_f1
 from emosym.rewards.text import Completion, completion_text, tagged
-from emosym.rewards.words import LONGEST_PHRASE, answer_words, texts_and_truths, true_words
+from emosym.rewards.words import answer_words, texts_and_truths, true_words
 
 MOST_THOUGHT = 4096  # words of a thinking that are looked at
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")

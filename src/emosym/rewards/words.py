@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from emosym.data.word_rows import listed_words
 from emosym.errors import UsageError
 from emosym.rewards.text import Completion, completion_text, tagged
 
 MOST_WORDS = 256  # of one answer; a longer list is an attempt to name everything
-LONGEST_PHRASE = 3  # words of one emotion: "let down", "don't care"
-_PIECES = re.compile(r"[,;/|\n\u3001\uff0c\uff1b]|\band\b|\bor\b")
-_AROUND = " \t\r\n.!?:*`\"'()[]{}\u201c\u201d\u2018\u2019\u3002"
 _TAGGED = re.compile(r"</?(?:think|answer|confidence)>")
 
 
@@ -28,16 +26,13 @@ def thought_part(text: str) -> str:
 def answer_words(text: str) -> tuple[str, ...] | None:
     """Return the emotion words that a completion answers, lower case, each once, in order.
 
-    They stand between commas, semicolons, slashes, line ends, "and" or "or", with any brackets or
-    quotes around them; a piece of more than three words is no emotion and is passed over. None
-    where there is no answer, or more than MOST_WORDS of them.
+    They are what `data.word_rows.listed_words` finds. None where there is no answer, or more than
+    MOST_WORDS of them.
     """
     answer = answer_part(text)
     if answer is None:
         return None
-    pieces = _PIECES.split(answer.lower())
-    words = [" ".join(piece.strip(_AROUND).split()) for piece in pieces]
-    found = tuple(dict.fromkeys(w for w in words if w and len(w.split()) <= LONGEST_PHRASE))
+    found = listed_words(answer)
     return found if 0 < len(found) <= MOST_WORDS else None
 
 

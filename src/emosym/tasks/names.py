@@ -12,9 +12,10 @@ from emosym.tasks.fer import fer_of
 from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa_of
+from emosym.tasks.open_words import open_of
 from emosym.tasks.task import Task
 from emosym.tasks.text_emotion import text_emotion
-from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, TEXT_EMOTION
+from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, OPEN, TEXT_EMOTION
 
 ECPE_PREDICTED = "ecpe_predicted"  # the same task and truth, with the emotions not shown
 
@@ -28,6 +29,7 @@ TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     ERI: eri,
     ECPE: ecpe,
     ECPE_PREDICTED: ecpe_predicted,
+    OPEN: open_of,
 }
 
 

@@ -92,13 +92,15 @@ Suites = Annotated[
         "--suites",
         "--tasks",
         "-t",
-        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, text; with commas.",
+        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, text, open.",
     ),
 ]
 Spoken = Annotated[
     bool, typer.Option("--spoken", help="Ask tasks in words, also those that latents answer.")
 ]
-
+Wheels = Annotated[
+    Path | None, typer.Option(help="Task open: the folder with the tables of emotion wheels.")
+]
 Networks = Annotated[
     list[str] | None,
     typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
@@ -133,6 +135,7 @@ def evaluate(
     same_as: Annotated[
         Path | None, typer.Option(help="A result or its predictions: refuse other samples.")
     ] = None,
+    wheels: Wheels = None,
     mode: Annotated[str, typer.Option(help="corrected, or compat: as published.")] = "corrected",
     network: Networks = None,
     seed: Annotated[int, typer.Option(help="Decides the limit's draw and the paintings.")] = 0,
@@ -173,9 +176,9 @@ def evaluate(
         workers=workers,
     )
     root = required(data, "what to read", "--data")
-    model = one_model(model, named)
-    if tasks := asked_tasks(suites):
-        return evaluate_tasks(model, tasks, (source, root, split, limit), options, spoken, device)
+    model, where = one_model(model, named), (source, root, split, limit)
+    if tasks := asked_tasks(suites, wheels):
+        return evaluate_tasks(model, tasks, where, options, spoken, device, wheels)
     asked = asked_suites(suites, paint, control)
     wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
     check_measured(zero_shot, model, asked)

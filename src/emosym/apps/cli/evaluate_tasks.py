@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emosym.errors import UsageError
+from emosym.types import OPEN
 
 if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
@@ -14,12 +15,14 @@ SHOWN = 24
 SHORT = {"text": "text_emotion"}
 
 
-def asked_tasks(names: str) -> tuple[str, ...]:
+def asked_tasks(names: str, wheels: Path | None = None) -> tuple[str, ...]:
     """Return the tasks among names with commas between them; () where all are suites.
 
     Raises:
-        UsageError: when some are tasks and others suites.
+        UsageError: when some are tasks and others suites, or `wheels` are given and not needed.
     """
+    if wheels is not None and OPEN not in names.lower():
+        raise UsageError("--wheels is of the task open: give --tasks open.")
     if not names:
         return ()
     from emosym.tasks.names import TASKS
@@ -40,6 +43,7 @@ def evaluate_tasks(
     options: Options,
     spoken: bool,
     device: str,
+    wheels: Path | None = None,
 ) -> None:
     """Answer tasks about `data` (source, root, split, limit), write a result each, and show them.
 
@@ -50,6 +54,7 @@ def evaluate_tasks(
     from rich.console import Console
 
     from emosym.data.sources.open import open_dataset
+    from emosym.data.wheel_tables import read_wheels
     from emosym.evaluation.answer_tasks import answer_tasks
     from emosym.evaluation.task_answers import write_task_results
     from emosym.pipelines.trained import EmoSymPipeline, space_named
@@ -63,7 +68,8 @@ def evaluate_tasks(
     dataset = open_dataset(source, root, split, space_named(model, source, root))
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
     pipeline = EmoSymPipeline.from_pretrained(model, device).answering(dataset.space)
-    found = answer_tasks(pipeline.model, names, chosen, options.batch_size or 16, spoken)
+    tables = None if wheels is None else read_wheels(wheels)
+    found = answer_tasks(pipeline.model, names, chosen, options.batch_size or 16, spoken, tables)
     make_parent(out)
     written = write_task_results(
         out,

@@ -26,18 +26,20 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "meld": ("dialogueid", "utteranceid", "utterance", "emotion"),
     "emorynlp": ("sceneid", "utteranceid", "utterance", "emotion"),
     "mosei": ("videoid", "clipid", "text", "label"),
+    "open-words": ("name", "openset"),
 }
 # What the beginning of a file without a header matches, tried in this order.
-BEGINNINGS: dict[str, tuple[str, str]] = {
+BEGINNINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "storybook-dialogues": (
-        ".json",
+        (".json",),
         r'"format"\s*:\s*"emosym\.storybook-dialogues/\d+"\s*,\s*"split"',
     ),
-    "ecf": (".json", r'"conversation_ID"\s*:'),
-    "emorynlp": (".json", r'"(scene_id|season_id)"\s*:'),
-    "reccon": (".json", r'^\s*\{\s*"[^"]*"\s*:\s*\[\s*\[.*"utterance"\s*:'),
-    "emobench": (".jsonl", r'"(emotion_choices|choices)"\s*:'),
-    "goemotions": (".tsv", r"^[^\t\n]*\t\d+(,\d+)*(\t[^\t\n]*)?(\n|$)"),
+    "ecf": ((".json",), r'"conversation_ID"\s*:'),
+    "emorynlp": ((".json",), r'"(scene_id|season_id)"\s*:'),
+    "reccon": ((".json",), r'^\s*\{\s*"[^"]*"\s*:\s*\[\s*\[.*"utterance"\s*:'),
+    "emobench": ((".jsonl",), r'"(emotion_choices|choices)"\s*:'),
+    "open-words": ((".json", ".jsonl"), r'"(openset|ov_labels?|ov_emotions?)"\s*:'),
+    "goemotions": ((".tsv",), r"^[^\t\n]*\t\d+(,\d+)*(\t[^\t\n]*)?(\n|$)"),
 }
 
 
@@ -52,7 +54,7 @@ def source_of_file(path: Path) -> str | None:
             if columns.issuperset(names):
                 return source
     for source, (wanted, beginning) in BEGINNINGS.items():
-        if suffix == wanted and re.search(beginning, head, re.DOTALL):
+        if suffix in wanted and re.search(beginning, head, re.DOTALL):
             return source
     return None
 

@@ -25,6 +25,7 @@ from emosym.data.sources.ldl import load_ldl
 from emosym.data.sources.meld import load_meld
 from emosym.data.sources.mosei import load_mosei
 from emosym.data.sources.oasis import load_oasis
+from emosym.data.sources.open_words import load_open_words
 from emosym.data.sources.own_labels import space_of_source
 from emosym.data.sources.reccon import load_reccon
 from emosym.data.sources.storybook import load_storybook
@@ -48,6 +49,7 @@ SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], D
     "mosei": load_mosei,
     "goemotions": load_goemotions,
     "emobench": load_emobench,
+    "open-words": load_open_words,
     "storybook-dialogues": load_storybook_dialogues,
     "amt": load_amt,
 }

@@ -20,6 +20,7 @@ SOURCE_SPACES: dict[str, str] = {
     "mosei": "sentiment3",
     "goemotions": "goemotions28",
     "emobench": "ekman7",
+    "open-words": "ekman7",
     "storybook-dialogues": "meld7",
     "amt": "meld7",
 }
