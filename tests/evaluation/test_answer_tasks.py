@@ -18,10 +18,11 @@ from emosym.errors import UsageError
 from emosym.evaluation.answer_tasks import answer_tasks
 from emosym.models.checkpoint import save_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.pipelines.task_reading import can_read
+from emosym.pipelines.task_reading import can_read, speak_answers, with_found
 from emosym.pipelines.trained import EmoSymPipeline
+from emosym.tasks.names import open_task
 from emosym.tasks.task import Unparsed
-from emosym.types import ECPE, FER, MER, MSA, DialogueOutput, Sample
+from emosym.types import ECPE, ERI, FER, MER, MSA, DialogueOutput, Sample
 
 __all__ = ("command",)
 MELD7 = label_space("meld7")
@@ -72,6 +73,22 @@ def test_in_words_where_it_is_asked_or_no_head_is(model: EmoSymModel, root: Path
     assert not can_read(replace(model, causes=None), ECPE)
     with pytest.raises(UsageError, match="tells nothing of the task 'text_emotion'"):
         answer_tasks(model, ["text_emotion"], data)
+
+
+def test_reasons_are_asked_of_what_latents_find(model: EmoSymModel, root: Path) -> None:
+    data = open_dataset("storybook-dialogues", root, "test", MELD7)
+    told = {one.name: one for one in answer_tasks(model, [MER, "ecpe_predicted"], data)}
+    found = with_found(model, data)
+    for place, (sample, true) in enumerate(zip(found, data, strict=True)):
+        emotion = told[MER].predictions[place]
+        assert sample.turns[sample.focus].emotion == sample.targets[MER] == emotion
+        assert sample.targets[ECPE] == told["ecpe_predicted"].predictions[place]
+        assert sample.targets.get(ERI) == true.targets.get(ERI)
+    moved = [place for place, sample in enumerate(data) if ERI in sample.targets][:3]
+    (spoken,) = answer_tasks(model, ["eri_grounded"], data.subset(moved))
+    asked = speak_answers(model, open_task("eri_grounded", MELD7), [found[i] for i in moved])
+    assert list(spoken.answers) == asked
+    assert list(spoken.truths) == [data[i].targets[ERI] for i in moved]
 
 
 def test_the_shell_writes_a_result_a_task(command, model, root: Path, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from emosym.data.action_units import UNITS
 from emosym.emotions import LABEL_SPACES, own_space
 from emosym.errors import UsageError
-from emosym.tasks.eri import cues_in, eri
+from emosym.tasks.eri import cues_in, eri, eri_grounded
 from emosym.tasks.fer import fer
 from emosym.tasks.task import Unparsed
-from emosym.types import Sample, Turn
+from emosym.types import CausePair, Sample, Turn
 
 FACE = Path("face.png")
 SAMPLE = Sample(
@@ -89,3 +89,21 @@ def test_a_rationale_is_taught_where_there_is_no_reason() -> None:
 def test_an_emotion_of_several_words_is_a_cue() -> None:
     named = cues_in("This is self-pity.", own_space(["self-pity", "joy"]))
     assert named["emotion"] == {"self-pity"}
+
+
+def test_a_grounded_reason_is_asked_of_the_turn_its_emotion_and_what_caused_it() -> None:
+    turns = (
+        Turn("Ann", "The dog is gone."),
+        Turn("Bo", "We have time."),
+        Turn("Cy", "Oh no!", (Path("cy.png"),), emotion="sadness"),
+    )
+    pairs = (CausePair(1, "joy", 1), CausePair(2, "sadness", 0))  # of another turn; of this one
+    sample = Sample("d", turns, 2, {"ecpe": pairs, "eri": "The dog is gone."})
+    asked, answer = eri_grounded(MELD).teach(sample)
+    words = "Cy: Oh no!\nCy feels sadness.\nIt is caused by:\nAnn: The dog is gone.\nSay why."
+    assert asked.parts == (Path("cy.png"), words) and answer.parts == ("The dog is gone.",)
+    plain = Sample("d", (Turn(None, "Oh no!"),), 0, {"mer": "sadness", "eri": "Why not."})
+    (alone,) = eri_grounded(MELD).conversation(plain)
+    assert alone.parts == ("Oh no!\nThe speaker feels sadness.\nSay why.",)
+    with pytest.raises(UsageError, match="'d' has no emotion"):
+        eri_grounded(MELD).conversation(Sample("d", (Turn(None, "Oh no!"),), 0))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from PIL import Image
@@ -56,6 +57,7 @@ class ClipFrames:
     cache: Path | None = None
     failed: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)  # several threads may ask
 
     def __call__(self, turn: Turn) -> Turn:
         """Return a turn with pictures of its clip, uniform in time, where it has none yet."""
@@ -64,10 +66,11 @@ class ClipFrames:
         try:
             frames = clip_frames(turn.clip, self.count, turn.start, turn.end, cache=self.cache)
         except ClipError as error:
-            self.failed[error.reason] += 1
-            if not self.first:
-                self.first.append(str(error))
-                logger.warning("%s Its turn is words alone; others like it are counted.", error)
+            with self.lock:
+                self.failed[error.reason] += 1
+                if not self.first:
+                    self.first.append(str(error))
+                    logger.warning("%s Its turn is words alone; others like it are counted.", error)
             return turn
         return replace(turn, frames=frames)
 

@@ -10,8 +10,8 @@ from emosym.data.wheel_tables import Wheels
 from emosym.errors import UsageError
 from emosym.evaluation.task_answers import Answered, answered
 from emosym.models.emosym_model import EmoSymModel
-from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers
-from emosym.tasks.names import open_task
+from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers, with_found
+from emosym.tasks.names import ERI_GROUNDED, open_task
 from emosym.tasks.open_words import open_words
 from emosym.types import OPEN, TEXT_EMOTION
 
@@ -27,7 +27,8 @@ def answer_tasks(
     """Return what a model answers in each task, about the samples whose truth is known.
 
     Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
-    no head is, the model is asked in words. The task `open` compares words on `wheels`.
+    no head is, the model is asked in words. The task `open` compares words on `wheels`. Where
+    reasons are asked of given emotions and causes, these are what latents find.
 
     Raises:
         UsageError: when a data set has no truth of a task.
@@ -55,7 +56,10 @@ def answer_tasks(
                 one = replace(one, probabilities=read.probabilities[places[name]])
             found.append(one)
         else:
-            told = speak_answers(model, task, asked, batch_size)
+            shown = asked
+            if name == ERI_GROUNDED:
+                shown = with_found(model, dataset.subset(places[name]), batch_size)
+            told = speak_answers(model, task, shown, batch_size)
             one = answered(name, task, asked, answers=told)
             found.append(replace(one, wheels=wheels) if name == OPEN else one)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -89,6 +89,31 @@ def read_tasks(
                 if row >= 0:
                     answers[name][row] = answer
     return TaskReadings(answers, whole)
+
+
+def with_found(model: EmoSymModel, dataset: Dataset, batch_size: int = 16) -> list[Sample]:
+    """Return a data set's samples with what latents find in place of the truth of their turn.
+
+    These are its emotion and, where the model finds causes, its cause pairs.
+
+    Raises:
+        UsageError: when the model does not read emotions, or the data are no conversations.
+    """
+    names = [MER, *([ECPE_PREDICTED] if can_read(model, ECPE_PREDICTED) else [])]
+    read = read_tasks(model, dataset, names, batch_size).predictions
+    pairs = read.get(ECPE_PREDICTED, [()] * len(dataset))
+    return [
+        _told(sample, str(emotion), caused)
+        for sample, emotion, caused in zip(dataset, read[MER], pairs, strict=True)
+    ]
+
+
+def _told(sample: Sample, emotion: str, caused: Prediction) -> Sample:
+    turns = list(sample.turns)
+    assert sample.focus is not None  # samples of conversations are turns in focus
+    turns[sample.focus] = replace(turns[sample.focus], emotion=emotion)
+    targets = {**sample.targets, MER: emotion, ECPE: caused}
+    return replace(sample, turns=tuple(turns), targets=targets)  # type: ignore[arg-type]
 
 
 def _emotions(

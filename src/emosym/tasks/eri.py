@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from emosym.data.action_units import units_in
 from emosym.emotions import LABEL_SPACES, LabelSpace, other_words
 from emosym.errors import UsageError
 from emosym.metrics.cues import Facts, named_cues, plain_words, stands_in
+from emosym.tasks.ecpe import true_pairs
 from emosym.tasks.question import (
     ask_turns,
     chosen_wording,
     one_line,
     published,
+    said_by,
     taught,
     turn_in_question,
 )
 from emosym.tasks.task import Prediction, Task, Unparsed, reward_by
-from emosym.types import ERI, Conversation, Sample, Target
+from emosym.types import ECPE, ERI, MER, Conversation, Message, Sample, Target
 
 QUESTION = "What does the speaker feel, and why?"
+WHY = "Say why."
 WORDINGS = ("emosym", "emoverse")
 KINDS = ("face", "emotion", "words")
 KNOWN = "known"
@@ -54,6 +57,37 @@ def eri(
             "the video? Please tell me the reason.",
         )
 
+    return _of_reasons(conversation, space, known)
+
+
+def eri_grounded(space: LabelSpace = LABEL_SPACES["meld7"]) -> Task:
+    """Return the same task, with the emotion and its causes given: only the words are asked for.
+
+    Training shows the true ones, a model that answers what its latents found. So a reason speaks of
+    what was read, and not of a second opinion.
+    """
+    return _of_reasons(_grounded, space, None)
+
+
+def _grounded(sample: Sample) -> Conversation:
+    """Return what is said in the turns that cause the one in question, the turn, the question."""
+    turn = turn_in_question(sample)
+    felt = turn.emotion or sample.label_of(MER)
+    if felt is None:
+        raise UsageError(f"Sample {sample.id!r} has no emotion, so no reason of it can be asked.")
+    place = len(sample.turns) - 1 if sample.focus is None else sample.focus
+    pairs = true_pairs(sample) if ECPE in sample.targets else ()
+    causes = sorted({pair.cause for pair in pairs if pair.turn == place})
+    lines = [said_by(turn), f"{turn.speaker or 'The speaker'} feels {felt}."]
+    if causes:
+        lines += ["It is caused by:", *(said_by(sample.turns[cause]) for cause in causes)]
+    words = "\n".join([*(line for line in lines if line), WHY])
+    return (Message("user", (*turn.frames, words)),)
+
+
+def _of_reasons(
+    conversation: Callable[[Sample], Conversation], space: LabelSpace, known: Known | None
+) -> Task:
     def score(found: Any, truth: Any) -> float:
         from emosym.metrics.label_sets import set_f1
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 from emosym.tasks.ecpe import ecpe, ecpe_predicted
-from emosym.tasks.eri import eri
+from emosym.tasks.eri import eri, eri_grounded
 from emosym.tasks.fer import fer_of
 from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.mer import mer
@@ -18,6 +18,7 @@ from emosym.tasks.text_emotion import text_emotion
 from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, OPEN, TEXT_EMOTION
 
 ECPE_PREDICTED = "ecpe_predicted"  # the same task and truth, with the emotions not shown
+ERI_GROUNDED = "eri_grounded"  # reasons of the emotion and causes that are given, or were read
 
 # What makes each task for a label space; a task that has its own labels ignores it.
 TASKS: dict[str, Callable[[LabelSpace], Task]] = {
@@ -27,6 +28,7 @@ TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     MER: mer,
     FER: fer_of,
     ERI: eri,
+    ERI_GROUNDED: eri_grounded,
     ECPE: ecpe,
     ECPE_PREDICTED: ecpe_predicted,
     OPEN: open_of,

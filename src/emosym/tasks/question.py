@@ -131,7 +131,7 @@ def shown(sample: Sample, words: bool = False) -> Sequence[str | Frame]:
     if sample.is_picture and not words:
         return sample.images
     last = len(sample.turns) if sample.focus is None else sample.focus + 1
-    parts = lines_of(sample.turns[:last], lambda _, turn: _line(turn))
+    parts = lines_of(sample.turns[:last], lambda _, turn: said_by(turn))
     if not parts:
         raise UsageError(f"Sample {sample.id!r} has neither a picture nor words.")
     return parts
@@ -156,7 +156,8 @@ def lines_of(turns: Sequence[Turn], line: Callable[[int, Turn], str | None]) -> 
     return parts
 
 
-def _line(turn: Turn) -> str | None:
+def said_by(turn: Turn) -> str | None:
+    """Return a turn's words after its speaker's name; None where nothing is said."""
     if not turn.text or not turn.text.strip():
         return None
     return f"{turn.speaker}: {turn.text}" if turn.speaker else turn.text

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.data.dialogue_makers import meld
 from tests.training.makers import recipe_of
 from tests.training.stages.test_m2se import SPACE, base, opened, plan, talk_data
 
@@ -343,3 +344,18 @@ def test_a_mixed_run_that_stopped_goes_on_to_the_same_numbers(
 def test_new_models_answer_pictures_like_anything_else(tiny_base: Path) -> None:
     model = new_model(str(tiny_base), 1, False, "turns", 0, MIKELS8)
     assert of_pictures(model) is model and EmoSymPipeline(model).of_pictures().model is model
+
+
+def test_turns_whose_clip_cannot_be_shown_are_counted(
+    tmp_path: Path, tiny_base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = meld(tmp_path)
+    meld(root, name="dev_sent_emo.csv")
+    (root / "dia0_utt1.mp4").write_bytes(b"damaged")
+    data = {"source": "meld", "root": str(root), "frames": 1, "workers": 2}
+    recipe = recipe_of("m2se", tmp_path / "run", data=data, tasks=[MER])
+    reader = new_model(str(tiny_base), 1, False, "turns", seed=1, space=MELD7).reader
+    found = open_set(reader, recipe, recipe.data)
+    # of both splits; the other turns' clips are not there, so nothing is asked of them
+    assert found.failed == {"damaged": 2}
+    assert "Clips of meld that cannot be shown: 2 damaged." in caplog.text

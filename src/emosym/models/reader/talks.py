@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,12 +73,15 @@ class Talk:
         return said + 4 * len(self.sample.turns)
 
 
-def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tuple[Talk, ...]:
+def talks_of(
+    reader: Reader, dataset: Dataset, tasks: Sequence[str] = (), workers: int = 1
+) -> tuple[Talk, ...]:
     """Return the conversations of a data set whose samples are turns in focus, as a reader can.
 
     Long ones come in stretches; of turns that are too long the beginning is read, which is told.
 
-    `tasks` are those of `OTHER_TASKS` whose truth is wanted too, where it is known.
+    `tasks` are those of `OTHER_TASKS` whose truth is wanted too, where it is known. Clips are
+    looked into by `workers` threads.
 
     Raises:
         UsageError: when its samples are no turns of conversations.
@@ -92,8 +96,9 @@ def talks_of(reader: Reader, dataset: Dataset, tasks: Sequence[str] = ()) -> tup
         rows_of.setdefault(conversation, []).append(row)
     talks: list[Talk] = []
     cut, space, head = 0, reader.space, head_of_turns(reader)
-    for rows in rows_of.values():
-        first = dataset[rows[0]]
+    with ThreadPoolExecutor(workers, thread_name_prefix="clips") as pool:
+        firsts = list(pool.map(dataset.__getitem__, [rows[0] for rows in rows_of.values()]))
+    for first, rows in zip(firsts, rows_of.values(), strict=True):
         count = len(first.turns)
         labels = np.full(count, UNKNOWN)
         places = np.full(count, -1)

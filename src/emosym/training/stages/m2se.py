@@ -102,7 +102,10 @@ def run_m2se(
     train_m2se(model, main.train, main.val, recipe, progress, deadline, spoken, also)
     held = held_out_sets(reader, (main, *also))
     told = {space: (found.logits, found.truth) for space, found in held.items()}
-    return write_stage(model, recipe, dump_recipe(recipe), told, all_values(held, main.space))
+    values = all_values(held, main.space)
+    for one in (main, *also):
+        values |= {f"clips {reason} in {one.space.name}": n for reason, n in one.failed.items()}
+    return write_stage(model, recipe, dump_recipe(recipe), told, values)
 
 
 def train_m2se(

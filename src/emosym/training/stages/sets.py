@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from emosym.config.recipes import M2seRecipe
 from emosym.config.schema import DataSection
+from emosym.data.clips import ClipFrames
 from emosym.data.dataset import Dataset
 from emosym.data.sources.own_labels import SOURCE_SPACES
 from emosym.emotions import MIKELS8, SENTIMENT3, SENTIMENT7, LabelSpace
@@ -23,6 +26,7 @@ from emosym.training.stages.spoken import shares_of
 from emosym.training.stages.start import space_of_recipe, spaces_of_also
 from emosym.types import IMAGE_EMOTION, MER, MSA, Sample
 
+log = logging.getLogger(__name__)
 WITHOUT_LABELS = "oasis"
 
 
@@ -32,7 +36,7 @@ class TalkSet:
 
     `samples` are those that were opened to train on. The labels of a further set stand in `others`
     of `train`; `val` has them as its own. `domain` is what its pictures look like, where they are
-    single ones.
+    single ones. `failed` counts turns whose clip could not be shown, by reason.
     """
 
     space: LabelSpace
@@ -40,6 +44,7 @@ class TalkSet:
     train: tuple[Talk, ...]
     val: tuple[Talk, ...]
     domain: Domain | None = None
+    failed: Mapping[str, int] = field(default_factory=dict)
 
 
 def is_of_pictures(data: DataSection) -> bool:
@@ -113,7 +118,16 @@ def open_set(
         talks = tuple(
             as_further(talk, truth_of(talk, reader.space), reader.space) for talk in talks
         )
-    return TalkSet(reader.space, train, talks, held)
+    failed = Counter[str]()
+    for one in (train, val):
+        if isinstance(one.watch, ClipFrames):
+            failed.update(one.watch.failed)
+    if failed:
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(failed.items()))
+        log.warning(
+            "Clips of %s that cannot be shown: %s. Words stand alone.", data.source, told
+        )
+    return TalkSet(reader.space, train, talks, held, failed=failed)
 
 
 def _open_pictures(reader: Reader, recipe: M2seRecipe, data: DataSection, further: bool) -> TalkSet:
@@ -154,13 +168,13 @@ def conversations(
     Raises:
         UsageError: when no turn has a known emotion.
     """
-    talks = talks_of(reader, dataset, () if further else recipe.tasks)
+    own = data or recipe.data
+    talks = talks_of(reader, dataset, () if further else recipe.tasks, own.workers)
     if not recipe.history:
         talks = tuple(turn for talk in talks for turn in alone(talk))
     known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
     if not known:
-        source = (data or recipe.data).source
-        raise UsageError(f"No turn of {source} {dataset.split!r} has a known emotion.")
+        raise UsageError(f"No turn of {own.source} {dataset.split!r} has a known emotion.")
     return known
 
 
