@@ -286,13 +286,23 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     raise unknown_name("model", name, shipped, "Or give the folder of a checkpoint.")
 
 
-def space_named(name_or_folder: str | Path, source: str, root: str | Path) -> LabelSpace:
+def space_named(
+    name_or_folder: str | Path, source: str, root: str | Path, wanted: str | None = None
+) -> LabelSpace:
     """Return what a checkpoint answers in about a data set, without opening it.
 
-    That is the data's own label space where the checkpoint has a head of it, else the one that it
-    answers pictures, or conversations, in; errors as in `find_checkpoint`.
+    That is `wanted`, else the data's own label space where the checkpoint has a head of it, else
+    the one that it answers pictures, or conversations, in; errors as in `find_checkpoint`.
+
+    Raises:
+        UsageError: when the checkpoint has no head of the label space that is wanted.
     """
     described = read_description(find_checkpoint(name_or_folder))
+    if wanted is not None:
+        heads = {s.name: s for s in described.spaces if s.name not in OF_SIDE_TASKS}
+        if wanted not in heads:
+            raise unknown_name("label space of this model", wanted, heads)
+        return heads[wanted]
     usual = described.space
     if source not in SOURCE_SPACES and described.pictures is not None:
         usual = described.pictures

@@ -171,6 +171,9 @@ def test_one_checkpoint_answers_pictures_and_conversations(trained: Path, drawn:
     assert space_named(trained, "storybook", drawn) == MIKELS8
     assert space_named(trained, "folder", drawn / "pictures") == MIKELS8
     assert space_named(trained, "storybook-dialogues", drawn) == MELD7
+    assert space_named(trained, "storybook", drawn, MELD7.name) == MELD7
+    with pytest.raises(UsageError, match=r"label space of this model 'mikels7'.*'mikels8'"):
+        space_named(trained, "storybook", drawn, "mikels7")
 
 
 def test_a_picture_is_trained_on_as_it_is_read(trained: Path, drawn: Path, tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.apps.cli.data_options import (
+    Config,
+    Download,
+    ImageColumn,
+    LabelColumn,
+    SourceName,
+    SpaceName,
+)
 
 if TYPE_CHECKING:
     from emosym.models.calibration import Calibration
@@ -19,6 +26,7 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the new checkpoint.")],
     split: Annotated[str, typer.Option(help="Which split: none that was trained on.")] = "val",
     source: SourceName = "emoset",
+    space: SpaceName = None,
     target: Annotated[
         float, typer.Option(help="Share of answers that must be right; below it: abstain.")
     ] = 0.95,
@@ -50,7 +58,8 @@ def calibrate(
     from emosym.pipelines.trained import checkpoint_place, space_named
 
     options = HubOptions(image_column, label_column, config, download)
-    dataset = open_dataset(source, data, split, space_named(model, source, data), hub=options)
+    answers = space_named(model, source, data, space)
+    dataset = open_dataset(source, data, split, answers, hub=options)
     checkpoint_place(out)
     pipeline = open_pipeline(model, device)
     with progress_bar() as bar:

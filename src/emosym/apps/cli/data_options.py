@@ -19,6 +19,9 @@ HeldOut = Annotated[
     ),
 ]
 SourceName = Annotated[str, typer.Option(help=f"{SOURCE_NAMES}.")]
+SpaceName = Annotated[
+    str | None, typer.Option("--space", help="Label space to answer in; unset: the data's own.")
+]
 ImageColumn = Annotated[str | None, typer.Option(help="hub: the column of pictures.")]
 LabelColumn = Annotated[str | None, typer.Option(help="hub: the column of emotions.")]
 Config = Annotated[str | None, typer.Option(help="hub: the configuration, where it has several.")]

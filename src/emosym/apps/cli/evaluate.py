@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emosym.apps.cli.data_options import Config, Download, ImageColumn, LabelColumn, SourceName
+from emosym.apps.cli.data_options import (
+    Config,
+    Download,
+    ImageColumn,
+    LabelColumn,
+    SourceName,
+    SpaceName,
+)
 from emosym.apps.cli.evaluate_tasks import asked_tasks, evaluate_tasks
 from emosym.apps.cli.suite_options import NETWORKS, Options, asked_networks
 from emosym.apps.cli.suites import PROTOCOL, SUITES, asked_suites
@@ -122,6 +129,7 @@ def evaluate(
     spoken: Spoken = False,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
+    space: SpaceName = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many pictures, and paintings an emotion.")
     ] = None,
@@ -176,7 +184,8 @@ def evaluate(
         workers=workers,
     )
     root = required(data, "what to read", "--data")
-    model, where = one_model(model, named), (source, root, split, limit)
+    model = one_model(model, named)
+    where = (source, root, split, limit, space)
     if tasks := asked_tasks(suites, wheels):
         return evaluate_tasks(model, tasks, where, options, spoken, device, wheels)
     asked = asked_suites(suites, paint, control)
@@ -184,8 +193,8 @@ def evaluate(
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
-    space = "mikels8" if model is None else space_named(model, source, root)
-    dataset = open_dataset(source, root, split, space, hub=hub)
+    answers = (space or "mikels8") if model is None else space_named(model, source, root, space)
+    dataset = open_dataset(source, root, split, answers, hub=hub)
     run_suites(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
 
 

@@ -39,13 +39,15 @@ def asked_tasks(names: str, wheels: Path | None = None) -> tuple[str, ...]:
 def evaluate_tasks(
     model: str | None,
     names: tuple[str, ...],
-    data: tuple[str, Path, str, int | None],
+    data: tuple[str, Path, str, int | None, str | None],
     options: Options,
     spoken: bool,
     device: str,
     wheels: Path | None = None,
 ) -> None:
-    """Answer tasks about `data` (source, root, split, limit), write a result each, and show them.
+    """Answer tasks about `data`, write a result each, and show them.
+
+    `data` are source, root, split, limit, and the label space to answer in (None: of the data).
 
     Raises:
         UsageError: without a trained model, for a task that it cannot answer, or data without the
@@ -62,10 +64,10 @@ def evaluate_tasks(
 
     if model is None:
         raise UsageError("Tasks are answered by a trained model: name one.")
-    source, root, split, limit = data
+    source, root, split, limit, space = data
     out, answers = options.out, options.predictions
     check_outputs({"json": out} | ({"parquet": answers} if answers is not None else {}))
-    dataset = open_dataset(source, root, split, space_named(model, source, root))
+    dataset = open_dataset(source, root, split, space_named(model, source, root, space))
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
     pipeline = EmoSymPipeline.from_pretrained(model, device).answering(dataset.space)
     tables = None if wheels is None else read_wheels(wheels)

@@ -124,9 +124,7 @@ def open_set(
             failed.update(one.watch.failed)
     if failed:
         told = ", ".join(f"{count} {reason}" for reason, count in sorted(failed.items()))
-        log.warning(
-            "Clips of %s that cannot be shown: %s. Words stand alone.", data.source, told
-        )
+        log.warning("Clips of %s that cannot be shown: %s. Words stand alone.", data.source, told)
     return TalkSet(reader.space, train, talks, held, failed=failed)
 
 
