@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,15 @@ from tests.training.stages.test_m2se import SPACE, adapted, base, dialogue, open
 from emosym.config.load import dump_recipe
 from emosym.data.dialogue_file import read_dialogue
 from emosym.errors import UsageError
+from emosym.models.checkpoint import load_checkpoint
 from emosym.models.reader.talks import talks_of
+from emosym.pipelines.task_reading import speak_answers, with_emotion
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.tasks.names import open_task
 from emosym.training.stages.finish import write_stage
 from emosym.training.stages.m2se import train_m2se
 from emosym.training.stages.talk_values import held_out
+from emosym.types import DialogueOutput
 
 __all__ = ("base",)
 
@@ -121,3 +127,28 @@ def test_forms_of_a_dialogue(tmp_path: Path) -> None:
     assert (first.speaker, first.text, first.frames) == (None, "Hi.", ())
     assert (second.speaker, second.text) == ("Bo", "Yes?")
     assert second.frames == (tmp_path / "b.png",) and sample.focus is None
+
+
+def test_why_is_said_of_what_was_read(command, model: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "d.json", 503)
+    code, shown, told = command("understand", file, "-m", model, "--explain")
+    assert code == 2 and "spoken={eri_grounded: 1}" in told and not shown
+    assert command("understand", file, "-m", model, "--resume")[0] == 2
+    taught = load_checkpoint(model)
+    taught = replace(taught, recipes=(*taught.recipes, "spoken: {eri_grounded: 1.0}"))
+    sample = read_dialogue(file)
+    (plain,) = EmoSymPipeline(taught).read_dialogues([sample])
+    (found,) = EmoSymPipeline(taught).read_dialogues([sample], explain=True)
+    assert isinstance(plain, DialogueOutput) and isinstance(found, DialogueOutput)
+    assert found.causes == plain.causes
+    task, moved = open_task("eri_grounded", SPACE), 0
+    for turn, (reading, before) in enumerate(zip(found.readings, plain.readings, strict=True)):
+        assert replace(reading, rationale=None).to_dict() == before.to_dict()
+        if reading.emotion == "none":
+            assert reading.rationale is None
+            continue
+        pairs = tuple(pair for pair, _ in plain.causes or () if pair.turn == turn)
+        asked = with_emotion(replace(sample, focus=turn), reading.emotion, pairs)
+        assert [reading.rationale] == speak_answers(taught, task, [asked])
+        moved += 1
+    assert moved

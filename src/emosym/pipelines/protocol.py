@@ -168,12 +168,14 @@ class EmotionPipeline(Protocol):
         """
 
     def read_dialogues(
-        self, samples: Sequence[Sample], batch_size: int = 16
+        self, samples: Sequence[Sample], batch_size: int = 16, explain: bool = False
     ) -> list[DialogueOutput | BadInput]:
         """Read every turn of conversations, in order; one that cannot be read is a `BadInput`.
 
+        With `explain` a turn whose emotion is not neutral comes with a rationale in words.
+
         Raises:
-            UsageError: when the model was not taught conversations.
+            UsageError: when the model was not taught conversations, or to say why.
         """
         raise UsageError(NO_DIALOGUES)
 

@@ -103,12 +103,13 @@ def with_found(model: EmoSymModel, dataset: Dataset, batch_size: int = 16) -> li
     read = read_tasks(model, dataset, names, batch_size).predictions
     pairs = read.get(ECPE_PREDICTED, [()] * len(dataset))
     return [
-        _told(sample, str(emotion), caused)
+        with_emotion(sample, str(emotion), caused)
         for sample, emotion, caused in zip(dataset, read[MER], pairs, strict=True)
     ]
 
 
-def _told(sample: Sample, emotion: str, caused: Prediction) -> Sample:
+def with_emotion(sample: Sample, emotion: str, caused: Prediction) -> Sample:
+    """Return a sample whose turn in focus is said to have an emotion and cause pairs."""
     turns = list(sample.turns)
     assert sample.focus is not None  # samples of conversations are turns in focus
     turns[sample.focus] = replace(turns[sample.focus], emotion=emotion)

@@ -27,6 +27,7 @@ from emosym.models.odd_shapes import check_shape
 from emosym.models.presets import WEIGHTS, Base
 from emosym.models.render import require_sight
 from emosym.models.snapshots import cached_snapshot, is_hub_id
+from emosym.pipelines.dialogue_reasons import explained
 from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_dialogue import read_dialogues
@@ -213,10 +214,11 @@ class EmoSymPipeline(EmotionPipeline):
         return read_samples(self.model, samples, explain, batch_size)
 
     def read_dialogues(
-        self, samples: Sequence[Sample], batch_size: int = 16
+        self, samples: Sequence[Sample], batch_size: int = 16, explain: bool = False
     ) -> list[DialogueOutput | BadInput]:
-        """Read every turn of conversations, and what caused its emotion."""
-        return read_dialogues(self.model, samples, batch_size)
+        """Read every turn of conversations, what caused its emotion and, on demand, say why."""
+        found = read_dialogues(self.model, samples, batch_size)
+        return explained(self.model, samples, found, batch_size) if explain else found
 
     def paint(
         self, request: PaintRequest, batch_size: int | None = None, only: range | None = None

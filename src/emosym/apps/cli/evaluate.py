@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from emosym.data.dataset import Dataset
+    from emosym.data.sources.hub import HubOptions
 
 SHOWN: dict[str, tuple[str, ...]] = {
     "understanding": (
@@ -168,8 +169,6 @@ def evaluate(
     Paintings are kept in NAME-paintings/ and found again. In brackets: zero-shot's defaults.
     """
     from emosym.data.sources.hub import HubOptions
-    from emosym.data.sources.open import open_dataset
-    from emosym.pipelines.trained import space_named
 
     options = Options(
         out=required(out, "where the result goes", "--out"),
@@ -193,9 +192,20 @@ def evaluate(
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)
-    answers = (space or "mikels8") if model is None else space_named(model, source, root, space)
-    dataset = open_dataset(source, root, split, answers, hub=hub)
+    dataset = _open_data(model, (source, root, split), space, hub)
     run_suites(asked, options, dataset, limit, same_as, (model, preset, device, max_pixels))
+
+
+def _open_data(
+    model: str | None, data: tuple[str, Path, str], space: str | None, hub: HubOptions
+) -> Dataset:
+    """Open data (source, root, split) in the label space that is named, or the model's own."""
+    from emosym.data.sources.open import open_dataset
+    from emosym.pipelines.trained import space_named
+
+    source, root, split = data
+    answers = (space or "mikels8") if model is None else space_named(model, source, root, space)
+    return open_dataset(source, root, split, answers, hub=hub)
 
 
 def run_suites(

@@ -91,7 +91,7 @@ def understand(
         return understand_text(told, wanted, named, batch_size or 8)
     paths = required(paths)
     if are_dialogues(paths):
-        return understand_dialogues(paths, wanted, named, batch_size or 16)
+        return understand_dialogues(paths, wanted, named, batch_size or 16, explain, resume)
     check_outputs(named, resumable=resume)
     if reads_photographs(model):
         refuse_words(str(model), explain)

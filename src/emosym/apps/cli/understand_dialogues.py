@@ -37,13 +37,18 @@ def are_dialogues(paths: Sequence[str]) -> bool:
 
 
 def understand_dialogues(
-    paths: Sequence[str], wanted: Wanted, named: Mapping[str, Path], batch_size: int
+    paths: Sequence[str],
+    wanted: Wanted,
+    named: Mapping[str, Path],
+    batch_size: int,
+    explain: bool = False,
+    resume: bool = False,
 ) -> None:
     """Read dialogues, write a row a turn to the outputs, and show them.
 
     Raises:
-        UsageError: for a model that was not taught conversations, or when the only dialogue cannot
-            be read.
+        UsageError: for a model that was not taught conversations or, with `explain`, to say why,
+            or when the only dialogue cannot be read; for `resume`, which pictures alone have.
     """
     from rich.console import Console
 
@@ -52,6 +57,8 @@ def understand_dialogues(
     from emosym.service.session import open_session
     from emosym.service.sinks import STDOUT, check_outputs
 
+    if resume:
+        raise UsageError("--resume goes with pictures, not with dialogues.")
     if wanted.zero_shot:
         raise UsageError("Dialogues are read by a trained model: --model FOLDER.")
     outputs = check_outputs(dict(named))
@@ -65,7 +72,7 @@ def understand_dialogues(
                 raise
             opened.append(BadInput(path, str(error)))
     good = [one for one in opened if isinstance(one, Sample)]
-    read = iter(pipeline.read_dialogues(good, batch_size))
+    read = iter(pipeline.read_dialogues(good, batch_size, explain))
     told = [
         (path, one, one if isinstance(one, BadInput) else next(read))
         for path, one in zip(paths, opened, strict=True)
@@ -121,3 +128,7 @@ def show_dialogue(
         named = [] if causes is None else [", ".join(map(str, causes))]
         table.add_row(*cells, *named)
     console.print(table)
+    for number, reading in enumerate(found.readings):
+        if reading.rationale:
+            told = f"{number + 1}: {reading.rationale}"
+            console.print(told, style="italic", soft_wrap=True, markup=False)
