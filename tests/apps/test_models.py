@@ -248,7 +248,7 @@ def test_lines_of_text_are_read_in_order(command, smol: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--text", "x"), "add --zero-shot"),
+        (("--text", "x", "-m", "storybook"), "add --zero-shot"),
         (("a.png", "--text", "x", "--zero-shot"), "not both at once"),
         ((), "Give pictures"),
         (("--text", " ", "--zero-shot"), "The text is empty"),

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from emosym.emotions import own_space
 from emosym.models.card import model_card
 from emosym.models.checkpoint import describe_checkpoint
+from emosym.space_rows import space_row
 
 STORYBOOK: dict[str, Any] = {
     "base": "storybook-base",
@@ -55,6 +57,19 @@ def test_what_it_is_not_for_is_on_every_card(base: str) -> None:
         assert word in card
     assert "is not an emotion that somebody feels" in card
     assert "/home/" not in card  # no path of the machine that wrote it
+
+
+def test_a_card_of_words_speaks_of_texts() -> None:
+    spaces = [space_row(own_space(["joy", "fear"]))]
+    about = {"spaces": spaces, "space": spaces[0]["name"], "calibrations": {}}
+    about["validation"] = {spaces[0]["name"]: 9}
+    rest = {"domain": None, "emotion_space": None, "base": "smollm2-135m"}
+    told = {key: STORYBOOK[key] for key in ("stages", "versions", "git")}
+    card = model_card({**told, **about, **rest}, {"macro_f1_at_half": 0.5})
+    assert "9 validation texts" in card and "Whether a text is outside" in card
+    assert "is not the emotion of whoever wrote or spoke them" in card
+    assert "hiring" in card and "painted" not in card and "image-generation" not in card
+    assert "thresholds are .5" in card
 
 
 def test_numbers_are_those_given() -> None:

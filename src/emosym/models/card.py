@@ -13,7 +13,8 @@ from emosym.emotions import LabelSpace, label_space
 from emosym.models.presets import PRESETS
 from emosym.space_rows import space_of_row
 
-TAGS = ("emosym", "affective-computing", "emotion-recognition", "image-generation")
+TAGS = ("emosym", "affective-computing", "emotion-recognition")
+PAINTS = "image-generation"
 STORYBOOK = "storybook-base"
 MEANINGS: dict[str, str] = {
     "accuracy": "share of pictures read as their label; higher is better",
@@ -21,6 +22,9 @@ MEANINGS: dict[str, str] = {
     "of_best": "accuracy over the highest possible; higher is better",
     "macro_f1": "mean F1 over emotions; higher is better",
     "micro_f1": "F1 over all labels together; higher is better",
+    "macro_f1_at_half": "mean F1 over emotions where all thresholds are .5; higher is better",
+    "micro_f1_at_half": "F1 over all labels together, thresholds .5; higher is better",
+    "weighted_f1": "mean F1 over emotions, each by how frequent it is; higher is better",
     "mean_average_precision": "mean over labels of how well they rank; higher is better",
     "polarity_accuracy": "share with the right polarity; higher is better",
     "ece": "gap between confidence and accuracy; lower is better",
@@ -53,18 +57,26 @@ LICENCES = {
     "ecf": "ECF 2.0 (Wang and others 2023), GPL-3.0, for research",
     "emobench": "EmoBench (Sabour and others 2024), MIT",
 }
-RESPONSIBLE = """\
-- An emotion that a picture evokes is not an emotion that somebody feels. This model says nothing
-  about the state of mind of the people in a picture, of whoever took it, or of whoever looks at it.
+NOT_FOR = """\
 - Not for judging people's inner states, hiring, admission, grading, insurance, policing, border
   control, surveillance, advertising to the vulnerable, or diagnosis. Such uses harm people, and
   laws forbid some of them.
 - Valence, arousal and dominance with the ending `_norm` are norms of emotion *words* (Warriner,
   Kuperman and Brysbaert 2013: English words, rated mostly in the United States), weighted by the
-  probabilities. They are not measurements of a picture or a viewer.
+  probabilities."""
+RESPONSIBLE = f"""\
+- An emotion that a picture evokes is not an emotion that somebody feels. This model says nothing
+  about the state of mind of the people in a picture, of whoever took it, or of whoever looks at it.
+{NOT_FOR} They are not measurements of a picture or a viewer.
 - What a picture evokes differs between cultures, ages and lives. The labels are those of the
   annotators; a small vocabulary of emotions is a convention.
 - A painted picture can move people. Say that it was generated, and do not use it to deceive."""
+RESPONSIBLE_WORDS = f"""\
+- An emotion that annotators see in words is not the emotion of whoever wrote or spoke them. This
+  model says nothing about the state of mind of a person.
+{NOT_FOR} They are not measurements of a text or its writer.
+- What words express differs between languages, cultures, ages and lives. The labels are those of
+  the annotators; a small vocabulary of emotions is a convention."""
 
 
 def model_card(
@@ -89,11 +101,11 @@ def model_card(
         "## Intended use",
         INTENDED_TEXT if words else INTENDED,
         "## Out of scope and responsible use",
-        RESPONSIBLE,
+        RESPONSIBLE_WORDS if words else RESPONSIBLE,
         TEXT_LIMITS if words else _storybook_limits() if storybook else _photograph_limits(),
         "## Numbers",
         _numbers(values),
-        _held_out(description),
+        _held_out(description, "text" if words else "picture"),
         "## Training",
         _training(stages, recipes),
         _data(recipes),
@@ -120,11 +132,12 @@ def _paints(description: Mapping[str, Any]) -> bool:
 
 
 def _header(base: str) -> str:
+    words = _of_words(base)
     fields: dict[str, Any] = {
         "license": "apache-2.0",
         "library_name": "emosym",
-        "pipeline_tag": "text-classification" if _of_words(base) else "image-classification",
-        "tags": [*TAGS, *(["storybook"] if base == STORYBOOK else [])],
+        "pipeline_tag": "text-classification" if words else "image-classification",
+        "tags": [*TAGS, *([] if words else [PAINTS]), *(["storybook"] * (base == STORYBOOK))],
     }
     preset = PRESETS.get(base)
     if preset is not None and preset.shipped is None:
@@ -143,9 +156,10 @@ def _what(
     )
     if _of_words(str(description["base"])):
         return (
-            f"Reads what a speaker or writer feels ({', '.join(labels)}), and how sure that is, "
-            f"from words alone, in one pass. The base weights, `{base}`, are not in this folder, "
-            f"and have their own licences: `emosym models get {base}`."
+            f"Reads which emotions people see in what somebody says or writes "
+            f"({', '.join(labels)}), and how sure that is, from words alone, in one pass. The base "
+            f"weights, `{base}`, are not in this folder, and have their own licences: "
+            f"`emosym models get {base}`."
         )
     count = description.get("num_context_tokens")
     tokens = "" if count is None else f"It reasons in {count} context token(s) before it answers. "
@@ -216,15 +230,15 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "\n".join(rows)
 
 
-def _held_out(description: Mapping[str, Any]) -> str:
-    """Return on how many pictures the numbers rest, and what nobody knows; format 1 tells not."""
+def _held_out(description: Mapping[str, Any], thing: str) -> str:
+    """Return on how many things the numbers rest, and what nobody knows; format 1 tells not."""
     if "spaces" not in description:
         return ""
     lines = []
     calibrated, held_out = description["calibrations"], description["validation"]
     for row in description["spaces"]:
         count, name = held_out.get(row["name"]), row["name"]
-        told = "not measured" if count is None else f"{count} validation pictures"
+        told = "not measured" if count is None else f"{count} validation {thing}s"
         sure = "calibrated" if name in calibrated else "**not calibrated: how sure is unknown**"
         lines.append(f"- `{name}` ({', '.join(row['labels'])}): {told}; {sure}.")
     unknown = [
@@ -237,7 +251,7 @@ def _held_out(description: Mapping[str, Any]) -> str:
         lines.append(f"- Polarity unknown: {', '.join(unknown)}.")
     most = max(held_out.values(), default=0)
     if description["domain"] is None or (most + 1) * description["domain"]["threshold"] <= 1:
-        lines.append("- Whether a picture is outside of what it knows: **unknown**.")
+        lines.append(f"- Whether a {thing} is outside of what it knows: **unknown**.")
     return "\n".join(["Label spaces, and what its confidence rests on:", "", *lines])
 
 
