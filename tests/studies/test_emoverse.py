@@ -33,9 +33,9 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     report = run_emoverse(settings, told.append)
     assert [line.split()[0] for line in told] == ["Drawing", *["Training"] * 2, "Answering"]
     results = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "run/results").iterdir()}
-    tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri_grounded"}
+    tasks = {"mer", "msa", "fer", "ecpe", "ecpe_predicted", "eri"}
     assert set(results) == tasks | {"contradictions", "reasons"}
-    assert results["mer"]["n"] > 8 and results["eri_grounded"]["n"] == 4
+    assert results["mer"]["n"] > 8 and results["eri"]["n"] == 4
     kept = [tmp_path / f"run/{stage}/checkpoint/emosym.json" for stage in ("stage1", "stage2")]
     points = [bool(json.loads(path.read_text()).get("causes")) for path in kept]
     assert points == [False, True]  # the pointer to causes comes with the task ecpe

@@ -24,7 +24,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.presets import resolve_base
 from emosym.studies.stages import check_overrides, packaged_recipe
-from emosym.tasks.names import ECPE_PREDICTED, ERI_GROUNDED
+from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair, Sample
 
@@ -150,7 +150,7 @@ def stage_recipe(settings: EmoVerseSettings, stage: str) -> StageRecipe:
 def answer_all_tasks(model: EmoSymModel, test: Dataset, reasons: int) -> list[Answered]:
     """Answer what latents answer about all turns, and give reasons for the first that have one."""
     moved = [place for place, sample in enumerate(test) if ERI in sample.targets][:reasons]
-    spoken = answer_tasks(model, [ERI_GROUNDED], test.subset(moved)) if moved else []
+    spoken = answer_tasks(model, [ERI], test.subset(moved)) if moved else []
     return [*answer_tasks(model, READ, test), *spoken]
 
 
@@ -171,7 +171,6 @@ def drawn_values(
     """Return what only a drawn world can tell of answers: values, and the ids that they are of."""
     samples = {sample.id: sample for sample in test}
     drawn = {MER: (CONTRADICTIONS, contradiction_values), ERI: (REASONS, reason_values)}
-    drawn[ERI_GROUNDED] = drawn[ERI]
     values: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for one in found:
         if one.name not in drawn:
@@ -195,7 +194,7 @@ def turn_readings(found: Sequence[Answered]) -> dict[str, TurnReading]:
     reasons = {
         name: text
         for one in found
-        if one.name == ERI_GROUNDED
+        if one.name == ERI
         for name, text in zip(one.ids, one.answers or (), strict=True)
     }
     causes = {
