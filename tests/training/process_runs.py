@@ -1,13 +1,13 @@
 """What the tests of several processes run in each of them; alone it is one process's run.
 
-python process_runs.py JOBS.json, where JOBS is a list of {"job": name, ...arguments}.
+Jobs are a list of {"job": name, ...arguments}.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,21 @@ def run(jobs: list[dict[str, Any]]) -> None:
         JOBS[arguments.pop("job")](**arguments)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    run(json.loads(Path(sys.argv[1]).read_text()))
+def run_in_two(jobs: list[dict[str, Any]]) -> None:
+    """Run jobs in two forks of this process, under the agent that `accelerate launch` uses."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        rdzv_backend="static",
+        rdzv_endpoint=f"127.0.0.1:{port}",
+        rdzv_configs={"rank": 0},
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, run)(jobs)

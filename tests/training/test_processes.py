@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.forks import ROOT, in_fork
 from tests.training import process_runs
 from tests.training.makers import metrics
 
@@ -24,37 +24,16 @@ from emosym.memory.bank import Bank
 from emosym.processes import Processes
 from emosym.training.loop.loop import LoopSettings, run_loop
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("align", "rl-expected", "rl-grpo", "rl-parity", "joint")
 
 
-def launch(jobs: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run jobs in two processes as `accelerate launch` starts them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def launch(jobs: list[dict[str, Any]], folder: Path) -> tuple[int, str]:
+    """Run jobs in two processes as `accelerate launch` does, by the agent of torchrun.
+
+    Agent and processes are forks of one that has imported all; returns exit code and output.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    plan = folder / "jobs.json"
-    plan.write_text(json.dumps(jobs))
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
-            *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
-            *("--dynamo_backend", "no", "--main_process_port", str(port)),
-            *("-m", "tests.training.process_runs", str(plan)),
-        ],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-            "ACCELERATE_USE_CPU": "true",
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return in_fork(process_runs.run_in_two, jobs, log=folder / "log", ACCELERATE_USE_CPU="true")
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +71,8 @@ def runs(
 
     Those in `killed` go on where two processes were when one was killed, at step 3, from the state
     of step 2: by two processes, by one, and by two with FSDP2; beside them is an uninterrupted run
-    with FSDP2. Processes take longer to import than to train, so there are two launches for all:
-    that of the kill begins with the whole run, and the next one with the one that goes on.
+    with FSDP2. There are two launches for all: that of the kill begins with the whole run, and the
+    next one with the one that goes on.
     """
     folder = tmp_path_factory.mktemp("processes")
     killed = folder / "killed"
@@ -118,15 +97,15 @@ def runs(
         ]
 
     two, one = folder / "two", folder / "one"
-    done = launch([align(two / "align"), align(killed / "two", die_at=3)], folder)
-    assert done.returncode != 0  # and the other process did not wait for ever
-    assert len(metrics(two / "align")) == 4, done.stderr[-4000:]
+    code, said = launch([align(two / "align"), align(killed / "two", die_at=3)], folder)
+    assert code != 0 and "SIGKILL" in said  # and the other process did not wait for ever
+    assert len(metrics(two / "align")) == 4, said[-4000:]
     assert [p.name for p in (killed / "two" / "state").iterdir()] == ["step-00000002"]
     for name in ("one", "sharded"):
         shutil.copytree(killed / "two", killed / name)
     sharded = [align(killed / name, "fsdp") for name in ("sharded", "all-sharded")]
-    done = launch([align(killed / "two"), *others(two), *sharded], folder)
-    assert done.returncode == 0, done.stderr[-4000:]
+    code, said = launch([align(killed / "two"), *others(two), *sharded], folder)
+    assert code == 0, said[-4000:]
     process_runs.run([align(one / "align"), *others(one), align(killed / "one")])
     return folder
 
@@ -215,6 +194,28 @@ def test_another_number_or_kind_of_processes_goes_on(kind: str, runs: Path) -> N
 def test_sharded_weights_learn_the_same(runs: Path) -> None:
     """FSDP2 on a mesh of two CPU processes, layer by layer."""
     assert_alike(runs / "killed" / "all-sharded", runs / "one" / "align")
+
+
+def test_accelerate_launch_gives_each_process_its_place() -> None:
+    """The command itself, which starts new interpreters."""
+    asked = (
+        "from emosym.processes import Processes as P; p = P(); print(p.collect(p.rank), p.world)"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+            *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
+            *("--dynamo_backend", "no", "--main_process_port", "0"),
+            *("--no_python", sys.executable, "-c", asked),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert sorted(done.stdout.splitlines()) == ["[0, 1] 2", "[] 2"]
 
 
 def test_muon_needs_whole_matrices() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.forks import forking
 
 from emosym.config.load import RECIPES
 from emosym.config.recipes import M2seRecipe
@@ -74,7 +75,11 @@ def tiny(base: Path) -> Study:
 
 
 @pytest.mark.slow  # six runs train, one after the other
-def test_the_study_runs_whole(tiny_base: Path, tmp_path: Path) -> None:
+def test_the_study_runs_whole(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its one worker is a fork."""
+    monkeypatch.setattr("emosym.studies.ablation.pool.get_context", lambda method: forking())
     said: list[str] = []
     table = run_study(tiny(tiny_base), tmp_path, 1, said.append)
     tasks, pictures = table["parts"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.forks import forking
 from tests.studies.ablation.makers import small
 
 from emosym.errors import EmoSymError, UsageError
@@ -46,11 +47,8 @@ def with_arms_that_fail(study: Study) -> Study:
 def test_a_study_runs_side_by_side_and_goes_on(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two runs, for workers are slow to start; in the second, a failure stops no other job.
-
-    On one core: a worker takes all there are, and would wait for the tests beside it.
-    """
-    monkeypatch.setattr("emosym.studies.ablation.study.usable_cores", lambda: 1)
+    """Two runs, whose workers are forks; in the second, a failure stops no other job."""
+    monkeypatch.setattr("emosym.studies.ablation.pool.get_context", lambda method: forking())
     study, said = tiny_study(tiny_base), list[str]()
     first = run_study(study, tmp_path, 2, said.append, only=["align"])
     assert {row["arm"] for row in first["parts"][0]["rows"]} == {"ours", "none"}

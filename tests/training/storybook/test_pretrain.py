@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.forks import forking
 
 from emosym.config.load import resolve_recipe
 from emosym.config.recipes import BaseRecipe
 from emosym.errors import StoppedEarly
 from emosym.models.presets import resolve_base
 from emosym.models.reader.backbone import load_backbone
-from emosym.training.storybook import judges
+from emosym.training.storybook import judges, pretrain
 from emosym.training.storybook.corpus import prepare_data
 from emosym.training.storybook.pretrain import run_base
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    """One judge, and one core: parts take all there are, and the tests beside them would wait."""
+    """One judge; processes of parts are forks."""
     train = judges.train_judges
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.cpu_count", lambda: 1)
         patch.setattr(judges, "train_judges", partial(train, names=["judge-a"]))
+        patch.setattr(pretrain, "get_context", lambda method: forking())
         yield
 
 
@@ -103,7 +104,7 @@ def test_called_with_no_time_at_all_it_still_comes_to_its_end(
             torch.testing.assert_close(one[key], wanted, atol=1e-2, rtol=1e-2)
 
 
-@pytest.mark.slow  # two spawned processes import torch
+@pytest.mark.slow  # two processes train
 def test_parts_side_by_side_stop_together(tmp_path: Path) -> None:
     recipe = judges_too(tmp_path / "run", workers=2, muon_lr=None)  # only where it stops is asked
     prepare_data(recipe)

@@ -15,7 +15,7 @@ import yaml
 
 from emosym.data.storybook import write_storybook
 from emosym.data.storybook.dialogues.writer import write_dialogues
-from emosym.device import cpu_plan, processor_name, usable_cores
+from emosym.device import cpu_plan, processor_name, usable_cores, wanted_threads
 from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json, write_text
 from emosym.locks import one_writer
@@ -78,7 +78,7 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
         paintings=study.paintings,
         reasons=study.reasons,
     )
-    threads = max(1, usable_cores() // workers)
+    threads = max(1, wanted_threads() // workers)
     # All workers compute alike: what this process finds best for the CPU is told to all of them.
     os.environ.setdefault("EMOSYM_CPU_PLAN", f"{cpu_plan().dtype} {cpu_plan().attention}")
     failed = run_jobs(trained, done | starts, work, workers, threads, tell)

@@ -7,7 +7,6 @@ than one process of many threads; on a GPU they share it. Every part resumes whe
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import BaseRecipe
+from emosym.device import wanted_threads
 from emosym.errors import StoppedEarly
 from emosym.files import write_json, write_text
 from emosym.training.loop.deadline import is_late
@@ -46,7 +46,7 @@ def run_base(recipe: BaseRecipe, progress: bool = True, deadline: float | None =
     prepare_data(recipe, deadline)
     parts = [part for part in recipe.parts if not is_finished(recipe, part)]
     together = min(recipe.workers, len(recipe.parts))
-    threads = max(1, (os.cpu_count() or 1) // together)
+    threads = max(1, wanted_threads() // together)
     if together == 1:
         for number, part in enumerate(parts):
             if number and is_late(deadline):
