@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.context import BaseContext
@@ -79,6 +79,15 @@ def in_fork(
         code = process.exitcode
     assert code is not None, f"it ran longer than {timeout:.0f} s: {log.read_text()[-4000:]}"
     return code, log.read_text()
+
+
+def command_in(folder: Path, words: Sequence[str]) -> None:
+    """Run the `emosym` command in a folder: what a fork may be asked to do."""
+    from emosym.apps.cli.main import main
+
+    os.chdir(folder)
+    sys.argv = ["emosym", *words]
+    main()
 
 
 def _call(

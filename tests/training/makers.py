@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,24 @@ def align_run(model: EmoSymModel, feed: Feed, out: Path, die_at: int | None = No
 
         align.run_loop = dying
     align.train_align(model, feed, recipe, progress=False)
+
+
+def align_killed(base: Path, arrays: Path, out: Path) -> None:
+    """Align to the end in out/whole; die at step 3 and go on in out/cut. Each is a fork."""
+    model, feed = align_start(base, arrays)  # every fork has its own copy
+    for folder, die_at, signalled in (("whole", None, 0), ("cut", 3, 9), ("cut", None, 0)):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                align_run(model, feed, out / folder, die_at)
+                code = 0
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert status == signalled, (folder, status)
+        left = sorted(p.name for p in (out / folder / "state").iterdir())
+        sys.stdout.write(f"{folder} {left}\n")
 
 
 ADAPTED = tuple(

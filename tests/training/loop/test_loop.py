@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.forks import in_fork
+from tests.training.loop import killed_runs
 from torch import nn
 
 from emosym.errors import EmoSymError, StoppedEarly, UsageError
@@ -74,63 +74,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, 
     return train(settings_of(out)), out
 
 
-KILLER = """
-import os, signal, sys
-from dataclasses import replace
-from pathlib import Path
-import torch
-from tests.training.loop import test_loop as this
-from emosym.errors import StoppedEarly
-from emosym.training.loop import state
-
-torch.set_num_threads(1)
-out = Path(sys.argv[1])
-save_file, calls = state.save_file, []
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def at_step(last):
-    return lambda step: die() if step == last else None
-
-def dying_save(*args):  # the disk gets half of what it should
-    calls.append(args)
-    if len(calls) == 5:
-        args[1].write_bytes(b"half")
-        die()
-    save_file(*args)
-
-for kind, value in [plan.split(":") for plan in sys.argv[2:]]:
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            if kind == "save":
-                state.save_file = dying_save
-            folder = out / ("whole" if kind == "whole" else "killed")
-            hook = at_step(int(value)) if kind == "step" else None
-            settings = this.settings_of(folder)
-            if kind == "stop":
-                settings = replace(settings, deadline=float(value))
-            model = this.train(settings, hook=hook)
-            state.save_file(dict(model.state_dict()), out / f"{kind}.safetensors")
-            code = 0
-        except StoppedEarly as error:
-            print(error, flush=True)
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if kind in ("whole", "end"):
-        assert status == 0, status
-    elif kind == "stop":
-        assert os.WEXITSTATUS(status) == 75, status
-    else:
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
-        print(kind, value, sorted(p.name for p in (out / "killed" / "state").glob("*")))
-"""
-
-
 @pytest.mark.slow  # a process for each place
 def test_killed_or_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
     """Kills: before the first state, in the middle, while a state is written, just before the end.
@@ -152,22 +95,9 @@ def test_killed_or_stopped_anywhere_it_ends_with_the_same_numbers(tmp_path: Path
 
 
 def run_plans(out: Path, plans: list[str]) -> str:
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(out), *plans],
-        cwd=root,
-        env={
-            "PYTHONPATH": f"{root / 'src'}:{root}",
-            "PATH": "/usr/bin:/bin",
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    code, said = in_fork(killed_runs.run_plans, out, plans, log=out / "log")
+    assert code == 0, said[-2000:]
+    return said
 
 
 def assert_the_same_in_the_end(out: Path) -> None:

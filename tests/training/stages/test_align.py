@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.forks import in_fork
 from tests.training.makers import (
     ADAPTED,
     HEAD,
     LOG_SCALE,
     PROJECTOR,
     TOKENS,
+    align_killed,
     count_calls,
     metrics,
     moved,
@@ -186,29 +185,6 @@ def test_it_learns_eight_pictures(model: EmoSymModel, tiny_pictures, tmp_path: P
         assert rows[-1][name] < 0.95 * rows[0][name], name
 
 
-FORKS = """
-import os, sys
-from pathlib import Path
-import torch.utils.tensorboard  # once, not in every fork
-from tests.training.makers import align_run, align_start
-
-base, arrays, out = map(Path, sys.argv[1:])
-model, feed = align_start(base, arrays)  # every fork has its own copy
-for folder, die_at, signalled in (("whole", None, 0), ("cut", 3, 9), ("cut", None, 0)):
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            align_run(model, feed, out / folder, die_at)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert status == signalled, (folder, status)
-    print(folder, sorted(p.name for p in (out / folder / "state").iterdir()))
-"""
-
-
 @pytest.mark.slow  # processes import and train
 def test_killed_and_resumed_it_is_the_same_run(
     tiny_base: Path, tiny_pictures, tmp_path: Path
@@ -216,23 +192,9 @@ def test_killed_and_resumed_it_is_the_same_run(
     """LoRA dropout, the gist coin and Muon's state included; every run is a fresh fork."""
     arrays = tmp_path / "data.npz"
     np.savez(arrays, pictures=tiny_pictures.pictures[:9], labels=tiny_pictures.labels[:9])
-    root = Path(__file__).resolve().parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS, str(tiny_base), str(arrays), str(tmp_path)],
-        cwd=root,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
-            "OMP_NUM_THREADS": "1",  # threads do not live on in a fork
-            "TOKENIZERS_PARALLELISM": "false",
-        },
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "cut ['step-00000002']" in done.stdout
+    code, said = in_fork(align_killed, tiny_base, arrays, tmp_path, log=tmp_path / "log")
+    assert code == 0, said[-2000:]
+    assert "cut ['step-00000002']" in said
     last = "state/step-00000005/weights.safetensors"
     whole, resumed = (load_file(tmp_path / folder / last) for folder in ("whole", "cut"))
     assert set(whole) == set(resumed)
