@@ -46,7 +46,9 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 80
 
 
-parsed = functools.cache(ast.parse)  # two rules look at every module
+@functools.cache  # two rules look at every module
+def nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
 
 
 def modules() -> list[Path]:
@@ -58,9 +60,9 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
+def imported(source: str, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
     """Yield (line, absolute dotted name) of every import, at any depth."""
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield node.lineno, name.name
@@ -80,7 +82,7 @@ def order_errors(source: str, module: str, is_package: bool = False) -> list[str
     if len(own) < 2:
         return []  # emosym/__init__ only hands out the pipeline
     found = []
-    for line, name in imported(parsed(source), module, is_package):
+    for line, name in imported(source, module, is_package):
         parts = name.split(".")
         if parts[0] != "emosym" or len(parts) < 2 or parts[1] not in RANK:
             continue
@@ -117,16 +119,15 @@ def test_imports_point_backwards(path: Path) -> None:
 
 def broken_rules(source: str, module: str, is_package: bool = False) -> list[str]:
     """Return what in `source` the house forbids, as "line: what"."""
-    tree = parsed(source)
     broken = []
     # Published weights come as PyTorch files; its weights-only reader builds tensors, no objects.
     tensors_only = {
         node.func
-        for node in ast.walk(tree)
+        for node in nodes(source)
         if isinstance(node, ast.Call)
         and any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords)
     }
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if node in tensors_only:
             continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -144,7 +145,7 @@ def broken_rules(source: str, module: str, is_package: bool = False) -> list[str
             and node.value.id == "torch"
         ):
             broken.append(f"{node.lineno}: torch.{node.attr} pickles")
-    for line, name in imported(tree, module, is_package):
+    for line, name in imported(source, module, is_package):
         top = name.split(".")[0]
         if name == "pickle.UnpicklingError":
             continue  # what that reader raises

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import re
-import signal
 import socket
-import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from PIL import Image
+from tests.forks import command_in, forked
 
-import emosym
 from emosym.errors import EmoSymError
 from emosym.service.rows import reading_row
 from emosym.service.session import open_session
@@ -74,30 +73,27 @@ def test_without_the_extra_it_names_the_command(command, monkeypatch) -> None:
 
 
 @pytest.fixture
-def started(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server of its own process, in a folder where nothing may appear."""
-    command = (sys.executable, "-m", "emosym", "serve", "--port", "0", "--deadline", "300")
-    source = str(Path(emosym.__file__).parents[1])
-    environment = {**os.environ, "EMOSYM_API_KEY": KEY, "PYTHONPATH": source}
-    with subprocess.Popen(
-        (*command, "--model", str(tiny_checkpoint), "--device", "cpu"),
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-    ) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r"http://[\d.]+:\d+", line)
-        assert found and KEY not in line, line
-        yield found[0], process
-        process.kill()
+def started(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[tuple[str, BaseProcess, Path]]:
+    """A server of its own process, in a folder where nothing may appear, and what it says."""
+    folder, log = tmp_path / "here", tmp_path / "log"
+    folder.mkdir()
+    words = ["serve", "--port", "0", "--deadline", "300", "--device", "cpu"]
+    words += ["--model", str(tiny_checkpoint)]
+    with forked(command_in, folder, words, log=log, EMOSYM_API_KEY=KEY) as process:
+        while not (found := re.search(r"http://[\d.]+:\d+", said(log))):
+            assert process.exitcode is None, said(log)
+            time.sleep(0.05)
+        yield found[0], process, log
 
 
-# slow: it starts an interpreter that imports torch
+def said(log: Path) -> str:
+    return log.read_text() if log.exists() else ""
+
+
+# slow: a server of a process of its own, whose decoders are new interpreters
 @pytest.mark.slow
 def test_a_real_process_from_start_to_end(started, tiny_checkpoint, tiny_pictures, tmp_path):
-    url, process = started
+    url, process, log = started
     pictures = [Image.fromarray(picture) for picture in tiny_pictures.pictures[:2]]
     files = []
     for number, picture in enumerate(pictures):
@@ -106,7 +102,7 @@ def test_a_real_process_from_start_to_end(started, tiny_checkpoint, tiny_picture
         files.append(("pictures", (f"{number}.png", stream.getvalue())))
     with httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=300) as ask:
         while ask.get("/readyz").status_code != 200:
-            pass
+            time.sleep(0.05)
         rows = ask.post("/v1/understand", files=files).json()["rows"]
         session = open_session(model=str(tiny_checkpoint), device="cpu")
         wanted = session.of_pictures().understand_all(pictures)
@@ -128,12 +124,12 @@ def test_a_real_process_from_start_to_end(started, tiny_checkpoint, tiny_picture
         answers = [ask.post("/v1/understand", files=files) for _ in range(3)]
         assert {answer.status_code for answer in answers} <= {200, 503}
         assert answers[-1].status_code == 200
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(300) == 143
-    assert process.stderr is not None
-    told = process.stderr.read()
+    process.terminate()
+    process.join(300)
+    assert process.exitcode == 143
+    told = log.read_text()
     assert "Stopped: it was asked to end" in told and KEY not in told
-    assert not any(tmp_path.iterdir())
+    assert not any((tmp_path / "here").iterdir())
 
 
 def test_the_client_needs_httpx(monkeypatch) -> None:
