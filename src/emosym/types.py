@@ -19,6 +19,7 @@ TEXT_EMOTION = "text_emotion"  # what a speaker feels
 # EmoVerse's: sentiment, emotion of a turn, facial action units, why it is felt, what caused it.
 MSA, MER, FER, ERI, ECPE = "msa", "mer", "fer", "eri", "ecpe"
 OPEN = "open"  # any emotion words
+STATEMENT = "statement"  # whether what is said about a picture is correct
 CHOICE = "choice"  # which of the attribute `choices` is right
 
 # A picture, or one of a video, as it is stored.

@@ -69,6 +69,7 @@ class DataSection(Section):
         "goemotions",
         "emobench",
         "open-words",
+        "statements",
         "storybook-dialogues",
         "amt",
     ] = "storybook"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from emosym.data.dataset import Dataset
 from emosym.data.wheel_tables import Wheels
 from emosym.errors import UsageError
+from emosym.evaluation.likely_answers import LIKELY, likely_answered
 from emosym.evaluation.task_answers import Answered, answered
 from emosym.models.emosym_model import EmoSymModel
 from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers, with_found
@@ -27,8 +28,9 @@ def answer_tasks(
     """Return what a model answers in each task, about the samples whose truth is known.
 
     Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
-    no head is, the model is asked in words. The task `open` compares words on `wheels`. Where
-    reasons are asked of given emotions and causes, these are what latents find.
+    no head is, the model is asked in words, or of LIKELY tasks for the likeliest answer. The task
+    `open` compares words on `wheels`. Where reasons are asked of given emotions and causes, these
+    are what latents find.
 
     Raises:
         UsageError: when a data set has no truth of a task.
@@ -55,6 +57,8 @@ def answer_tasks(
             if task.name == TEXT_EMOTION and model.space.several:
                 one = replace(one, probabilities=read.probabilities[places[name]])
             found.append(one)
+        elif name in LIKELY and not spoken:
+            found.append(likely_answered(model.reader.chat, name, task, asked, batch_size))
         else:
             shown = asked
             if name == ERI_GROUNDED:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,8 @@ class Answered:
     where nothing was spoken; `asked` lists (turn, emotion) of each, for cause pairs; `cues` finds
     what a reason names, where the task's label space is not MELD's (`tasks.eri.cues_in`).
     `probabilities` (N, C) are of the task's labels, where several can be true and a model tells
-    them: its values also say how well they rank. `wheels` are what the task compares words on.
+    them: its values also say how well they rank. `wheels` are what the task compares words on;
+    `more` are values that its predictions do not tell.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Answered:
     cues: Callable[[str], Facts] = usual_cues
     probabilities: np.ndarray | None = None
     wheels: Wheels | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def answered(
@@ -156,7 +158,7 @@ def plain_values(found: Answered) -> dict[str, Any]:
     values = found.task.measure(found.predictions, found.truths)
     if found.probabilities is not None and found.task.space is not None:
         values |= ranking_values(found.probabilities, found.truths, found.task.space)
-    return values
+    return values | dict(found.more)
 
 
 def task_values(found: Answered, seed: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from emosym.tasks.msa import scores_of
 from emosym.tasks.open_words import word_counts, word_scores, words_of
 from emosym.tasks.task import Prediction, Task, Unparsed, label_codes
 from emosym.tasks.text_emotion import labels_of
-from emosym.types import ECPE, ERI, FER, MSA, OPEN, Target
+from emosym.types import CHOICE, ECPE, ERI, FER, MSA, OPEN, STATEMENT, Target
 
 # What a sum (K,) of counts says; None where it is undefined.
 Statistic = Callable[[np.ndarray], "float | None"]
@@ -94,6 +94,8 @@ def _counted(
         return _sets(unit_sets(predictions), wanted, tuple(UNITS))
     if task.name == ERI:
         return _cues(predictions, truths, cues)
+    if task.name in (STATEMENT, CHOICE):
+        return _rewarded(task, predictions, truths)
     if task.space is None:  # answers of a kind that is not known here: values without intervals
         return np.zeros((len(truths), 1)), {}
     if task.space.several or any(isinstance(truth, tuple) for truth in truths):
@@ -159,6 +161,12 @@ def _cues(
         "cue_recall": lambda total: _ratio(total[0], total[2]),
         "cue_f1": lambda total: _ratio(2 * total[0], total[1] + total[2]),
     }
+
+
+def _rewarded(task: Task, predictions: Sequence[Prediction], truths: Sequence[Target]) -> Counted:
+    said = ["" if isinstance(found, Unparsed) else str(found) for found in predictions]
+    earned = [(score or 0.0, 1.0) for score in task.reward(said, label=list(truths))]
+    return np.array(earned), {"accuracy": lambda total: _ratio(total[0], total[1])}
 
 
 def _words(

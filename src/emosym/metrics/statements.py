@@ -11,17 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from emosym.data.statement_labels import CLASSES, MARKS, statement_class
 from emosym.errors import UsageError, unknown_name
 from emosym.metrics.checks import as_vector, same_length
 
 UNREADABLE = -1
-STATEMENT_CLASSES = (
-    "sentiment_polarity",
-    "emotion_interpretation",
-    "scene_context",
-    "perception_subjectivity",
-)
-_MARKS = {"correct": 1, "incorrect": 0}
+STATEMENT_CLASSES = CLASSES
+_MARKS = {mark: int(mark == "correct") for mark in MARKS}
 
 
 def statement_mark(label: str) -> int:
@@ -36,24 +32,13 @@ def statement_mark(label: str) -> int:
     return _MARKS[word]
 
 
-def statement_class(name: str) -> str:
-    """Return one of STATEMENT_CLASSES: case, spaces, hyphens and underscores do not matter.
-
-    Raises:
-        UsageError: for another class; names the nearest.
-    """
-    plain = "_".join(name.replace("-", " ").replace("_", " ").lower().split())
-    if plain not in STATEMENT_CLASSES:
-        raise unknown_name("statement class", name, STATEMENT_CLASSES)
-    return plain
-
-
 def statement_values(
-    predicted: ArrayLike, truth: ArrayLike, classes: Sequence[str]
+    predicted: ArrayLike, truth: ArrayLike, classes: Sequence[str | None]
 ) -> dict[str, float | int | None]:
     """Return accuracy overall and per class, 0..1, ready for a result file.
 
-    `classes` (N,) names the class of each statement. Keys: `accuracy`; `accuracy_<class>` and
+    `classes` (N,) names the class of each statement, None where it is not told. Keys: `accuracy`;
+    `accuracy_<class>` and
     `n_<class>` for all of STATEMENT_CLASSES (accuracy None where a class has no statement);
     `unreadable`, the share of answers that were neither word; `always_correct`, the accuracy of
     answering Correct to everything, below which a reader knows nothing.
@@ -65,7 +50,7 @@ def statement_values(
     if not np.isin(answers, (0, 1)).all():
         raise UsageError("truth must hold only 1 (correct) and 0 (incorrect).")
     right = guesses == answers
-    names = np.asarray([statement_class(name) for name in classes])
+    names = np.asarray([statement_class(name) if name else "" for name in classes])
     values: dict[str, float | int | None] = {"accuracy": float(right.mean())}
     for name in STATEMENT_CLASSES:
         here = names == name

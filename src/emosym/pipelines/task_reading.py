@@ -13,6 +13,7 @@ from emosym.data.dataset import Dataset
 from emosym.emotions import SCORES, SENTIMENT3, SENTIMENT7
 from emosym.errors import UsageError
 from emosym.models.calibration import calibrated, named, said_labels
+from emosym.models.chat import ChatModel
 from emosym.models.emosym_model import EmoSymModel, finds_causes
 from emosym.models.reader.answering import answer_all
 from emosym.models.reader.talks import (
@@ -186,12 +187,18 @@ ANSWERS: dict[str, Answers] = {
 def speak_answers(
     model: EmoSymModel, task: Task, samples: Sequence[Sample], batch_size: int = 16
 ) -> list[str]:
+    """Ask a trained model a task in words, as `speak_words`."""
+    return speak_words(model.reader.chat, task, samples, batch_size)
+
+
+def speak_words(
+    chat: ChatModel, task: Task, samples: Sequence[Sample], batch_size: int = 16
+) -> list[str]:
     """Ask a task about every sample in words and return the greedy answers, in order.
 
     Samples of like length are asked together; an answer does not depend on its batch beyond
     rounding.
     """
-    chat = model.reader.chat
     asked = [task.conversation(sample) for sample in samples]
     lengths = [
         sum(len(part) for message in one for part in message.parts if isinstance(part, str))

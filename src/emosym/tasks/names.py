@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
+from emosym.tasks.choice import choice_of
 from emosym.tasks.ecpe import ecpe, ecpe_predicted
 from emosym.tasks.eri import eri, eri_grounded
 from emosym.tasks.fer import fer_of
@@ -13,9 +14,21 @@ from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa_of
 from emosym.tasks.open_words import open_of
+from emosym.tasks.statement import statement_of
 from emosym.tasks.task import Task
 from emosym.tasks.text_emotion import text_emotion
-from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, OPEN, TEXT_EMOTION
+from emosym.types import (
+    CHOICE,
+    ECPE,
+    ERI,
+    FER,
+    IMAGE_EMOTION,
+    MER,
+    MSA,
+    OPEN,
+    STATEMENT,
+    TEXT_EMOTION,
+)
 
 ECPE_PREDICTED = "ecpe_predicted"  # the same task and truth, with the emotions not shown
 ERI_GROUNDED = "eri_grounded"  # reasons of the emotion and causes that are given, or were read
@@ -32,6 +45,8 @@ TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     ECPE: ecpe,
     ECPE_PREDICTED: ecpe_predicted,
     OPEN: open_of,
+    STATEMENT: statement_of,
+    CHOICE: choice_of,
 }
 
 

@@ -100,7 +100,7 @@ Suites = Annotated[
         "--suites",
         "--tasks",
         "-t",
-        help=f"Of {', '.join(SUITES)}; or tasks: mer, msa, fer, eri, ecpe, text, open.",
+        help=f"Of {', '.join(SUITES)}; or a task: mer, msa, fer, text, open, statement...",
     ),
 ]
 Spoken = Annotated[
@@ -183,12 +183,11 @@ def evaluate(
         workers=workers,
     )
     root = required(data, "what to read", "--data")
-    model = one_model(model, named)
-    where = (source, root, split, limit, space)
-    if tasks := asked_tasks(suites, wheels):
-        return evaluate_tasks(model, tasks, where, options, spoken, device, wheels)
-    asked = asked_suites(suites, paint, control)
+    model, where = one_model(model, named), (source, root, split, limit, space)
     wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
+    if tasks := asked_tasks(suites, wheels):
+        return evaluate_tasks(model, tasks, where, options, spoken, device, wheels, preset)
+    asked = asked_suites(suites, paint, control)
     check_measured(zero_shot, model, asked)
     check_options(options, asked)
     hub = HubOptions(image_column, label_column, config, download)

@@ -10,6 +10,8 @@ from emosym.types import OPEN
 
 if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
+    from emosym.data.dataset import Dataset
+    from emosym.evaluation.task_answers import Answered
 
 SHOWN = 24
 SHORT = {"text": "text_emotion"}
@@ -44,34 +46,45 @@ def evaluate_tasks(
     spoken: bool,
     device: str,
     wheels: Path | None = None,
+    preset: str | None = None,
 ) -> None:
     """Answer tasks about `data`, write a result each, and show them.
 
     `data` are source, root, split, limit, and the label space to answer in (None: of the data).
 
+    Without a `model` the stock model of a `preset` is asked itself.
+
     Raises:
-        UsageError: without a trained model, for a task that it cannot answer, or data without the
-            truth of a task.
+        UsageError: without either, for a task that it cannot answer, or data without the truth of
+            a task.
     """
     from rich.console import Console
 
     from emosym.data.sources.open import open_dataset
-    from emosym.data.wheel_tables import read_wheels
-    from emosym.evaluation.answer_tasks import answer_tasks
+    from emosym.data.sources.own_labels import space_of_data, space_of_source
+    from emosym.emotions import space_of_text
     from emosym.evaluation.task_answers import write_task_results
-    from emosym.pipelines.trained import EmoSymPipeline, space_named
+    from emosym.pipelines.trained import space_named
     from emosym.service.sinks import check_outputs, make_parent
 
-    if model is None:
-        raise UsageError("Tasks are answered by a trained model: name one.")
+    if model is None and preset is None:
+        raise UsageError(
+            "Tasks are answered by a trained model: name one, or a stock model by --zero-shot "
+            "--preset."
+        )
     source, root, split, limit, space = data
     out, answers = options.out, options.predictions
     check_outputs({"json": out} | ({"parquet": answers} if answers is not None else {}))
-    dataset = open_dataset(source, root, split, space_named(model, source, root, space))
+    if model is not None:
+        wanted = space_named(model, source, root, space)
+    elif space is not None:
+        wanted = space_of_text(space)
+    else:
+        wanted = space_of_data(source, root) or space_of_source(source)
+    dataset = open_dataset(source, root, split, wanted)
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
-    pipeline = EmoSymPipeline.from_pretrained(model, device).answering(dataset.space)
-    tables = None if wheels is None else read_wheels(wheels)
-    found = answer_tasks(pipeline.model, names, chosen, options.batch_size or 16, spoken, tables)
+    ask = _ask_model if preset is None else _ask_preset
+    found, used = ask(str(preset or model), names, chosen, options, spoken, device, wheels)
     make_parent(out)
     written = write_task_results(
         out,
@@ -79,7 +92,8 @@ def evaluate_tasks(
         options.seed,
         split,
         model,
-        computed_on={"device": pipeline.device},
+        zero_shot=None if preset is None else {"preset": preset, "spoken": spoken},
+        computed_on={"device": used},
         answers=answers,
     )
     console = Console(highlight=False)
@@ -88,6 +102,49 @@ def evaluate_tasks(
         console.print(f"Wrote {path}.", soft_wrap=True, markup=False)
     if answers is not None:
         console.print(f"Wrote {answers}.", soft_wrap=True, markup=False)
+
+
+def _ask_model(
+    model: str,
+    names: tuple[str, ...],
+    chosen: Dataset,
+    options: Options,
+    spoken: bool,
+    device: str,
+    wheels: Path | None,
+) -> tuple[list[Answered], str]:
+    """Return what a trained model answers, and on which device."""
+    from emosym.data.wheel_tables import read_wheels
+    from emosym.evaluation.answer_tasks import answer_tasks
+    from emosym.pipelines.trained import EmoSymPipeline
+
+    pipeline = EmoSymPipeline.from_pretrained(model, device).answering(chosen.space)
+    tables = None if wheels is None else read_wheels(wheels)
+    size = options.batch_size or 16
+    return answer_tasks(pipeline.model, names, chosen, size, spoken, tables), pipeline.device
+
+
+def _ask_preset(
+    preset: str,
+    names: tuple[str, ...],
+    chosen: Dataset,
+    options: Options,
+    spoken: bool,
+    device: str,
+    wheels: Path | None,
+) -> tuple[list[Answered], str]:
+    """Return what the stock model of a preset answers, and on which device."""
+    from emosym.data.wheel_tables import read_wheels
+    from emosym.evaluation.likely_answers import ask_tasks
+    from emosym.models.reader.backbone import open_chat
+    from emosym.pipelines.zero_shot import ZeroShotPipeline
+
+    pipeline = ZeroShotPipeline.from_pretrained(preset, device=device)
+    pipeline.require("reader")
+    chat = open_chat(pipeline.base, pipeline.device)
+    tables = None if wheels is None else read_wheels(wheels)
+    size = options.batch_size or 8
+    return ask_tasks(chat, chosen.space, names, chosen, size, spoken, tables), pipeline.device
 
 
 def values_table(result: dict[str, Any]) -> Any:

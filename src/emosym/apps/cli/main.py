@@ -31,6 +31,7 @@ from emosym.apps.cli.report import report
 from emosym.apps.cli.serve import serve
 from emosym.apps.cli.storybook import storybook
 from emosym.apps.cli.storybook_dialogues import storybook_dialogues
+from emosym.apps.cli.storybook_statements import statements
 from emosym.apps.cli.train import train
 from emosym.apps.cli.ui import ui
 from emosym.apps.cli.understand import understand
@@ -65,6 +66,7 @@ app.command()(doctor)
 app.command()(ui)
 data.command()(storybook)
 data.command()(storybook_dialogues)
+data.command()(statements)
 data.command()(check)
 data.command()(annotate)
 data.add_typer(amt, name="amt")

@@ -49,7 +49,8 @@ def detect_source(root: Path, space: str | LabelSpace = "mikels8") -> str:
     if vote_tables(root, label_space(space)):
         return "ldl"
     known = source_of_folder(root)
-    if known is not None:
+    # statements may lie in an EmoSet whose pictures they are about
+    if known is not None and (known != "statements" or look(root / "info.json") != FILE):
         return known
     found = splits_of(root)
     if found:

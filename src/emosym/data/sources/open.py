@@ -28,6 +28,7 @@ from emosym.data.sources.oasis import load_oasis
 from emosym.data.sources.open_words import load_open_words
 from emosym.data.sources.own_labels import space_of_source
 from emosym.data.sources.reccon import load_reccon
+from emosym.data.sources.statements import load_statements
 from emosym.data.sources.storybook import load_storybook
 from emosym.data.sources.storybook_dialogues import load_storybook_dialogues
 from emosym.data.splits import Fold, label_fraction, stretch
@@ -50,6 +51,7 @@ SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], D
     "goemotions": load_goemotions,
     "emobench": load_emobench,
     "open-words": load_open_words,
+    "statements": load_statements,
     "storybook-dialogues": load_storybook_dialogues,
     "amt": load_amt,
 }

@@ -21,6 +21,7 @@ SOURCE_SPACES: dict[str, str] = {
     "goemotions": "goemotions28",
     "emobench": "ekman7",
     "open-words": "ekman7",
+    "statements": "mikels8",
     "storybook-dialogues": "meld7",
     "amt": "meld7",
 }

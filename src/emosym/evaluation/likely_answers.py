@@ -1,0 +1,97 @@
+"""Tasks put to a language model itself: by the likelihood of few answers, else in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from emosym.data.dataset import Dataset
+from emosym.data.wheel_tables import Wheels
+from emosym.emotions import LabelSpace
+from emosym.errors import UsageError
+from emosym.evaluation.task_answers import Answered, answered
+from emosym.metrics.choices import choice_values
+from emosym.models.chat import ChatModel
+from emosym.pipelines.likely_options import likely_options, likely_words
+from emosym.pipelines.task_reading import speak_words
+from emosym.tasks.choice import options_of, plain
+from emosym.tasks.names import open_task
+from emosym.tasks.open_words import open_words
+from emosym.tasks.statement import MARKS
+from emosym.tasks.task import Task
+from emosym.types import CHOICE, OPEN, STATEMENT, Sample
+
+LIKELY = (STATEMENT, CHOICE)  # tasks with few answers, of which the likeliest counts
+KINDS = ("question", "category")  # attributes of a multiple choice by which it is counted, too
+
+
+def ask_tasks(
+    chat: ChatModel,
+    space: LabelSpace,
+    names: Sequence[str],
+    dataset: Dataset,
+    batch_size: int = 8,
+    spoken: bool = False,
+    wheels: Wheels | None = None,
+) -> list[Answered]:
+    """Return what a model answers in each task, about the samples whose truth is known.
+
+    Statements and multiple choice are answered by likelihood; with `spoken`, and all others, in
+    words.
+
+    Raises:
+        UsageError: when a data set has no truth of a task.
+    """
+    samples, found = list(dataset), []
+    for name in names:
+        task = open_words(wheels) if name == OPEN else open_task(name, space)
+        known = [sample for sample in samples if task.name in sample.targets]
+        if not known:
+            raise UsageError(f"This data set tells nothing of the task {name!r}.")
+        if name in LIKELY and not spoken:
+            found.append(likely_answered(chat, name, task, known, batch_size))
+        else:
+            told = speak_words(chat, task, known, batch_size)
+            found.append(replace(answered(name, task, known, answers=told), wheels=wheels))
+    return found
+
+
+def likely_answered(
+    chat: ChatModel, name: str, task: Task, samples: Sequence[Sample], batch_size: int = 8
+) -> Answered:
+    """Return the likeliest answers of one of the LIKELY tasks, with values of their shares."""
+    if name == STATEMENT:
+        asked = [task.conversation(sample) for sample in samples]
+        words = [mark.capitalize() for mark in MARKS]
+        shares = likely_words(chat, asked, words, batch_size)
+        marks = [MARKS[place] for place in shares.argmax(axis=1)]
+        one = answered(name, task, samples, marks)
+        return replace(one, more={"said_correct": marks.count(MARKS[0]) / len(marks)})
+    orders = likely_options(chat, samples, batch_size)
+    options = [options_of(sample) for sample in samples]
+    chosen = [one[int(row.mean(axis=0).argmax())] for one, row in zip(options, orders, strict=True)]
+    one = answered(name, task, samples, chosen)
+    return replace(one, more=_choice_values(samples, options, orders))
+
+
+def _choice_values(
+    samples: Sequence[Sample], options: Sequence[Sequence[str]], orders: Sequence[np.ndarray]
+) -> dict[str, float | int]:
+    truth = []
+    for sample, listed in zip(samples, options, strict=True):
+        words = [plain(option) for option in listed]
+        right = plain(sample.label_of(CHOICE) or "")
+        if right not in words:
+            raise UsageError(f"The truth of {sample.id!r} is none of its options.")
+        truth.append(words.index(right))
+    values = choice_values(orders, truth)
+    for kind in KINDS:
+        names = [str(sample.attributes.get(kind) or "") for sample in samples]
+        for name in sorted(set(names) - {""}):
+            here = [place for place, other in enumerate(names) if other == name]
+            some = choice_values([orders[i] for i in here], [truth[i] for i in here])
+            key = plain(name).replace(" ", "_")
+            values |= {f"accuracy_{key}": some["accuracy"], f"n_{key}": len(here)}
+    return values
