@@ -23,6 +23,7 @@ ORDER = (
         "device",
         "processes",
         "taxonomies",
+        "trees",
         "emotions",
         "space_rows",
     ),

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from emosym.errors import UsageError, unknown_name
-from emosym.taxonomies import BASIC, EKMAN, FORMS
+from emosym.taxonomies import BASIC, EKMAN, FORMS, TREES
+from emosym.trees import level_labels, level_polarities
 
 VAD_MIN = 1.0
 VAD_MAX = 9.0
@@ -206,6 +207,12 @@ LABEL_SPACES: dict[str, LabelSpace] = {
             tuple(SCORES),
             "neutral",
             (*["negative"] * 3, "neutral", *["positive"] * 3),
+        ),
+        *(
+            LabelSpace(f"{tree}{len(labels)}", labels, None, level_polarities(tree, level))
+            for tree in TREES
+            for level in (1, 2)
+            for labels in (level_labels(tree, level),)
         ),
     )
 }

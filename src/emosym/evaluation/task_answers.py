@@ -24,10 +24,13 @@ from emosym.evaluation.results.predictions import KEY
 from emosym.evaluation.results.result import make_result, subject_of, write_result
 from emosym.evaluation.task_intervals import interval_values, usual_cues
 from emosym.files import printable, write_atomic
+from emosym.metrics.calibration import brier_confidence, expected_calibration_error, roc_auc
 from emosym.metrics.checks import same_length
 from emosym.metrics.cues import Facts
 from emosym.metrics.label_sets import indicators
+from emosym.metrics.risk import risk_values
 from emosym.metrics.several import mean_average_precision
+from emosym.rewards.spoken import spoken_confidence
 from emosym.tasks.cause_values import Targets, emotional_turns, measure_causes, pairs_text
 from emosym.tasks.eri import cues_in, true_reason
 from emosym.tasks.names import open_task
@@ -163,7 +166,7 @@ def plain_values(found: Answered) -> dict[str, Any]:
 
 def task_values(found: Answered, seed: int) -> dict[str, Any]:
     """Return the task's values, with intervals (`metrics.intervals`, over conversations)."""
-    values = plain_values(found)
+    values = plain_values(found) | spoken_values(found)
     values["conversations"] = len(set(found.groups))
     more = interval_values(
         found.task,
@@ -176,6 +179,36 @@ def task_values(found: Answered, seed: int) -> dict[str, Any]:
         found.wheels,
     )
     return values | more
+
+
+def spoken_values(found: Answered) -> dict[str, Any]:
+    """Return how well confidence that answers state in words holds; {} where none states any.
+
+    `spoken_stated` is the share of answers that do (`rewards.spoken`). Of those: `spoken_ece`,
+    `spoken_brier`, `spoken_roc_auc`, `spoken_confidence` (their mean), `spoken_accuracy`, and the
+    values of `metrics.risk` as `spoken_*`. An answer is right where its task's reward is 1.
+    """
+    stated = [None if text is None else spoken_confidence(text) for text in found.answers or ()]
+    places = [place for place, sure in enumerate(stated) if sure is not None]
+    if not places:
+        return {}
+    confidence = np.array([stated[place] for place in places], dtype=np.float64)
+    right = np.array(
+        [
+            score_of(found.task, found.predictions[place], found.truths[place]) == 1.0
+            for place in places
+        ]
+    )
+    values: dict[str, Any] = {
+        "stated": len(places) / len(stated),
+        "confidence": float(confidence.mean()),
+        "accuracy": float(right.mean()),
+        "ece": expected_calibration_error(confidence, right),
+        "brier": brier_confidence(confidence, right),
+        "roc_auc": roc_auc(confidence, right),
+        **risk_values(confidence, right),
+    }
+    return {f"spoken_{name}": value for name, value in values.items()}
 
 
 def ranking_values(

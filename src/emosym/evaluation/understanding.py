@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from emosym.emotions import LabelSpace
-from emosym.metrics import calibration, classification, distributions
+from emosym.metrics import calibration, classification, distributions, risk
 from emosym.metrics.checks import Floats, as_labels, as_probabilities, same_length
 from emosym.metrics.intervals import wilson
 
@@ -113,6 +113,7 @@ def evaluate_understanding(
     values: dict[str, Any] = {
         **classification.classification_values(shares, answers, space),
         **calibration.calibration_values(shares, answers, mode),
+        **risk.risk_values(shares.max(axis=1), shares.argmax(axis=1) == answers),
         "accuracy_interval": [interval.low, interval.high],
         "nll": negative_log_likelihood(shares, answers),
     }

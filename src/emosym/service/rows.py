@@ -67,6 +67,13 @@ def reading_row(
     }
 
 
+def selective(row: Row) -> Row:
+    """Return a row that names nothing where its reading abstains; its probabilities stay."""
+    if row["error"] is not None or not row["abstains"]:
+        return row
+    return row | dict.fromkeys(("emotion", "labels", "polarity", "rationale"))
+
+
 def named_labels(reading: UnderstandingOutput) -> str:
     """Return what a reading says of emotions, "joy, surprise"; of one below its threshold that."""
     if reading.labels == ():

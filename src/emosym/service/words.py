@@ -18,12 +18,16 @@ def in_words(row: Row, below: float | None) -> list[str]:
         return [f"{OUTSIDE}: {how_unusual(row['in_domain'])}"]
     shares = sorted(row["probabilities"].items(), key=lambda item: -item[1])
     nature = f", {row['polarity']}" if row["polarity"] else ""
-    lines = [f"{row['emotion']}: {100 * row['confidence']:.0f} % sure{nature}"]
+    named = row["emotion"] or "no answer"  # it was asked to abstain
+    lines = [f"{named}: {100 * row['confidence']:.0f} % sure{nature}"]
     if row["reason"] == UNSURE:
         limit = "" if below is None else f" (below {100 * below:.0f} %)"
-        lines[0] += f"; {UNSURE}{limit}, take it as a guess"
+        advice = ", take it as a guess" if row["emotion"] else ""
+        lines[0] += f"; {UNSURE}{limit}{advice}"
     rest = [f"{name} {100 * share:.0f} %" for name, share in shares[1 : 1 + NEXT_SHOWN]]
-    lines.append(f"then {', '.join(rest)}")
+    if row["emotion"] is None:
+        rest = [f"{name} {100 * share:.0f} %" for name, share in shares[: 1 + NEXT_SHOWN]]
+    lines.append(f"{'then' if row['emotion'] else 'likeliest:'} {', '.join(rest)}")
     if row["valence_norm"] is not None and row["arousal_norm"] is not None:
         lines.append(
             f"pleasantness {row['valence_norm']:.1f} and excitement {row['arousal_norm']:.1f}, "

@@ -34,8 +34,12 @@ def read_to(
     readings: Iterator[Reading],
     total: int,
     space: Callable[[], LabelSpace],
+    abstain: bool = False,
 ) -> Tally:
-    """Send every reading to the outputs; what a stopped run has read stays in the journal."""
+    """Send every reading to the outputs; what a stopped run has read stays in the journal.
+
+    With `abstain` a row names no emotion where the model is unsure (`service.rows.selective`).
+    """
     from emosym.service.sinks import live_sinks, write_files
 
     try:
@@ -47,7 +51,7 @@ def read_to(
                     journal.add(row)
                 live(row)
 
-            tally = read_all(readings, total, sink, journal, live)
+            tally = read_all(readings, total, sink, journal, live, abstain)
         if journal is not None:
             write_files(outputs, journal, space())
             journal.remove()
@@ -102,6 +106,7 @@ def read_all(
     sink: Sink,
     journal: Journal | None = None,
     live: Sink | None = None,
+    abstain: bool = False,
 ) -> Tally:
     """Send every reading to `sink` under a progress bar; rows of the journal go to `live` first.
 
@@ -110,7 +115,7 @@ def read_all(
     """
     from emosym.apps.cli.readings import Tally
     from emosym.apps.cli.terminal import progress_bar
-    from emosym.service.rows import reading_row
+    from emosym.service.rows import reading_row, selective
 
     tally = Tally(total)
     with progress_bar() as bar:
@@ -127,6 +132,7 @@ def read_all(
             if total == 1 and isinstance(reading, BadInput):
                 raise UsageError(reading.error)
             row = reading_row(source, reading)
+            row = selective(row) if abstain else row
             sink(row)
             tally.add(row)
             bar.advance(task)

@@ -136,6 +136,8 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     domain = "" if row["in_domain"] is None else f"{row['in_domain']:.2f}"
     if row["outside"]:
         return f"[yellow]{OUTSIDE}[/yellow]", "–", "–", domain
+    if row["emotion"] is None:  # it was asked to abstain
+        return f"[dim]{UNSURE}[/dim]", f"{row['confidence']:.2f}", "–", domain
     emotion = _escaped(row["emotion"])
     named = (
         f"{emotion} [dim]({UNSURE})[/dim]" if row["reason"] == UNSURE else f"[bold]{emotion}[/bold]"

@@ -54,7 +54,7 @@ def check_text(paths: Sequence[str] | None, more: bool) -> None:
     if paths:
         raise UsageError("Give pictures, or text by --text and --text-file: not both at once.")
     if more:
-        raise UsageError("--explain and --resume go with pictures, not with text.")
+        raise UsageError("--explain, --resume and --abstain go with pictures, not with text.")
 
 
 def texts_of(text: Sequence[str] | None, file: Path | None, column: str | None = None) -> list[str]:
