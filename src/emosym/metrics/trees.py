@@ -26,11 +26,11 @@ def path_f1(predicted: Path | None, truth: Path) -> float:
 def tree_values(predicted: Sequence[Path | None], truth: Sequence[Path]) -> dict[str, Any]:
     """Return the values of N answers, ready for a result file.
 
-    `tree_precision`, `tree_recall`, `tree_f1`: of all ancestors of all answers together (Kiritchenko
-    and others 2006). `accuracy_level_<k>`: share of truths that are k deep of which the answer has
-    the same ancestor at k (None where none is so deep), `n_level_<k>` how many. `tree_distance`:
-    mean number of edges to the truth of the answers that the tree knows; `unknown`: share of those
-    that it does not.
+    `tree_precision`, `tree_recall`, `tree_f1`: of all ancestors of all answers together
+    (Kiritchenko and others 2006). `accuracy_level_<k>`: share of truths that are k deep of which
+    the answer has the same ancestor at k, `n_level_<k>` how many. `tree_distance`: mean number of
+    edges to the truth of the answers that the tree knows; `unknown`: share of those that it does
+    not.
 
     Raises:
         UsageError: for no samples, lengths that differ, or a truth without a path.

@@ -288,7 +288,7 @@ def check_measured(zero_shot: bool, model: str | None, asked: tuple[str, ...]) -
     """Raise UsageError unless there is one model to measure, and it can be measured so."""
     if model is None and not zero_shot:
         raise UsageError("Say what to measure: a model, or --zero-shot with --preset.")
-    trained = sorted(set(asked) - {"understanding", "painting"})
+    trained = sorted(set(asked) - {"understanding", "painting", "probes"})
     if zero_shot and trained:
         option = " (--control)" if trained[0] == "control" else ""
         raise UsageError(f"The suite {trained[0]}{option} is of a trained model: drop it.")

@@ -189,6 +189,26 @@ def measure_by(
         )
 
 
+def measure_probes(measured: Measured, dataset: Dataset, limit: int, seed: int) -> dict[str, Any]:
+    """Run the paired probes on at most `limit` samples; errors as in `evaluate_probes`."""
+    from emosym.apps.cli.terminal import progress_bar
+    from emosym.evaluation.measure import choose
+    from emosym.evaluation.probes import evaluate_probes
+    from emosym.evaluation.results.result import subject_of
+
+    chosen = choose(dataset, min(limit, len(dataset)), seed)
+    subject = subject_of(measured.checksum, chosen.split, chosen.ids())
+    with progress_bar() as bar:
+        task = bar.add_task("probes", total=None)
+        return evaluate_probes(
+            measured.pipeline,
+            chosen,
+            seed=seed,
+            progress=lambda n: bar.advance(task, n),
+            subject=subject,
+        )
+
+
 def measure_control(
     measured: Measured,
     dataset: Dataset,

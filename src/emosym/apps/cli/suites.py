@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emosym.data.dataset import Dataset
 
 PROTOCOL = 1000  # paintings of each emotion: the field's protocol
+PROBED = 500  # samples that are read up to eight times each
 EXPLAINED = 200  # pictures that are explained, covered, swapped: each is read many times
 
 
@@ -92,6 +93,13 @@ def in_domain(measured: Measured, chosen: Dataset, whole: Dataset, options: Opti
     yield options.beside("in-domain"), measure_in_domain(measured, chosen, options.seed)
 
 
+def probes(measured: Measured, chosen: Dataset, whole: Dataset, options: Options) -> Results:
+    """Change one thing about each sample, and see what the reading follows."""
+    from emosym.apps.cli.measured import measure_probes
+
+    yield options.beside("probes"), measure_probes(measured, chosen, PROBED, options.seed)
+
+
 SUITES: dict[str, Suite] = {
     "understanding": understanding,
     "painting": painting,
@@ -99,6 +107,7 @@ SUITES: dict[str, Suite] = {
     "explanations": explanations,
     "causal": causal,
     "in_domain": in_domain,
+    "probes": probes,
 }
 
 
