@@ -19,6 +19,7 @@ TEXT_EMOTION = "text_emotion"  # what a speaker feels
 # EmoVerse's: sentiment, emotion of a turn, facial action units, why it is felt, what caused it.
 MSA, MER, FER, ERI, ECPE = "msa", "mer", "fer", "eri", "ecpe"
 OPEN = "open"  # any emotion words
+EXPRESSION = "expression"  # action units with strengths, and emotions, of a face
 STATEMENT = "statement"  # whether what is said about a picture is correct
 CHOICE = "choice"  # which of the attribute `choices` is right
 

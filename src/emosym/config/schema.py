@@ -70,6 +70,7 @@ class DataSection(Section):
         "emobench",
         "open-words",
         "statements",
+        "expressions",
         "storybook-dialogues",
         "amt",
     ] = "storybook"

@@ -106,7 +106,7 @@ def probe_pairs(
                 other = turns[donor]
                 assert other is not None
                 part = {"frames": other.frames} if thing == "picture" else {"text": other.text}
-                changed = _with(sample, replace(turn, **part))  # type: ignore[arg-type]
+                changed = _with(sample, replace(turn, **part))
                 found[f"{thing}_{kind}"].append(Pair(row, changed, donor))
         if said:
             others = [word for word in words if word != read[row]]
@@ -157,7 +157,7 @@ def _read(pipeline: EmotionPipeline, samples: Sequence[Sample]) -> list[str | No
     named = [(f"{number} {sample.id}", sample) for number, sample in enumerate(samples)]
     return [
         None if isinstance(found, BadInput) else found.emotion
-        for _, found in pipeline.understand_many(named)  # type: ignore[arg-type]
+        for _, found in pipeline.understand_many(named)
     ]
 
 
@@ -176,9 +176,9 @@ def _measure(
         if was is not None and found is not None:
             could = goal is not None and goal != was
             rows.append((found != was, could and found == goal, could))
-    flips, follows, could = np.array(rows, dtype=float).reshape(-1, 3).T
+    flips, follows, possible = np.array(rows, dtype=float).reshape(-1, 3).T
     add_share(values, f"flip_{name}", flips, np.ones_like(flips), seed)
     if any(pair.towards is not None for pair in pairs):
-        add_share(values, f"follow_{name}", follows, could, seed)
-        values[f"n_follow_{name}"] = int(could.sum())
+        add_share(values, f"follow_{name}", follows, possible, seed)
+        values[f"n_follow_{name}"] = int(possible.sum())
     values[f"n_{name}"] = len(rows)

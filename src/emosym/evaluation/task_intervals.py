@@ -26,7 +26,7 @@ from emosym.tasks.msa import scores_of
 from emosym.tasks.open_words import word_counts, word_scores, words_of
 from emosym.tasks.task import Prediction, Task, Unparsed, label_codes
 from emosym.tasks.text_emotion import labels_of
-from emosym.types import CHOICE, ECPE, ERI, FER, MSA, OPEN, STATEMENT, Target
+from emosym.types import CHOICE, ECPE, ERI, EXPRESSION, FER, MSA, OPEN, STATEMENT, Target
 
 # What a sum (K,) of counts says; None where it is undefined.
 Statistic = Callable[[np.ndarray], "float | None"]
@@ -96,7 +96,8 @@ def _counted(
         return _cues(predictions, truths, cues)
     if task.name in (STATEMENT, CHOICE):
         return _rewarded(task, predictions, truths)
-    if task.space is None:  # answers of a kind that is not known here: values without intervals
+    # answers of a kind that is not known here: values without intervals
+    if task.space is None or task.name == EXPRESSION:
         return np.zeros((len(truths), 1)), {}
     if task.space.several or any(isinstance(truth, tuple) for truth in truths):
         read = [None if isinstance(p, Unparsed) else labels_of(p) for p in predictions]

@@ -9,6 +9,7 @@ from emosym.errors import UsageError, unknown_name
 from emosym.tasks.choice import choice_of
 from emosym.tasks.ecpe import ecpe, ecpe_predicted
 from emosym.tasks.eri import eri, eri_grounded
+from emosym.tasks.expression import expression
 from emosym.tasks.fer import fer_of
 from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.mer import mer
@@ -21,6 +22,7 @@ from emosym.types import (
     CHOICE,
     ECPE,
     ERI,
+    EXPRESSION,
     FER,
     IMAGE_EMOTION,
     MER,
@@ -46,6 +48,7 @@ TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     ECPE_PREDICTED: ecpe_predicted,
     OPEN: open_of,
     STATEMENT: statement_of,
+    EXPRESSION: expression,
     CHOICE: choice_of,
 }
 

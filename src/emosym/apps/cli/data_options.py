@@ -9,7 +9,7 @@ import typer
 
 SOURCE_NAMES = (
     "storybook, emoset, folder, fi, oasis, ldl, hub, meld, ecf, reccon, emorynlp, mosei, "
-    "goemotions, emobench, open-words, statements, storybook-dialogues or amt"
+    "goemotions, emobench, open-words, statements, expressions, storybook-dialogues or amt"
 )
 HeldOut = Annotated[
     Path | None,

@@ -38,6 +38,7 @@ BEGINNINGS: dict[str, tuple[tuple[str, ...], str]] = {
     "emorynlp": ((".json",), r'"(scene_id|season_id)"\s*:'),
     "reccon": ((".json",), r'^\s*\{\s*"[^"]*"\s*:\s*\[\s*\[.*"utterance"\s*:'),
     "emobench": ((".jsonl",), r'"(emotion_choices|choices)"\s*:'),
+    "expressions": ((".jsonl",), r'"action_units"\s*:'),
     "statements": ((".json", ".jsonl"), r'"statement_list"\s*:'),
     "open-words": ((".json", ".jsonl"), r'"(openset|ov_labels?|ov_emotions?)"\s*:'),
     "goemotions": ((".tsv",), r"^[^\t\n]*\t\d+(,\d+)*(\t[^\t\n]*)?(\n|$)"),

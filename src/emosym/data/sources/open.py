@@ -17,6 +17,7 @@ from emosym.data.sources.ecf import load_ecf
 from emosym.data.sources.emobench import load_emobench
 from emosym.data.sources.emorynlp import load_emorynlp
 from emosym.data.sources.emoset import load_emoset
+from emosym.data.sources.expressions import load_expressions
 from emosym.data.sources.fi import load_fi
 from emosym.data.sources.folder import load_folder
 from emosym.data.sources.goemotions import load_goemotions
@@ -52,6 +53,7 @@ SOURCES: dict[str, Callable[[str | Path, str, str | LabelSpace, Notes | None], D
     "emobench": load_emobench,
     "open-words": load_open_words,
     "statements": load_statements,
+    "expressions": load_expressions,
     "storybook-dialogues": load_storybook_dialogues,
     "amt": load_amt,
 }

@@ -22,6 +22,7 @@ SOURCE_SPACES: dict[str, str] = {
     "emobench": "ekman7",
     "open-words": "ekman7",
     "statements": "mikels8",
+    "expressions": "ekman7",
     "storybook-dialogues": "meld7",
     "amt": "meld7",
 }
