@@ -122,8 +122,9 @@ def opened(base: Path) -> EmoSymModel:
 
 
 def plan(out: Path, steps: int, **changes: Any) -> Any:
+    """A recipe that computes a whole batch at once, as a toy can."""
     optim = {"steps": steps, "batch_size": 16, "checkpoint_every": 10, "lr": 5e-3}
-    given = {"tasks": [MER, ECPE], "evaluate_every": 20, **changes}
+    given = {"tasks": [MER, ECPE], "evaluate_every": 20, "rows_at_once": 64, **changes}
     return recipe_of("m2se", out, optim=optim, **given)
 
 
