@@ -31,7 +31,7 @@ from emosym.rewards.labels import combined_reward
 from emosym.training.stages import rl
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.latent_policy import draw_actions, log_probability
-from emosym.training.stages.objectives import GroupScores, LabelBatch, group_advantages, grpo
+from emosym.training.stages.objectives import group_advantages
 from emosym.training.stages.read_all import read_all
 from emosym.training.stages.rl import loss_of_recipe, run_rl, train_rl, with_shuffled_labels
 
@@ -81,7 +81,7 @@ def test_the_reference_is_a_table_of_numbers_and_never_a_second_model(
     model: EmoSymModel, feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
 ) -> None:
     def reasoners() -> int:
-        return sum(isinstance(o, EmotionReasoner) for o in gc.get_objects())
+        return sum(issubclass(type(o), EmotionReasoner) for o in gc.get_objects())
 
     gc.collect()
     alive, seen = reasoners(), []
@@ -189,54 +189,12 @@ def test_grpo_is_its_formula_at_the_first_inner_step(
     assert float(losses["loss"]) == pytest.approx(0.7 * brier + 0.3 * kl, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "advantage", "gain"),
-    [
-        (1.5, 2.0, 1.2 * 2.0),  # a good action, already more probable: no more than the clip pays
-        (1.1, 2.0, 1.1 * 2.0),
-        (0.5, 2.0, 0.5 * 2.0),  # a good action that became rare is not clipped
-        (0.5, -3.0, 0.8 * -3.0),  # a bad action, already rarer: no less than the clip costs
-        (1.5, -3.0, 1.5 * -3.0),  # a bad action that became probable is not clipped
-    ],
-)
-def test_the_clipped_ratio_by_hand(ratio: float, advantage: float, gain: float) -> None:
-    logits = torch.tensor([[1.0, 0.0, -1.0]])
-    batch = LabelBatch(logits, torch.eye(3)[:1], torch.tensor([0]), reference=logits)
-    scores = GroupScores(
-        torch.tensor([ratio, 1.0]), torch.tensor([advantage, 0.0]), torch.tensor([0.25, 0.75])
-    )
-    losses = grpo(batch, scores, clip=0.2, proper_weight=0.0, beta=0.0)
-    assert float(losses["loss"]) == pytest.approx(-gain / 2, rel=1e-6)
-    assert float(losses["reward"]) == 0.5
-    assert float(losses["ratio"]) == pytest.approx((ratio + 1) / 2)
-
-
-def test_grpo_adds_the_proper_score_and_the_distance() -> None:
-    logits, reference = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[0.0, 0.0, 1.0]])
-    batch = LabelBatch(logits, torch.eye(3)[:1], torch.tensor([0]), reference)
-    scores = GroupScores(torch.ones(2), torch.tensor([3.0, 1.0]), torch.zeros(2))
-    losses = grpo(batch, scores, clip=0.2, proper_weight=0.5, beta=0.25)
-    p, q = (np.exp(x) / np.exp(x).sum() for x in (logits[0].numpy(), reference[0].numpy()))
-    brier, kl = ((p - [1, 0, 0]) ** 2).sum(), (p * np.log(p / q)).sum()
-    assert float(losses["brier"]) == pytest.approx(brier, rel=1e-5)
-    assert float(losses["kl"]) == pytest.approx(kl, rel=1e-5)
-    assert float(losses["loss"]) == pytest.approx(-2.0 + 0.5 * brier + 0.25 * kl, rel=1e-5)
-
-
 def test_expected_reward_rises(model: EmoSymModel, feed: Feed, tmp_path: Path) -> None:
     optim = {"steps": 15, "batch_size": 8, "lr": 3e-3, "checkpoint_every": 15}
     train_rl(model, feed, recipe_of("rl", tmp_path, optim=optim), progress=False)
     rows = metrics(tmp_path)
     assert rows[-1]["reward"] > rows[0]["reward"] + 0.05
     assert rows[-1]["brier"] < rows[0]["brier"]
-
-
-def test_group_advantages_by_hand() -> None:
-    rewards = torch.tensor([1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 2.0, 2.0])
-    deviation = (4 * 0.25 / 3) ** 0.5
-    high = 0.5 / (deviation + 1e-4)
-    wanted = torch.tensor([high, -high, -high, high, 0.0, 0.0, 0.0, 0.0])
-    torch.testing.assert_close(group_advantages(rewards, 4), wanted)
 
 
 @torch.no_grad()
