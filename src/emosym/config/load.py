@@ -19,7 +19,11 @@ from emosym.errors import UsageError, nearest, unknown_name
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 NOTHING = ("", "null", "Null", "NULL", "~")
-STUDIES = ("ablation", "m2se-study")  # they lie beside the recipes, and `emosym ablate` reads them
+STUDIES = (
+    "ablation",
+    "m2se-study",
+    "appraisal-study",
+)  # they lie beside the recipes, and `emosym ablate` reads them
 
 
 def recipe_names() -> list[str]:

@@ -31,10 +31,16 @@ class Recipe(Section):
 
 
 class ReaderSection(Section):
-    """Pretraining of the toy reader: describe pictures, answer questions."""
+    """Pretraining of the toy reader: describe pictures, say what stands out, answer questions.
+
+    `says` names what it learns to say of these; of nothing else it sees a word.
+    """
 
     hidden_size: int = 192
     layers: int = 4
+    says: tuple[Literal["caption", "rationale", "questions"], ...] = Field(
+        ("caption", "rationale", "questions"), min_length=1
+    )
     optim: OptimSection = OptimSection()
 
 
@@ -56,7 +62,11 @@ class JudgeSection(Section):
 
 
 class BaseRecipe(Section):
-    """Pretrain storybook-base, without any emotion word, and the judges (which see labels)."""
+    """Pretrain storybook-base, without any emotion word, and the judges (which see labels).
+
+    `level` is that of the storybook whose pictures are described. Where rationales name appraisals,
+    no base may have seen them, and the judges of the level `cues` judge its attributes.
+    """
 
     stage: Literal["base"]
     seed: int = 0
@@ -67,6 +77,22 @@ class BaseRecipe(Section):
     reader: ReaderSection = ReaderSection()
     painter: PainterSection = PainterSection()
     judges: JudgeSection = JudgeSection()
+    level: Literal["cues", "appraisal", "tales"] = "cues"
+
+    @model_validator(mode="after")
+    def _has_seen_no_appraisal(self) -> BaseRecipe:
+        """Refuse a base of a level with appraisals that reads them, and judges of such a level."""
+        if self.level != "cues" and "rationale" in self.reader.says:
+            raise ValueError(
+                f"rationales of the level {self.level!r} name appraisals, which a base must not "
+                "have seen: set reader.says=[caption]"
+            )
+        if self.level != "cues" and "judges" in self.parts:
+            raise ValueError(
+                f"there are no judges of the level {self.level!r}: leave them out of `parts`; "
+                "those of storybook-base judge its attributes"
+            )
+        return self
 
 
 class DialogueBaseRecipe(Section):
@@ -114,6 +140,12 @@ class AlignRecipe(Recipe):
     uses no label; `rl` with `objective: supervised` can then learn from few. `init` may also be a
     checkpoint, whose adapter and tokens learn more; `fresh_head` starts its head anew. `also` are
     more data sets, each with a label space, and so a head, of its own: batches mix their rows.
+
+    Ways to make the latents carry the reasoning, all off by default. `bottleneck` is the share of
+    rows in which [EMO] does not see the prefix, nor the rationale [EMO]. `w_steps` lets every
+    latent say its own step (`steps` of a sample, as storybook's levels with appraisals have them),
+    `w_distill` pulls [EMO] towards its state after the spoken steps, and in the first share
+    `curriculum` of the training steps spoken ones give way to latent ones, one after another.
     """
 
     stage: Literal["align"]
@@ -124,14 +156,52 @@ class AlignRecipe(Recipe):
     fresh_head: bool = False
     latents: LatentSection = LatentSection()
     lora: LoraSection = LoraSection()
-    rationale: Literal["label_blind", "label_aware", "shuffled", "shuffled_within", "none"] = (
-        "label_blind"
-    )
+    rationale: Literal[
+        "label_blind", "label_aware", "shuffled", "shuffled_within", "caption", "none"
+    ] = "label_blind"
     w_cls: float = Field(0.5, ge=0)
     w_align: float = Field(0.5, ge=0)
     w_say: float = Field(0.25, ge=0)
     gist_probability: float = Field(0.5, ge=0, le=1)
     symmetric: bool = True
+    bottleneck: float = Field(0.0, ge=0, le=1)
+    w_steps: float = Field(0.0, ge=0)
+    w_distill: float = Field(0.0, ge=0)
+    curriculum: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_latents_to_carry(self) -> AlignRecipe:
+        """Refuse what needs context tokens where there are none, and steps without rationales."""
+        latent = {"bottleneck": self.bottleneck, "w_steps": self.w_steps}
+        latent["curriculum"] = self.curriculum
+        asked = [name for name, value in latent.items() if value]
+        if asked and not self.latents.num_context_tokens:
+            raise ValueError(f"{asked[0]} needs context tokens: latents.num_context_tokens is 0")
+        spoken = {"w_steps": self.w_steps, "w_distill": self.w_distill}
+        spoken["curriculum"] = self.curriculum
+        asked = [name for name, value in spoken.items() if value]
+        if asked and self.rationale in ("none", "caption"):
+            raise ValueError(
+                f"{asked[0]} learns from rationales, and rationale is {self.rationale!r}"
+            )
+        return self
+
+
+class BanditSection(Section):
+    """Feedback of one number a query: named words and a confidence are judged, no label is shown.
+
+    `learner`: grpo; star learns the single words that were taken for right (rejection
+    fine-tuning); revealed hears as many labels, with the same noise; labels knows the true ones;
+    random is grpo on random numbers. `noise` is the share of queries that are answered by a wrong
+    label, `w_confidence` weighs the Brier score of the confidence. `exact` takes the expectation
+    over all answers by what may be believed of the label instead of the answer that was drawn.
+    """
+
+    learner: Literal["grpo", "star", "revealed", "labels", "random"] = "grpo"
+    noise: float = Field(0.2, ge=0, lt=1)
+    w_confidence: float = Field(1.0, ge=0)
+    clip_latents: float = Field(0.2, gt=0)
+    exact: bool = False
 
 
 class RlRecipe(Recipe):
@@ -139,11 +209,13 @@ class RlRecipe(Recipe):
 
     `rewards` are names and weights; `expected` and `grpo` sum them, and take accuracy where none is
     given. Controls: `supervised` takes as many steps on the labels themselves, and
-    `shuffled_labels` rewards every picture by the label of another one.
+    `shuffled_labels` rewards every picture by the label of another one. With `bandit` no label is
+    shown: each of `num_generations` queries a picture hears one number.
     """
 
     stage: Literal["rl"]
-    objective: Literal["expected", "grpo", "parity", "supervised"] = "expected"
+    objective: Literal["expected", "grpo", "parity", "supervised", "bandit"] = "expected"
+    bandit: BanditSection = BanditSection()
     rewards: dict[str, float] = Field(default_factory=dict)
     shuffled_labels: bool = False
     proper_weight: float = Field(1.0, ge=0)

@@ -40,7 +40,8 @@ class DataSection(Section):
     """Where the labelled pictures are.
 
     `part` keeps a stretch of the training split, so that two stages can see different pictures;
-    `label_fraction` keeps a share of that. Both are seeded and stratified. `knowledge` is a file of
+    `label_fraction` keeps a share of that. Both are seeded and stratified, by `draw` where it is
+    set, else by the recipe's seed. `knowledge` is a file of
     `emosym data annotate`, whose rationales `align` takes where they fit the picture as it is. The
     columns, `config` and `download` (may fetch what is not here) are for the source `hub`.
     `labels` are those of a label space of your own (unset: the folders' names, else the model's);
@@ -81,6 +82,7 @@ class DataSection(Section):
     fold: int = Field(0, ge=0)
     part: tuple[float, float] = (0.0, 1.0)
     label_fraction: float = Field(1.0, gt=0, le=1)
+    draw: int | None = None
     space: str | None = None
     labels: tuple[str, ...] | None = None
     polarity: dict[str, str] = {}
@@ -101,7 +103,8 @@ class OptimSection(Section):
 
     `muon_lr` switches Muon on for matrices (toy sizes); `bf16` unset means: measured on a CPU, on
     elsewhere. `gradient_checkpointing` computes each decoder layer again in the backward pass,
-    which takes a third more time and little memory.
+    which takes a third more time and little memory. `order` seeds the order of the samples and the
+    noise of training; unset, the recipe's seed does.
     """
 
     steps: int = Field(300, ge=0)
@@ -116,6 +119,7 @@ class OptimSection(Section):
     log_every: int = Field(10, ge=1)
     bf16: bool | None = None
     gradient_checkpointing: bool = False
+    order: int | None = None
 
 
 class LoraSection(Section):

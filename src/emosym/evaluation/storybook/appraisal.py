@@ -7,19 +7,32 @@ level is in `data.storybook.appraisal.information`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
 
+from emosym.data.storybook.appraisal.information import best_accuracy
 from emosym.data.storybook.appraisal.world import draw_appraisal_story, shown_bits
+from emosym.data.storybook.drawing.draw import draw_many
 from emosym.data.storybook.world import ACTIONS, FACES, LIGHTS, OBJECTS, SCENES, Story
+from emosym.errors import UsageError
+from emosym.evaluation.results.result import make_result
+from emosym.models.presets import resolve_base
+from emosym.models.reader.backbone import load_backbone
+from emosym.models.reader.toy import TOY_IMAGE_SIZE
+from emosym.models.tokenizer import load_tokenizer
 from emosym.seeds import stream_seed
+from emosym.tasks.question import QUESTIONS
+from emosym.training.storybook.reader import picture_states
 
 WIDTH = 64  # of the hidden layer
+PROBES = (1e-4, 1.0, 30.0)  # penalties of probes of a base's states
+NEAR = 0.03  # of the best achievable: a base from which so much can be probed leaves nothing to do
 PENALTIES = (1e-4, 1.0)  # of squared weights: the library's own, and what did best at 200 labels
 TESTED = 3000
 Classifier = Any  # of scikit-learn, which has no types
@@ -91,6 +104,76 @@ def fitted_accuracy(
             reader = new(world).fit(see(taught), [story.label for story in taught])
         found.append(float(reader.score(see(asked), [story.label for story in asked])))
     return float(np.mean(found))
+
+
+def probe_base(
+    base_name: str, level: str = "appraisal", labels: int = 200, tested: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """Fit two-layer probes to the frozen states of a base's reader; returns a result named `probe`.
+
+    `probe_NAME` is the accuracy of the best of three penalties on what `picture_states` gives:
+    chosen on the test pictures, so rather too high. `probe_accuracy` is the best of all,
+    `best_achievable` exact, and `too_easy` 1 where the two are within NEAR.
+
+    Raises:
+        UsageError: for a level without appraisals, or tales, whose words a probe of pictures does
+            not see.
+    """
+    if level != "appraisal":
+        raise UsageError(f"A base is probed on the level 'appraisal', got {level!r}.")
+    base = resolve_base(base_name)
+    model, tokenizer = load_backbone(base), load_tokenizer(base.reader_folder())
+    world, size = stream_seed(seed, "appraisal-probe") % 2**31, base.image_size or TOY_IMAGE_SIZE
+    taught, first = draw_many(world, "train", 0, labels, size, level=level)
+    asked, second = draw_many(world, "test", 0, tested, size, level=level)
+    before, after = (
+        picture_states(model, tokenizer, pictures, QUESTIONS["emosym"])
+        for pictures in (first, second)
+    )
+    truths = [[story.label for story in some] for some in (taught, asked)]
+    values: dict[str, Any] = {
+        f"probe_{name}": best_probe(before[name], after[name], *truths, seed) for name in before
+    }
+    values["probe_accuracy"] = max(values.values())
+    values["best_achievable"] = best_accuracy()
+    values["too_easy"] = float(is_too_easy(values["probe_accuracy"], values["best_achievable"]))
+    values["labels"] = float(labels)
+    return make_result("probe", values, tested, seed)
+
+
+def best_probe(
+    first: np.ndarray,
+    second: np.ndarray,
+    taught: Sequence[int],
+    asked: Sequence[int],
+    seed: int = 0,
+) -> float:
+    """Return the best accuracy of two-layer probes fitted to states (N, D), on others (M, D)."""
+    scaler = StandardScaler().fit(first)
+    found = []
+    for penalty in PROBES:
+        net = MLPClassifier((WIDTH,), alpha=penalty, max_iter=400, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            net.fit(scaler.transform(first), taught)
+        found.append(float(net.score(scaler.transform(second), asked)))
+    return max(found)
+
+
+def is_too_easy(accuracy: float, best: float) -> bool:
+    """Return whether a probe of the frozen base comes within NEAR of what is achievable."""
+    return accuracy > best - NEAR
+
+
+def verdict(values: Mapping[str, Any], labels: int) -> str:
+    """Return the sentence on a base's probe: whether the world is too easy for a study."""
+    told = (
+        f"A two-layer probe of the frozen base reads {values['probe_accuracy']:.1%} with {labels} "
+        f"labels, where {values['best_achievable']:.1%} is achievable: "
+    )
+    if is_too_easy(values["probe_accuracy"], values["best_achievable"]):
+        return f"{told}within {100 * NEAR:g} points, so the world is TOO EASY. Change it."
+    return f"{told}more than {100 * NEAR:g} points below, so there is something to reason out."
 
 
 def _one_hot(values: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -6,6 +6,7 @@ All of it is a pure function of the recipe, made once in recipe.out, and then on
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -17,6 +18,10 @@ from numpy.typing import NDArray
 
 from emosym.config.recipes import BaseRecipe
 from emosym.data import storybook
+from emosym.data.storybook.appraisal.tales import OPERATIONS
+from emosym.data.storybook.appraisal.words import appraisal_rationale_of, state_in_words
+from emosym.data.storybook.appraisal.world import shown_bits
+from emosym.data.storybook.levels import CUES_LEVEL, level_named
 from emosym.data.storybook.pool import run_pieces
 from emosym.errors import StoppedEarly
 from emosym.files import write_atomic
@@ -67,7 +72,9 @@ def draw_corpus(recipe: BaseRecipe, deadline: float | None = None) -> NDArray[np
 
     def draw(first: int, count: int) -> np.ndarray:
         log.info("drawing pictures %d to %d of %d", first, first + count, recipe.count)
-        return storybook.draw_many(seed, "train", first, count, IMAGE_SIZE, recipe.workers)[1]
+        return storybook.draw_many(
+            seed, "train", first, count, IMAGE_SIZE, recipe.workers, level=recipe.level
+        )[1]
 
     shape = (recipe.count, IMAGE_SIZE, IMAGE_SIZE, 3)
     path = recipe.out / "corpus.npy"
@@ -76,24 +83,44 @@ def draw_corpus(recipe: BaseRecipe, deadline: float | None = None) -> NDArray[np
 
 def stories_of(recipe: BaseRecipe, count: int) -> list[storybook.Story]:
     """Return the stories of the corpus: they are a pure function of the seed."""
-    seed = world_seed(recipe)
-    return [storybook.draw_story(seed, i, "train") for i in range(count)]
+    seed, draw = world_seed(recipe), level_named(recipe.level).draw
+    return [draw(seed, i, "train") for i in range(count)]
 
 
 def tokenizer_of(recipe: BaseRecipe) -> PreTrainedTokenizerBase:
-    """Return the tokenizer, trained once on captions, rationales and dialogues."""
+    """Return the tokenizer, trained once on captions, rationales and dialogues.
+
+    It knows the words of rationales and tales also where the reader will not have met them, as a
+    stock model's tokenizer knows everyday words.
+    """
     from emosym.models.tokenizer import load_tokenizer, train_tokenizer
 
     folder = recipe.out / "tokenizer"
     if not (folder / "tokenizer_config.json").is_file():
         stories = stories_of(recipe, min(recipe.count, TOKENIZER_STORIES))
         texts: list[str] = []
+        rationale_of = level_named(recipe.level).rationale
         for story in stories:
-            texts += [storybook.caption_of(story), storybook.rationale_of(story)]
+            texts += [storybook.caption_of(story), rationale_of(story)]
             texts += [f"{q} {a}" for q, a in storybook.questions_of(story)]
         texts += ["What is the emotion of the image?", "Describe the picture."]
+        if recipe.level != CUES_LEVEL:
+            texts += told_of_appraisals(stories)
         train_tokenizer(texts, VOCABULARY).save_pretrained(str(folder))
     return load_tokenizer(folder)
+
+
+def told_of_appraisals(stories: Sequence[storybook.Story]) -> list[str]:
+    """Return what is said on the levels with appraisals: of pictures, of states, in tales.
+
+    As often as the captions, so that each of their words is one token.
+    """
+    sentences = [sentence for operation in OPERATIONS for sentence in operation.sentences]
+    texts: list[str] = []
+    for number, story in enumerate(stories):
+        texts += [appraisal_rationale_of(story), sentences[number % len(sentences)]]
+        texts.append(f"At first {state_in_words(shown_bits(story))}.")
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +184,14 @@ def make_texts(recipe: BaseRecipe) -> None:
     """Tokenize everything that is said about the corpus, by the recipe's workers."""
     log.info("tokenizing the texts of %d pictures", recipe.count)
     pieces = [
-        (world_seed(recipe), first, min(TOKENIZED_AT_ONCE, recipe.count - first), recipe.out)
+        (
+            world_seed(recipe),
+            first,
+            min(TOKENIZED_AT_ONCE, recipe.count - first),
+            recipe.out,
+            recipe.level,
+            "rationale" in recipe.reader.says,
+        )
         for first in range(0, recipe.count, TOKENIZED_AT_ONCE)
     ]
     parts = list(run_pieces(tokenize_piece, pieces, recipe.workers))
@@ -168,17 +202,21 @@ def make_texts(recipe: BaseRecipe) -> None:
 
 
 def tokenize_piece(
-    seed: int, first: int, count: int, out: Path
+    seed: int, first: int, count: int, out: Path, level: str, rationales: bool
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the tokens of `count` stories' texts, each text's size, each story's texts' number."""
+    """Return the tokens of `count` stories' texts, each text's size, each story's texts' number.
+
+    Without `rationales` these are empty: what a reader must not see is not even there.
+    """
     from emosym.models.tokenizer import load_tokenizer
     from emosym.training.storybook.reader import tokenize_texts
 
-    stories = [storybook.draw_story(seed, first + i, "train") for i in range(count)]
+    kind = level_named(level)
+    stories = [kind.draw(seed, first + i, "train") for i in range(count)]
     found = tokenize_texts(
         load_tokenizer(out / "tokenizer"),
         [storybook.caption_of(s) for s in stories],
-        [storybook.rationale_of(s) for s in stories],
+        [kind.rationale(s) if rationales else "" for s in stories],
         [storybook.questions_of(s) for s in stories],
     )
     texts = [

@@ -136,6 +136,7 @@ def _train_reader(recipe: BaseRecipe, progress: bool, deadline: float | None) ->
         use_bf16(optim),
         progress,
         deadline,
+        recipe.reader.says,
     )
     folder = recipe.out / "base" / "reader"
     save_reader(model, tokenizer, folder)

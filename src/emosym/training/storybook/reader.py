@@ -23,6 +23,12 @@ from emosym.training.stages.finish import training_device
 
 DESCRIBE = "Describe the picture."
 STANDS_OUT = "What stands out in the picture?"
+# How often each is learned, by the name that a recipe has for it.
+KINDS = {
+    "caption": ("describe", 0.4),
+    "rationale": ("stands_out", 0.15),
+    "questions": ("questions", 0.45),
+}
 QUESTIONS_PER_SEQUENCE = 6
 IGNORE = -100
 
@@ -190,8 +196,11 @@ def train_reader(
     bf16: bool = True,
     progress: bool = True,
     deadline: float | None = None,
+    says: Sequence[str] = tuple(KINDS),
 ) -> Qwen2VLForConditionalGeneration:
     """Pretrain a toy reader on pictures (N, 64, 64, 3) uint8; resumable in `out`.
+
+    `says` names what it learns to say of KINDS.
 
     Raises:
         StoppedEarly: at the deadline; the same call goes on.
@@ -203,10 +212,13 @@ def train_reader(
     picture_rows = rows_on(pictures, device)
     pad = int(tokenizer.pad_token_id)
     chat = chat_tokens(tokenizer, image_tokens_of(model))
+    kinds, shares = zip(*(KINDS[name] for name in KINDS if name in says), strict=True)
+    whole = sum(shares)
+    shares = shares if len(kinds) == len(KINDS) else tuple(share / whole for share in shares)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         rng = numpy_rng(seed, "reader-dialogue", step)
-        kind = str(rng.choice(["describe", "stands_out", "questions"], p=[0.4, 0.15, 0.45]))
+        kind = str(rng.choice(kinds, p=shares))
         rows = [dialogue(chat, texts[int(i)], kind, rng) for i in indices]
         tokens, labels = collate_dialogues(rows, pad)
         loss = reader_loss(model, picture_rows.take(indices), tokens, labels)
@@ -240,6 +252,58 @@ def image_tokens_of(model: Qwen2VLForConditionalGeneration, size: int = TOY_IMAG
     vision = model.config.vision_config
     side: int = size // (vision.patch_size * vision.spatial_merge_size)
     return side * side
+
+
+@torch.no_grad()
+def picture_states(
+    model: Qwen2VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    pictures: np.ndarray,
+    question: str,
+    batch_size: int = 64,
+) -> dict[str, np.ndarray]:
+    """Return what a frozen reader holds of pictures (N, H, W, 3) uint8 that it is asked about.
+
+    "start" is the hidden state (N, H) where an answer would begin, "picture" the mean over the
+    picture's tokens, "layers" both of all layers side by side, "vision" what the vision tower gives
+    (N, T H).
+    """
+    chat = chat_tokens(tokenizer, image_tokens_of(model, pictures.shape[1]))
+    asked = chat.picture + tokenizer.encode(question, add_special_tokens=False) + chat.assistant
+    row = torch.tensor(asked, device=model.device)
+    of_picture = row == model.config.image_token_id
+    vision = model.config.vision_config
+    found: dict[str, list[np.ndarray]] = {"start": [], "picture": [], "layers": [], "vision": []}
+    for first in range(0, len(pictures), batch_size):
+        some = np.ascontiguousarray(pictures[first : first + batch_size])
+        pixels, grid = patchify(
+            torch.from_numpy(some).to(model.device),
+            vision.patch_size,
+            vision.temporal_patch_size,
+            vision.spatial_merge_size,
+        )
+        tokens = row.expand(len(some), -1)
+        read = model.model(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            mm_token_type_ids=of_picture.int().expand(len(some), -1),
+            pixel_values=pixels,
+            image_grid_thw=grid,
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        layers = torch.stack(read.hidden_states).float()  # (layers + 1, B, P, H)
+        ends, means = layers[:, :, -1], layers[:, :, of_picture].mean(dim=2)  # (layers + 1, B, H)
+        both = torch.cat([ends[1:], means[1:]], dim=0).transpose(0, 1).flatten(1)
+        seen = layers[0][:, of_picture].flatten(1)  # the tower's output, put in place of the tokens
+        for name, values in (
+            ("start", ends[-1]),
+            ("picture", means[-1]),
+            ("layers", both),
+            ("vision", seen),
+        ):
+            found[name].append(values.cpu().numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 @torch.no_grad()
