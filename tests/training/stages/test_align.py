@@ -39,11 +39,11 @@ from emosym.training.stages import align
 from emosym.training.stages.align import (
     embed_texts,
     knowledge_base,
-    rationale_batch,
     run_align,
-    shuffled_texts,
+    shuffled_rows,
     train_align,
 )
+from emosym.training.stages.align_loss import rationale_batch
 from emosym.training.stages.feed import open_feed
 from emosym.training.stages.start import use_lora
 from emosym.types import IMAGE_EMOTION, Turn, picture_sample
@@ -266,11 +266,11 @@ def test_without_a_rationale_the_attributes_speak(model: EmoSymModel, tiny_pictu
 def test_texts_are_dealt_out_within_their_group() -> None:
     texts = [f"text {i}" for i in range(40)]
     groups = np.arange(40) % 2
-    dealt = shuffled_texts(texts, groups, 0)
-    assert dealt != texts and dealt == shuffled_texts(texts, groups, 0)
+    dealt = [texts[row] for row in shuffled_rows(groups, 0)]
+    assert dealt != texts and dealt == [texts[row] for row in shuffled_rows(groups, 0)]
     for group in (0, 1):
         assert sorted(dealt[group::2]) == sorted(texts[group::2])
-    assert shuffled_texts(texts, groups, 1) != dealt
+    assert [texts[row] for row in shuffled_rows(groups, 1)] != dealt
 
 
 def test_rationale_batch_by_hand() -> None:

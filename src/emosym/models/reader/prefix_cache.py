@@ -9,6 +9,7 @@ up to rounding.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -103,6 +104,16 @@ def prefix_cache(keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -
         PrefixLayer(_as_computed(k), _as_computed(v)) for k, v in zip(keys, values, strict=True)
     ]
     return cache
+
+
+def fork(cache: DynamicCache) -> DynamicCache:
+    """Return a cache that holds the same: what is appended to one of the two is not in the other.
+
+    Nothing is copied; layers put new tensors in place of theirs when they grow.
+    """
+    other = DynamicCache()
+    other.layers = [copy.copy(layer) for layer in cache.layers]
+    return other
 
 
 def join(cache: DynamicCache) -> None:

@@ -121,13 +121,15 @@ def think(
     noise: torch.Tensor | None = None,
     given: torch.Tensor | None = None,
     block_context: bool = False,
+    bottleneck: torch.Tensor | None = None,
 ) -> Thought:
     """Append [CTX] x K and [EMO] to a prefix and return their last hidden states.
 
     When recurrent, each latent is added, gated, to the next step's input embedding, [EMO]'s
     included. The policy over latents of stage 2 is a Gaussian around each hidden state: `noise`
     (B, K, H) draws from it, `given` (B, K, H) takes latents drawn before. `block_context` hides
-    [CTX] from [EMO], for causal tests.
+    [CTX] from [EMO], for causal tests. In rows where `bottleneck` (B,) is True, [EMO] sees nothing
+    before [CTX]: what it answers must have come through the latents.
     """
     tokens = reasoner.latent_tokens
     count = tokens.num_context_tokens
@@ -148,11 +150,13 @@ def think(
         mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
         emotion_embed = emotion_embed + tokens.fed_back(latents[-1])
         seen = _without_last(mask, count) if block_context else mask
+        seen = _narrowed(seen, prefix, bottleneck)
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
-    elif block_context and count:
+    elif count and (block_context or bottleneck is not None):
         mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
         mask = grow(mask, count)
-        seen = _without_last(mask, count)
+        seen = _without_last(mask, count) if block_context else mask
+        seen = _narrowed(seen, prefix, bottleneck)
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
     else:  # nothing is fed back: all in one call
         both = torch.cat([embeds, emotion_embed], dim=1)  # (B, K + 1, H)
@@ -169,6 +173,15 @@ def think(
         next_position=position + count + 1,
         prefix_length=prefix.mask.shape[1],
     )
+
+
+def _narrowed(mask: torch.Tensor, prefix: Prefix, bottleneck: torch.Tensor | None) -> torch.Tensor:
+    """Return a mask (B, S) without the prefix's columns in the rows of a bottleneck (B,)."""
+    if bottleneck is None:
+        return mask
+    seen = mask.clone()
+    seen[:, : prefix.mask.shape[1]] &= ~bottleneck[:, None]
+    return seen
 
 
 def _without_last(mask: torch.Tensor, count: int) -> torch.Tensor:
@@ -196,15 +209,19 @@ def say_loss(
     labels: torch.Tensor,
     gist: torch.Tensor,
     start_token: int,
+    bottleneck: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the mean next-token loss of rationales spoken after [EMO].
 
     `tokens`, `labels` (B, R), labels -100 where ignored; where `gist` (B,) is True the rationale
-    sees nothing before [CTX]: what it says must have come through the latents.
+    sees nothing before [CTX]: what it says must have come through the latents. Where `bottleneck`
+    (B,) is True it does not see [EMO] either.
     """
     shifted = torch.cat([torch.full_like(tokens[:, :1], start_token), tokens[:, :-1]], dim=1)
     embeds = reasoner.backbone.get_input_embeddings()(shifted)  # type: ignore[operator]
     seen = _gist_mask(thought, gist)
+    if bottleneck is not None:
+        seen[:, -1] &= ~bottleneck  # [EMO] is the last that was read
     hidden = extend(reasoner.backbone, embeds, thought.cache, seen, thought.next_position)
     wanted = labels != -100
     logits = next_logits(reasoner.backbone, hidden[wanted])

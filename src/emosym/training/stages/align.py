@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,33 +21,22 @@ from emosym.models.adapters import has_adapter, train_adapter, without_adapters
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.painter.painter import Painter, encode_prompts
 from emosym.models.reader.reader import ADAPTER, Reader
-from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, say_loss, think
+from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS
 from emosym.models.reader.recompute import checkpoint_layers
 from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
+from emosym.training.stages.align_loss import AlignParts, KnowledgeBase, align_losses
 from emosym.training.stages.feed import Feed, Stretch, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
-from emosym.training.stages.join import heads_loss, join_feeds
-from emosym.training.stages.losses import info_nce
+from emosym.training.stages.join import join_feeds
 from emosym.training.stages.start import add_heads, open_start, use_lora
+from emosym.training.stages.step_texts import StepTexts, step_texts
+from emosym.types import Sample
 
 log = logging.getLogger(__name__)
-IGNORE = -100
-
-
-@dataclass(frozen=True, slots=True)
-class KnowledgeBase:
-    """One rationale per training picture, as text, as token ids, and as a unit text embedding.
-
-    `embeddings` (N, D); `groups` (N,) are equal where texts are equal.
-    """
-
-    texts: tuple[str, ...]
-    ids: tuple[list[int], ...]
-    embeddings: torch.Tensor
-    groups: torch.Tensor
+SHUFFLED = ("shuffled", "shuffled_within")
 
 
 def run_align(
@@ -98,46 +87,12 @@ def train_align(
     if not told and not recipe.w_cls:
         raise UsageError("There is nothing to learn from: w_cls is 0 and there is no rationale.")
     knowledge = knowledge_that_tells(model, train, recipe) if told else None
+    steps = steps_that_tell(reader, train, recipe)
     spaces = [part.space for part in train.parts()]
     set_trainable(model, recipe, knowledge is not None, spaces)
     reasoner.train()
     processes = Processes()
-
-    def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        rows, own, total = torch.from_numpy(indices), processes.own(indices), len(indices)
-        thought = think(reasoner, train.prefix(own))
-        classify, accuracy = heads_loss(
-            reasoner,
-            train,
-            thought.emotion_latent,
-            indices,
-            lambda own_logits: processes.whole(own_logits, total),
-        )
-        device = classify.device
-        losses = {"classify": classify}
-        loss = recipe.w_cls * losses["classify"]
-        if knowledge is not None and recipe.w_align:
-            losses["align"] = info_nce(
-                processes.whole(reasoner.context_projector(thought.context_latents), total),
-                knowledge.embeddings[rows].to(device),
-                knowledge.groups[rows].to(device),
-                reasoner.context_projector.log_scale,
-                recipe.symmetric,
-            )
-            loss = loss + recipe.w_align * losses["align"]
-        if knowledge is not None and recipe.w_say:
-            tokens, labels = rationale_batch(
-                [knowledge.ids[i] for i in own], reader.end_token, device
-            )
-            chance = processes.draw(lambda: torch.rand(total, device=device))
-            gist = processes.own(chance) < recipe.gist_probability
-            losses["say"] = processes.mean(
-                say_loss(reasoner, thought, tokens, labels, gist, reader.start_token),
-                (labels != IGNORE).sum(),
-            )
-            loss = loss + recipe.w_say * losses["say"]
-        return {"loss": loss, **losses, "accuracy": accuracy}
-
+    parts = AlignParts(reader, train, recipe, processes, knowledge, steps)
     optim = recipe.optim
     last = run_loop(
         loop_settings("align", recipe, deadline),
@@ -145,13 +100,29 @@ def train_align(
         build_optimizers({"reasoner": reasoner}, optim.lr, optim.weight_decay, optim.muon_lr),
         cosine(optim.warmup),
         len(train),
-        loss_fn,
+        lambda step, indices: align_losses(parts, step, indices),
         processes=processes,
         progress=progress,
         ahead=lambda _, rows: train.want(processes.own(rows)),
     )
     reasoner.eval().requires_grad_(False)
     return last
+
+
+def steps_that_tell(reader: Reader, train: Feed, recipe: AlignRecipe) -> StepTexts | None:
+    """Return the steps of a feed's reasoning where a recipe learns from them.
+
+    They are dealt out with the rationales: where these are another picture's, so are the steps.
+
+    Raises:
+        UsageError: as `step_texts`.
+    """
+    if not (recipe.w_steps or recipe.w_distill or recipe.curriculum):
+        return None
+    order = None
+    if recipe.rationale in SHUFFLED:
+        order = shuffled_rows(dealt_among(recipe.rationale, train.truth), recipe.seed)
+    return step_texts(reader, train.samples, order)
 
 
 def knowledge_that_tells(
@@ -214,7 +185,8 @@ def knowledge_base(
     """Collect rationales, and embed and tokenize them once.
 
     `label_blind` takes the rationale in the file `stored`, else the sample's own, else one written
-    from its attributes; `label_aware` adds the emotion word; `shuffled` gives each picture another
+    from its attributes; `caption` takes the caption in its place; `label_aware` adds the emotion
+    word; `shuffled` gives each picture another
     one's text, `shuffled_within` that of another one of its emotion. Where there is no painter, the
     frozen language model embeds the texts.
     """
@@ -222,6 +194,9 @@ def knowledge_base(
     for part in feed.parts():
         some = feed.samples[part.first : part.stop]
         where = part.knowledge if feed.stretches else stored
+        if kind == "caption":
+            texts += [caption_of(sample) for sample in some]
+            continue
         told = rationales_of(some, where, blind=kind != "label_aware")
         if kind == "label_aware":
             told = [
@@ -229,9 +204,8 @@ def knowledge_base(
                 for text, sample in zip(told, some, strict=True)
             ]
         texts += told
-    if kind in ("shuffled", "shuffled_within"):
-        dealt = feed.truth if kind == "shuffled_within" else np.zeros(len(texts), dtype=int)
-        texts = shuffled_texts(texts, dealt, seed)
+    if kind in SHUFFLED:
+        texts = [texts[row] for row in shuffled_rows(dealt_among(kind, feed.truth), seed)]
     known: dict[str, int] = {}
     groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
     return KnowledgeBase(
@@ -247,14 +221,30 @@ def knowledge_base(
     )
 
 
-def shuffled_texts(texts: Sequence[str], groups: np.ndarray, seed: int) -> list[str]:
-    """Deal texts (N) out anew among the pictures of each group (N,)."""
-    dealt = list(texts)
+def caption_of(sample: Sample) -> str:
+    """Return the caption of a sample.
+
+    Raises:
+        UsageError: when it has none.
+    """
+    if not sample.caption:
+        raise UsageError(f"Sample {sample.id!r} has no caption, which rationale=caption learns.")
+    return sample.caption
+
+
+def dealt_among(kind: str, truth: np.ndarray) -> np.ndarray:
+    """Return the groups (N,) within which texts are dealt out: all are one, or each label is."""
+    return truth if kind == "shuffled_within" else np.zeros(len(truth), dtype=int)
+
+
+def shuffled_rows(groups: np.ndarray, seed: int) -> list[int]:
+    """Return whose text each of N pictures gets, dealt out anew within each group (N,)."""
+    dealt = list(range(len(groups)))
     rng = numpy_rng(seed, "shuffled-rationales")
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         for place, source in zip(rows, rng.permutation(rows), strict=True):
-            dealt[place] = texts[source]
+            dealt[place] = int(source)
     return dealt
 
 
@@ -296,16 +286,3 @@ def embed_by_reading(reader: Reader, texts: Sequence[str], batch_size: int = 32)
             parts.append(nn.functional.normalize(mean, dim=-1).cpu())
     reasoner.train(training)
     return torch.cat(parts)
-
-
-def rationale_batch(
-    rows: Sequence[list[int]], end_token: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad rationales to one length, each with its end token; returns tokens and labels (B, R)."""
-    longest = max(len(row) for row in rows) + 1
-    tokens = torch.full((len(rows), longest), end_token)
-    labels = torch.full((len(rows), longest), IGNORE)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = torch.tensor(row)
-        labels[i, : len(row) + 1] = torch.tensor([*row, end_token])
-    return tokens.to(device), labels.to(device)

@@ -46,6 +46,16 @@ def info_nce(
     return 0.5 * (forward + nn.functional.cross_entropy(scores.T, truth))
 
 
+def state_distance(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Return the mean over rows of |student - teacher|^2 / |teacher|^2; both (B, H).
+
+    The teacher gets no gradient.
+    """
+    aim = teacher.detach().float()
+    apart = ((student.float() - aim) ** 2).sum(dim=-1)  # (B,)
+    return (apart / (aim**2).sum(dim=-1).clamp(min=1e-6)).mean()
+
+
 def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
     """Return weights (C,) of classes that occur `counts` (C,) times: rarer ones count for more.
 
