@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emosym.errors import UsageError
-from emosym.metrics.label_sets import label_set_values, set_f1
+from emosym.metrics.label_sets import label_set_values, named_set_f1, set_f1
 
 LABELS = ("a", "b", "c")
 
@@ -59,3 +60,9 @@ def test_refusals() -> None:
         label_set_values([("d",)], [()], LABELS)
     with pytest.raises(UsageError):
         label_set_values([()], [(), ()], LABELS)
+
+
+def test_one_word_or_two_are_named_as_pays_by_hand() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.1, 0.5, 0.4]])
+    # alone (.7 > 2/3 .9), hit: 1; a pair (2/3 .9 > .5), its second hit: 2/3; missed; missed
+    assert named_set_f1(shares, np.array([0, 1, 2, 0])) == pytest.approx((1 + 2 / 3) / 4)

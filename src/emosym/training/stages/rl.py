@@ -24,6 +24,7 @@ from emosym.rewards.labels import LABEL_REWARDS, check_weights, combined_reward
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
+from emosym.training.stages.bandit import Desk, bandit_loss
 from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import (
     StageResult,
@@ -47,6 +48,7 @@ LossFn = Callable[[int, np.ndarray], Losses]
 TAKES_NO_REWARD = {
     "supervised": "it learns from the labels themselves",
     "parity": "its reward is fixed, the published blend",
+    "bandit": "its reward is fixed, F1 of the words and the confidence's Brier score",
 }
 
 
@@ -89,7 +91,10 @@ def train_rl(
     processes = Processes()
     loss_fn = loss_of_recipe(recipe, model.reader, train, reference, processes)
     optim = recipe.optim
-    repeat = recipe.inner_steps if recipe.objective == "grpo" else 1
+    grouped = recipe.objective == "grpo" or (
+        recipe.objective == "bandit" and recipe.bandit.learner in ("grpo", "random")
+    )
+    repeat = recipe.inner_steps if grouped else 1
     last = run_loop(
         replace(loop_settings(f"rl-{recipe.objective}", recipe, deadline), repeat=repeat),
         {"reasoner": reasoner},
@@ -155,6 +160,23 @@ def loss_of_recipe(
             processes,
         )
 
+    on_bandit = None
+    if recipe.objective == "bandit":
+        bandit = recipe.bandit
+        desk = Desk(train.truth, len(space), bandit.noise, bandit.w_confidence, recipe.seed)
+        on_bandit = bandit_loss(
+            reasoner,
+            space.name,
+            desk,
+            bandit,
+            recipe.sigma,
+            recipe.num_generations,
+            recipe.inner_steps,
+            recipe.clip,
+            recipe.beta,
+            processes,
+        )
+
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows, own = torch.from_numpy(indices), processes.own(indices)
         truth = torch.from_numpy(train.truth)
@@ -168,6 +190,8 @@ def loss_of_recipe(
             truth=truth[rows].to(logits.device),
             reference=reference[rows].to(logits.device),
         )
+        if on_bandit is not None:
+            return on_bandit(step, indices, prefix, batch)
         if groups is not None:
             return grpo(batch, groups, recipe.clip, recipe.proper_weight, recipe.beta)
         return of_batch[recipe.objective](batch)
