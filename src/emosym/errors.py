@@ -29,6 +29,10 @@ class StoppedEarly(EmoSymError):  # noqa: N818 - nothing went wrong
     exit_code = 75
 
 
+class Diverged(EmoSymError):  # noqa: N818 - what happened, not a mistake
+    """A training run whose loss or gradient was not finite any more (exit code 1)."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Return the valid name most like `name`, or None when nothing is close."""
     choices = list(valid)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def ablate(
     study: Annotated[
-        str, typer.Argument(help="A study (YAML); `ablation` and `m2se-study` come along.")
+        str,
+        typer.Argument(help="A study (YAML); ablation, m2se-study and appraisal-study come along."),
     ] = "ablation",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value or section.key=value, on top of it.")
@@ -55,7 +56,7 @@ def ablate(
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    run_study(asked, out, jobs or usable_cores(), say, only or ())
+    run_study(asked, out, jobs or usable_cores(), say, only or (), path)
     say(f"Wrote {out / 'table.json'} and {out / 'report.html'}.")
 
 

@@ -18,10 +18,12 @@ from emosym.errors import UsageError, unknown_name
 
 Measure = Literal["reading", "painting", "tasks", "nothing"]
 DIALOGUES = "storybook-dialogues"
+TALES = "tales"
+DRAWS, ORDERS = 100_000, 200_000  # where the seeds of label draws and of orders begin
 
 
 class DialogueData(Section):
-    """Storybook conversations of each split."""
+    """Storybook conversations, or tales, of each split."""
 
     train: int = Field(800, ge=1)
     val: int = Field(60, ge=1)
@@ -33,6 +35,8 @@ class StudyData(Section):
 
     `ood` test pictures are drawn in the style `ood_style`, which nothing was trained on; 0: none.
     `dialogues` are drawn too where they are named, for arms whose data say `storybook-dialogues`.
+    `level` is that of the storybook; `tales` are drawn beside it, for arms whose data have the
+    level `tales`.
     """
 
     train: int = Field(8000, ge=16)
@@ -41,6 +45,8 @@ class StudyData(Section):
     ood: int = Field(1000, ge=0)
     dialogues: DialogueData | None = None
     ood_style: str = "line"
+    level: Literal["cues", "appraisal"] = "cues"
+    tales: DialogueData | None = None
     size: int = 64
     seed: int = 0
 
@@ -105,11 +111,31 @@ class Expectation(Section):
     margin: float = Field(0.01, gt=0)
 
 
+class PrimaryTest(Section):
+    """One of the few tests that a study is made for; all else in it is exploratory.
+
+    `higher`: first - second of a metric is above 0, `smallest` being the smallest difference that
+    would matter. `not_lower`: it is above -`margin`.
+    """
+
+    text: str
+    part: str
+    first: str
+    second: str
+    fraction: float = 1.0
+    metric: str = "accuracy"
+    kind: Literal["higher", "not_lower"] = "higher"
+    smallest: float = Field(0.1, gt=0)
+    margin: float = Field(0.02, gt=0)
+
+
 class Study(Section):
     """A whole ablation: data, complete recipes of the stages, parts with arms, expectations.
 
     `seeds` is for arms that name no number of their own, `all_seeds` for every arm. Where tasks are
-    measured, so many `reasons` are asked for.
+    measured, so many `reasons` are asked for. A `preregistered` study runs only as it was committed
+    before its first run; its `primary` tests are corrected for their number. With `seeds_apart` the
+    draw of labels, the first weights and the order have streams of their own for each seed.
     """
 
     study: str
@@ -123,6 +149,9 @@ class Study(Section):
     stages: dict[str, dict[str, Any]]
     parts: tuple[Part, ...]
     expect: tuple[Expectation, ...] = ()
+    primary: tuple[PrimaryTest, ...] = ()
+    preregistered: bool = False
+    seeds_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +188,8 @@ def load_study(path: Path, full: bool = False, overrides: Sequence[str] = ()) ->
     """
     if not path.is_file():
         raise UsageError(
-            f"There is no study at {path}. Those that come along are `ablation` and `m2se-study`."
+            f"There is no study at {path}. Those that come along are `ablation`, "
+            "`m2se-study` and `appraisal-study`."
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -223,7 +253,7 @@ def _check(study: Study, path: Path) -> None:
                 raise unknown_name(f"part that {part.name} refers to", name, parts)
             if arm not in parts[name].arms:
                 raise unknown_name(f"arm that {part.name} refers to", arm, parts[name].arms)
-    for expected in study.expect:
+    for expected in (*study.expect, *study.primary):
         if expected.part not in parts:
             raise unknown_name(f"part of an expectation in {path}", expected.part, parts)
         for arm in (expected.first, expected.second):
@@ -288,12 +318,19 @@ def placed(section: Mapping[str, Any], data: Path) -> dict[str, Any]:
     """Return a data section with its folder: `data` of pictures, beside it that of dialogues."""
     source = section.get("source", "storybook")
     root = dialogues_beside(data) if source == DIALOGUES else data
+    if section.get("level") == TALES:
+        root = tales_beside(data)
     return {**section, "source": source, "root": str(root)}
 
 
 def dialogues_beside(data: Path) -> Path:
     """Return where a study's conversations lie, whose pictures lie in `data`."""
     return data.parent / "dialogues"
+
+
+def tales_beside(data: Path) -> Path:
+    """Return where a study's tales lie, whose pictures lie in `data`."""
+    return data.parent / TALES
 
 
 def start_of(part: Part, arm: Arm, fraction: float, seed: int) -> str | None:
@@ -315,6 +352,9 @@ def raw_recipe(study: Study, part: Part, arm: Arm, fraction: float, seed: int) -
     stage = arm.stage or part.stage
     raw = laid_over(study.stages[stage], nested(arm.set))
     kind = raw.get("stage", stage)
+    if study.seeds_apart:
+        apart = {"data": {"draw": DRAWS + seed}, "optim": {"order": ORDERS + seed}}
+        raw = laid_over(raw, apart)
     return laid_over(
         raw, {"stage": kind, "seed": seed, "data": {"label_fraction": fraction, "workers": 1}}
     )

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing import parent_process
 from pathlib import Path
@@ -18,19 +19,30 @@ from safetensors.torch import load_file, save_file
 
 from emosym.config.recipes import M2seRecipe
 from emosym.data.sources.open import open_dataset
+from emosym.data.storybook.appraisal.tales import LONGEST
 from emosym.emotions import LabelSpace
+from emosym.errors import Diverged
 from emosym.evaluation.answer_tasks import answer_tasks
 from emosym.evaluation.task_answers import plain_values
 from emosym.evaluation.understanding import negative_log_likelihood
 from emosym.files import read_json, write_atomic, write_json
 from emosym.metrics.calibration import brier_multiclass, expected_calibration_error
 from emosym.metrics.classification import macro_f1
+from emosym.metrics.label_sets import named_set_f1
 from emosym.models.adapters import merged_adapter
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, of_pictures
 from emosym.models.reader.reader import ADAPTER
 from emosym.pipelines.task_reading import READ
-from emosym.studies.ablation.grid import DIALOGUES, Job, dialogues_beside, recipe_of
+from emosym.provenance import git_hash, package_versions
+from emosym.studies.ablation.grid import (
+    DIALOGUES,
+    TALES,
+    Job,
+    dialogues_beside,
+    recipe_of,
+    tales_beside,
+)
 from emosym.studies.emoverse import CONTRADICTIONS, REASONS, drawn_values
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
@@ -38,7 +50,7 @@ from emosym.training.stages.feed import Feed, open_feed
 from emosym.training.stages.read_all import read_all
 from emosym.training.stages.sets import picture_talks
 from emosym.training.stages.talk_values import held_out
-from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA
+from emosym.types import ECPE, ERI, FER, IMAGE_EMOTION, MER, MSA, Sample
 
 MEASURED = "measured.json"
 LOGITS = "logits.safetensors"
@@ -95,19 +107,34 @@ def run_job(
 ) -> dict[str, Any]:
     """Run a job, or return what it measured before: values, seconds of training and measuring.
 
-    The checkpoint stays, for jobs that start from it; what only a resumed run needs goes.
+    The checkpoint stays, for jobs that start from it; what only a resumed run needs goes. A reading
+    that diverged counts as one that knows nothing (the same probability for every label), and says
+    so: a row, not a hole.
     """
     folder = out / job.name
     if is_done(job, out):
         found: dict[str, Any] = read_json(folder / MEASURED, "measured job")
         return found
     began = time.monotonic()
-    checkpoint, _ = run_recipe(recipe_of(job), progress=False)
+    try:
+        checkpoint, _ = run_recipe(recipe_of(job), progress=False)
+    except Diverged as error:
+        if job.measure != "reading":
+            raise
+        kept = {
+            "values": knows_nothing(roots_of(job, data, ood)),
+            "train_seconds": round(time.monotonic() - began, 1),
+            "measure_seconds": 0.0,
+            "diverged": str(error),
+            "made_with": made_with(),
+        }
+        write_json(folder / MEASURED, kept)
+        return kept
     trained, values = time.monotonic(), dict[str, float]()
     if job.measure == "tasks":
         values = measure_tasks(checkpoint, job, data, reasons)
     elif job.measure != "nothing":
-        roots = {"test": data} | ({"ood": ood} if ood.is_dir() else {})
+        roots = roots_of(job, data, ood)
         values = measure_reading(load_checkpoint(checkpoint), roots, folder / LOGITS)
     if job.measure == "painting":
         values |= measure_painting(checkpoint, data, paintings, job.seed)
@@ -115,12 +142,53 @@ def run_job(
         "values": values,
         "train_seconds": round(trained - began, 1),
         "measure_seconds": round(time.monotonic() - trained, 1),
+        "made_with": made_with(),
     }
     for pattern in LEFT_BEHIND:
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
     write_json(folder / MEASURED, kept)
     return kept
+
+
+def made_with() -> str:
+    """Return the version and commit of this package: seeds of one arm should share them."""
+    return f"{package_versions()['emosym']} {git_hash() or 'unknown commit'}"
+
+
+def roots_of(job: Job, data: Path, ood: Path) -> dict[str, Path]:
+    """Return the storybooks whose test splits a job is read on, by name."""
+    if job.raw is not None and job.raw["data"].get("level") == TALES:
+        return {"test": tales_beside(data)}
+    return {"test": data} | ({"ood": ood} if ood.is_dir() else {})
+
+
+def knows_nothing(roots: dict[str, Path]) -> dict[str, float]:
+    """Return the values of a reading that gives every label the same probability."""
+    values = {"diverged": 1.0}
+    for kind, root in roots.items():
+        test = open_dataset("storybook", root, "test")
+        truth, classes = test.labels(), len(test.space)
+        found = reading_values(np.zeros((len(test), classes)), 1.0, truth, test.space)
+        found["accuracy"] = 1.0 / classes  # ties are broken evenly
+        told = dict.fromkeys(by_length(np.zeros(len(test), bool), test), 1.0 / classes)
+        prefix = "" if kind == "test" else f"{kind}_"
+        values |= {f"{prefix}{name}": value for name, value in (found | told).items()}
+    return values
+
+
+def by_length(right: np.ndarray, samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the accuracy at each number of sentences, of tales; `right` (N,) is bool.
+
+    `accuracy_2` is at two, `accuracy_short` at those that were trained on, `accuracy_long` at more.
+    """
+    told = [sample.attributes.get("tale") for sample in samples]
+    lengths = np.array([len(tale) if isinstance(tale, list) else -1 for tale in told])
+    rows = {str(n): lengths == n for n in sorted(set(lengths.tolist())) if n >= 0}
+    if rows:
+        limit = LONGEST["train"]
+        rows |= {"short": (lengths >= 0) & (lengths <= limit), "long": lengths > limit}
+    return {f"accuracy_{n}": float(right[found].mean()) for n, found in rows.items() if found.any()}
 
 
 def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> dict[str, float]:
@@ -137,6 +205,7 @@ def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> d
         stored[kind] = logits
         prefix = "" if kind == "test" else f"{kind}_"
         found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)
+        found |= by_length(logits.numpy().argmax(axis=1) == feed.truth, feed.samples)
         values |= {f"{prefix}{name}": value for name, value in found.items()}
     write_atomic(keep, lambda temporary: save_file(stored, temporary))
     return values
@@ -195,6 +264,7 @@ def reading_values(
         right = shares.argmax(axis=1) == truth
         values[f"ece{suffix}"] = expected_calibration_error(shares.max(axis=1), right)
     values["accuracy"] = float(right.mean())
+    values["set_f1"] = named_set_f1(shares, truth)
     values["macro_f1"] = macro_f1(shares.argmax(axis=1), truth, len(space))
     return values
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,10 +21,19 @@ from emosym.errors import EmoSymError, UsageError
 from emosym.files import read_json, write_json, write_text
 from emosym.locks import one_writer
 from emosym.provenance import git_hash, package_versions
-from emosym.studies.ablation.grid import Job, Study, dialogues_beside, jobs_of
+from emosym.studies.ablation.grid import (
+    TALES,
+    Job,
+    Study,
+    dialogues_beside,
+    jobs_of,
+    tales_beside,
+)
 from emosym.studies.ablation.jobs import is_done, run_job
 from emosym.studies.ablation.page import ablation_page
 from emosym.studies.ablation.pool import run_jobs
+from emosym.studies.ablation.primary import primary_rows
+from emosym.studies.ablation.registered import REGISTERED, register
 from emosym.studies.ablation.table import make_table
 from emosym.studies.ablation.words import ablation_latex, ablation_markdown
 
@@ -35,18 +45,29 @@ OOD_SPLIT_OF = 10  # an out-of-domain storybook needs a picture in each split; o
 
 
 def run_study(
-    study: Study, out: Path, workers: int, say: Say, only: Sequence[str] = ()
+    study: Study,
+    out: Path,
+    workers: int,
+    say: Say,
+    only: Sequence[str] = (),
+    path: Path | None = None,
 ) -> dict[str, Any]:
     """Run all jobs of a study (of the parts `only`, with what they start from); return its table.
 
     A stopped study goes on where it was. Each worker is one process with one share of the cores.
+    `path` is the file of a pre-registered study.
 
     Raises:
-        UsageError: when `out` holds another study.
+        UsageError: when `out` holds another study, or a pre-registered one is not committed or has
+            changed (see `register`).
         EmoSymError: when jobs failed; the others are done and in the table. And when another
             process runs a study there.
     """
+    if study.preregistered and path is None:
+        raise UsageError("A pre-registered study is run from its file, which is committed.")
     with one_writer(out, "running a study"):
+        if path is not None:
+            register(study, path, out)
         return _run(study, out, workers, say, only)
 
 
@@ -121,10 +142,14 @@ def draw_data(study: Study, data: Path, ood: Path, workers: int) -> None:
     """Draw the storybook of a study, and the same world in the style that is never trained on."""
     asked = study.data
     counts = {"train": asked.train, "val": asked.val, "test": asked.test}
-    write_storybook(data, counts, asked.size, asked.seed, workers)
+    write_storybook(data, counts, asked.size, asked.seed, workers, level=asked.level)
     if asked.ood:
         few = {"train": OOD_SPLIT_OF, "val": OOD_SPLIT_OF, "test": asked.ood}
-        write_storybook(ood, few, asked.size, asked.seed, workers, style=asked.ood_style)
+        style, level = asked.ood_style, asked.level
+        write_storybook(ood, few, asked.size, asked.seed, workers, style=style, level=level)
+    if asked.tales is not None:
+        told = asked.tales.model_dump()
+        write_storybook(tales_beside(data), told, asked.size, asked.seed, workers, level=TALES)
     if asked.dialogues is not None:
         counted = asked.dialogues.model_dump()
         write_dialogues(dialogues_beside(data), counted, seed=asked.seed, workers=workers)
@@ -163,6 +188,28 @@ def measured_of(jobs: Sequence[Job], out: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def odd_jobs(jobs: Sequence[Job], out: Path) -> dict[str, Any]:
+    """Return which measured jobs diverged, and which ran on another version than most."""
+    diverged: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for job in jobs:
+        path = out / "jobs" / job.name / "measured.json"
+        if job.raw is None or not path.is_file():
+            continue
+        found = read_json(path, "measured job")
+        if "diverged" in found:
+            diverged[job.name] = found["diverged"]
+        if "made_with" in found:
+            made[job.name] = found["made_with"]
+    versions = Counter(made.values())
+    usual = versions.most_common(1)[0][0] if versions else None
+    return {
+        "diverged": diverged,
+        "made_with": usual,
+        "made_otherwise": {name: one for name, one in made.items() if one != usual},
+    }
+
+
 def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
     """Write table.json and the pages of a study from what is measured; return the table."""
     seconds = [0.0]
@@ -180,7 +227,11 @@ def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
         "minutes": round(sum(seconds) / 60, 1),  # of one worker
         "study_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
-    table: dict[str, Any] = make_table(study, measured_of(jobs, out), about)
+    measured = measured_of(jobs, out)
+    if (out / REGISTERED).is_file():
+        about["registered"] = read_json(out / REGISTERED, "registration")
+    about |= {"primary": primary_rows(study, measured), **odd_jobs(jobs, out)}
+    table: dict[str, Any] = make_table(study, measured, about)
     write_json(out / TABLE, table)
     ablation_page(table, out / "report.html")
     write_text(out / "table.tex", ablation_latex(table))

@@ -43,6 +43,11 @@ SHARE_METRICS = (
     "reasons_names_cause",
     "reasons_other_names_cause",
     "image_accuracy",
+    "set_f1",
+    "ood_set_f1",
+    "accuracy_short",
+    "accuracy_long",
+    *(f"accuracy_{n}" for n in range(5)),
 )
 NAMES = {
     "accuracy": "accuracy",
@@ -70,6 +75,9 @@ NAMES = {
     "reasons_names_cause": "reasons that name the cause",
     "reasons_other_names_cause": "another turn's reason that does",
     "image_accuracy": "emotion of a picture: right",
+    "set_f1": "F1 of one or two words",
+    "accuracy_short": "accuracy, as many sentences as in training",
+    "accuracy_long": "accuracy, more sentences than in training",
 }
 _NEEDED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("table", ("name", "n_test", "seeds", "parts")),
@@ -158,6 +166,28 @@ def _cells(part: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def primary_markdown(table: Mapping[str, Any]) -> list[str]:
+    """Return the primary tests of a table as lines of Markdown, and what is odd of its jobs."""
+    lines: list[str] = []
+    if table.get("primary"):
+        head = ["Primary test", "Seeds", "Difference [95 %]", "p", "p (Holm)", "Power", "Verdict"]
+        lines += [f"| {' | '.join(head)} |", "|---|--:|--:|--:|--:|--:|---|"]
+    for row in table.get("primary", ()):
+        found = {"difference": row["mean"], "low": row["low"], "high": row["high"]}
+        cells = [row["text"], str(row["n"]), difference(row["metric"], found)]
+        cells += [_short(row[name]) for name in ("p", "p_holm", "power")]
+        lines.append(f"| {' | '.join([*cells, row['verdict']])} |".replace("\n", " "))
+    for name, told in table.get("diverged", {}).items():
+        lines += ["", f"{name} diverged and counts as knowing nothing: {told}"]
+    for name, version in table.get("made_otherwise", {}).items():
+        lines += ["", f"{name} was made with {version}, the others with {table['made_with']}."]
+    return [*lines, ""] if lines else []
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
 def ablation_markdown(table: Mapping[str, Any]) -> str:
     """Return the parts as Markdown: question, expectations with verdicts, the main metric.
 
@@ -165,7 +195,7 @@ def ablation_markdown(table: Mapping[str, Any]) -> str:
         UsageError: when `table` is no ablation's (`check_table`).
     """
     check_table(table)
-    lines: list[str] = []
+    lines: list[str] = primary_markdown(table)
     for part in table["parts"]:
         lines += [f"### {part.get('title') or part['name']}: {part['question']}", ""]
         for one in part["expectations"]:

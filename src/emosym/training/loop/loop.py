@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from emosym.errors import EmoSymError, StoppedEarly, UsageError
+from emosym.errors import Diverged, StoppedEarly, UsageError
 from emosym.processes import Processes
 from emosym.seeds import numpy_rng, stream_seed
 from emosym.training.loop.deadline import is_late
@@ -118,7 +118,7 @@ def run_loop(
     Raises:
         UsageError: for an empty data set, a batch size below 1, or fewer samples in a part of a
             batch than there are processes to share it.
-        EmoSymError: when a loss or gradient is not finite; the last good state stays on disk.
+        Diverged: when a loss or gradient is not finite; the last good state stays on disk.
         StoppedEarly: at the deadline, when the state is saved; the same call goes on from there.
     """
     shared = processes is not None
@@ -252,8 +252,8 @@ def _parts(settings: LoopSettings, step: int, data_size: int) -> list[np.ndarray
     return [p for p in np.array_split(indices, settings.accumulate) if len(p)]
 
 
-def _not_finite(settings: LoopSettings, what: str, value: float, step: int) -> EmoSymError:
-    return EmoSymError(
+def _not_finite(settings: LoopSettings, what: str, value: float, step: int) -> Diverged:
+    return Diverged(
         f"{settings.name}: the {what} is {value} at step {step}. Lower the learning rate, then "
         f"start again: it goes on from the last state in {settings.out}."
     )

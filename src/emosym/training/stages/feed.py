@@ -209,7 +209,7 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
         data.train_split if training or fold else data.val_split,
         space,
         data.label_fraction if training else 1.0,
-        seed,
+        seed if data.draw is None else data.draw,
         data.part if training else (0.0, 1.0),
         hub=HubOptions(data.image_column, data.label_column, data.config, data.download),
         held_out=held_out_hashes(data.held_out) if training and data.held_out else NOTHING_HELD,

@@ -50,7 +50,7 @@ def loop_settings(
         out=recipe.out,
         steps=optim.steps,
         batch_size=optim.batch_size,
-        seed=recipe.seed,
+        seed=recipe.seed if optim.order is None else optim.order,
         checkpoint_every=optim.checkpoint_every,
         log_every=optim.log_every,
         max_grad_norm=optim.max_grad_norm,
