@@ -11,9 +11,17 @@ import torch
 from tests.training.makers import ADAPTED, HEAD, TOKENS, metrics, moved, recipe_of, snapshot
 from tests.training.makers import tiny_feed as feed_of
 
+from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
+from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.training.stages.align import shuffled_rows, steps_that_tell, train_align
+from emosym.studies.ablation.jobs import measure_reading
+from emosym.training.stages.align import (
+    run_align,
+    shuffled_rows,
+    steps_that_tell,
+    train_align,
+)
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.losses import state_distance
 from emosym.training.stages.start import use_lora
@@ -131,3 +139,24 @@ def test_what_cannot_be_learned_is_a_sentence(
         recipe_of("align", tmp_path, bottleneck=0.5, **alone)
     with pytest.raises(UsageError, match="w_distill learns from rationales"):
         recipe_of("align", tmp_path, w_distill=1, rationale="none")
+
+
+def test_tales_from_recipe_to_checkpoint(tiny_base: Path, tmp_path: Path) -> None:
+    tales = tmp_path / "tales"
+    write_storybook(tales, {"train": 8, "val": 8, "test": 6}, 64, 2, level="tales")
+    recipe = recipe_of(
+        "align",
+        tmp_path / "run",
+        init=str(tiny_base),
+        data={"root": str(tales), "level": "tales", "workers": 1},
+        latents={"num_context_tokens": 5},
+        w_steps=0.5,
+        bottleneck=0.5,
+        w_align=0,
+    )
+    run_align(recipe, progress=False)
+    model = load_checkpoint(tmp_path / "run" / "checkpoint")
+    found = measure_reading(model, {"test": tales}, tmp_path / "logits.safetensors")
+    assert 0 <= found["accuracy"] <= 1 and {"accuracy_short", "set_f1"} <= set(found)
+    rows = metrics(tmp_path / "run")
+    assert all(np.isfinite(row["steps"]) for row in rows)

@@ -130,9 +130,10 @@ def probe_base(
         picture_states(model, tokenizer, pictures, QUESTIONS["emosym"])
         for pictures in (first, second)
     )
-    truths = [[story.label for story in some] for some in (taught, asked)]
+    first_truth, second_truth = ([story.label for story in some] for some in (taught, asked))
     values: dict[str, Any] = {
-        f"probe_{name}": best_probe(before[name], after[name], *truths, seed) for name in before
+        f"probe_{name}": best_probe(before[name], after[name], first_truth, second_truth, seed)
+        for name in before
     }
     values["probe_accuracy"] = max(values.values())
     values["best_achievable"] = best_accuracy()

@@ -253,7 +253,8 @@ def _check(study: Study, path: Path) -> None:
                 raise unknown_name(f"part that {part.name} refers to", name, parts)
             if arm not in parts[name].arms:
                 raise unknown_name(f"arm that {part.name} refers to", arm, parts[name].arms)
-    for expected in (*study.expect, *study.primary):
+    compared: list[Expectation | PrimaryTest] = [*study.expect, *study.primary]
+    for expected in compared:
         if expected.part not in parts:
             raise unknown_name(f"part of an expectation in {path}", expected.part, parts)
         for arm in (expected.first, expected.second):

@@ -219,7 +219,7 @@ def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
             found = read_json(path, "measured job")
             seconds.append(found["train_seconds"] + found["measure_seconds"])
     text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
-    about = {
+    about: dict[str, Any] = {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "git": git_hash(),
         "versions": package_versions(),
