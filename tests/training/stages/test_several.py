@@ -73,7 +73,7 @@ def done(base: Path, tmp_path_factory: pytest.TempPathFactory):
     model = adapted(opened(base), recipe)
     train = talks_of(model.reader, comments("train", 0, 64))
     val = talks_of(model.reader, comments("val", 500, 32))
-    rounds = train_m2se(model, train, val, recipe, progress=False)
+    rounds = train_m2se(model, train, val, recipe, progress=False).rounds
     held = held_out(model.reader, val)
     told = {SPACE: (held.logits, held.truth)}
     return write_stage(model, recipe, dump_recipe(recipe), told, held.values), rounds, held

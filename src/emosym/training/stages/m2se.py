@@ -40,7 +40,7 @@ from emosym.training.stages.talk_loss import (
     learns_labels,
     with_causes,
 )
-from emosym.training.stages.talk_values import all_values, held_out_sets
+from emosym.training.stages.talk_values import HeldOut, all_values, held_out_sets
 from emosym.types import ECPE, FER, IMAGE_EMOTION, MER, MSA, TEXT_EMOTION
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,17 @@ class Evaluated:
 
     step: int
     values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What every evaluation said, and the readings of the best; None: this process has not made it.
+
+    These are what the weights that were kept say of the held-out data, by label space.
+    """
+
+    rounds: tuple[Evaluated, ...]
+    best: Mapping[LabelSpace, HeldOut] | None = None
 
 
 def run_m2se(
@@ -99,8 +110,8 @@ def run_m2se(
         if model.causes is None or model.causes.name != model.space.name:
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
         model = replace(model, causes=model.space)
-    train_m2se(model, main.train, main.val, recipe, progress, deadline, spoken, also)
-    held = held_out_sets(reader, (main, *also))
+    done = train_m2se(model, main.train, main.val, recipe, progress, deadline, spoken, also)
+    held = done.best or held_out_sets(reader, (main, *also))
     told = {space: (found.logits, found.truth) for space, found in held.items()}
     values = all_values(held, main.space)
     for one in (main, *also):
@@ -117,7 +128,7 @@ def train_m2se(
     deadline: float | None = None,
     spoken: Spoken | None = None,
     also: Sequence[TalkSet] = (),
-) -> list[Evaluated]:
+) -> Trained:
     """Train adapter, tokens, head and pointer; the model ends with its best weights on `val`.
 
     With `spoken` the same steps also teach answers in words; batches mix the rows of the data sets
@@ -158,6 +169,7 @@ def train_m2se(
     settings = replace(loop_settings("m2se", recipe, deadline), shuffle=order is None)
     held = (TalkSet(model.space, (), (), tuple(val)), *also)
     rounds = _rounds(recipe.out)
+    best: Mapping[LabelSpace, HeldOut] | None = None
     stops = [*range(recipe.evaluate_every, optim.steps, recipe.evaluate_every), optim.steps]
     for stop in stops:
         if _is_over([score(done, names) for done in rounds], recipe.patience):
@@ -173,9 +185,11 @@ def train_m2se(
         )
         if stop in [done.step for done in rounds]:
             continue
-        now = Evaluated(stop, all_values(held_out_sets(reader, held), model.space))
+        found = held_out_sets(reader, held)
+        now = Evaluated(stop, all_values(found, model.space))
         if score(now, names) > max((score(done, names) for done in rounds), default=-1.0):
             _keep(live, recipe.out / BEST)
+            best = found
         rounds.append(now)
         write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
         told = ", ".join(f"{name} {value:.3f}" for name, value in now.values.items())
@@ -185,7 +199,7 @@ def train_m2se(
         for name, tensor in live.items():
             tensor.copy_(best_weights[name])
     reasoner.eval().requires_grad_(False)
-    return rounds
+    return Trained(tuple(rounds), best)
 
 
 def _keep(live: Mapping[str, torch.Tensor], path: Path) -> None:
