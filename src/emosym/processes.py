@@ -99,6 +99,18 @@ class Processes:
         sums = self.whole((value * number)[None], self.world)
         return sums.sum() / self.whole(number[None], self.world).sum()
 
+    def mean_of(self, items: torch.Tensor) -> torch.Tensor | None:
+        """Return the mean over all processes of items (M,), of which some may have none.
+
+        None where no process has any.
+        """
+        if self.world == 1:
+            return items.mean() if len(items) else None
+        own = torch.tensor([float(len(items))], device=items.device)
+        total = self.whole(own, self.world).sum()
+        sums = self.whole(items.sum()[None], self.world)
+        return sums.sum() / total if total else None
+
     def wait(self) -> None:
         """Wait until every process is here."""
         PartialState().wait_for_everyone()

@@ -21,7 +21,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.processes import Processes
 from emosym.training.loop import engine
-from emosym.training.stages import align, bank_painting, joint, rl, start
+from emosym.training.stages import align, bank_painting, joint, m2se, rl, start
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.feedback import run_feedback
 
@@ -77,6 +77,23 @@ def run_rl(out: str, checkpoint: str, arrays: str, objective: str) -> None:
         optim={**OPTIM, "accumulate": 2},
     )
     rl.train_rl(model, feed_of(model, arrays), recipe, progress=False)
+
+
+def run_m2se(out: str, talks: str) -> None:
+    """Conversations with emotions, units, causes and answers in words, from data to checkpoint."""
+    recipe = recipe_of(
+        "m2se",
+        Path(out),
+        init=f"{talks}/base",
+        data={"source": "storybook-dialogues", "root": talks},
+        tasks=["mer", "fer", "ecpe"],
+        spoken={"mer": 1.0},
+        spoken_batch=3,
+        evaluate_every=2,
+        lora={"r": 2, "dropout": 0.0},
+        optim={"steps": 4, "batch_size": 3, "checkpoint_every": 2},
+    )
+    m2se.run_m2se(recipe, progress=False)
 
 
 def run_joint(out: str, checkpoint: str, arrays: str) -> None:
@@ -179,6 +196,7 @@ def run_fsdp(**arguments: Any) -> None:
 JOBS = {
     "align": run_align,
     "rl": run_rl,
+    "m2se": run_m2se,
     "joint": run_joint,
     "bank": run_bank,
     "understand": run_understand,

@@ -19,12 +19,14 @@ from tests.forks import ROOT, in_fork
 from tests.training import process_runs
 from tests.training.makers import metrics
 
+from emosym.data.storybook.dialogues.writer import write_dialogues
 from emosym.errors import UsageError
 from emosym.memory.bank import Bank
 from emosym.processes import Processes
 from emosym.training.loop.loop import LoopSettings, run_loop
 
-STAGES = ("align", "rl-expected", "rl-grpo", "rl-parity", "joint")
+KINDS = ("two", "one")
+STAGES = ("align", "rl-expected", "rl-grpo", "rl-parity", "joint", "m2se")
 
 
 def launch(jobs: list[dict[str, Any]], folder: Path) -> tuple[int, str]:
@@ -75,6 +77,9 @@ def runs(
     next one with the one that goes on.
     """
     folder = tmp_path_factory.mktemp("processes")
+    talks = folder / "talks"
+    write_dialogues(talks, {"train": 5, "val": 2, "test": 1}, size=64, seed=3, workers=1)
+    shutil.copytree(tiny_base, talks / "base")
     killed = folder / "killed"
     start = {"base": str(tiny_base), "arrays": str(arrays)}
     trained = {"checkpoint": str(tiny_checkpoint), "arrays": str(arrays)}
@@ -90,6 +95,7 @@ def runs(
                 for o in ("expected", "grpo", "parity")
             ),
             {"job": "joint", "out": str(out / "joint"), **trained},
+            {"job": "m2se", "out": str(out / "m2se"), "talks": str(talks)},
             {"job": "bank", "out": str(out / "feedback")}
             | {"checkpoint": str(tiny_checkpoint), "story": str(tiny_storybook)},
             {"job": "understand", "out": str(out / "read.json"), "notes": str(out / "read")}
@@ -139,6 +145,15 @@ def test_two_processes_have_the_losses_and_weights_of_one(stage: str, runs: Path
     two, one = (runs / kind / stage for kind in ("two", "one"))
     assert len(metrics(two)) == 4
     assert_alike(two, one)
+
+
+@slow
+def test_two_processes_keep_the_best_weights_of_one(runs: Path) -> None:
+    told = [json.loads((runs / kind / "m2se" / "rounds.json").read_text()) for kind in KINDS]
+    assert [row["step"] for row in told[0]] == [row["step"] for row in told[1]] == [2, 4]
+    for ours, theirs in zip(*told, strict=True):
+        assert ours["values"] == pytest.approx(theirs["values"], abs=1e-3)
+    assert all((runs / kind / "m2se/checkpoint/emosym.json").is_file() for kind in KINDS)
 
 
 @slow

@@ -150,7 +150,7 @@ def with_others(data: Dataset) -> Dataset:
 def done(base: Path, tmp_path_factory: pytest.TempPathFactory):
     recipe = plan(tmp_path_factory.mktemp("m2se"), 60, tasks=TASKS)
     model = adapted(opened(base), recipe)
-    train = talks_of(model.reader, with_others(talk_data("train", 0, 48)), TASKS)
+    train = talks_of(model.reader, with_others(talk_data("train", 0, 96)), TASKS)
     val = talks_of(model.reader, with_others(talk_data("val", 500, 24)), TASKS)
     add_side_heads(model, train, recipe)
     rounds = train_m2se(model, train, val, recipe, progress=False).rounds
@@ -351,9 +351,9 @@ def test_weights_of_rare_classes() -> None:
     torch.testing.assert_close(class_weights(counts, 1.0), torch.tensor([0.625, 2.5, 0.0]))
     logits, truth = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
     weights = torch.tensor([1.0, 3.0])
-    loss = weighted_cross_entropy(logits, truth, weights)
+    loss = weighted_cross_entropy(logits, truth, weights).mean()
     assert float(loss) == pytest.approx(2 * np.log(2))
-    focal = weighted_cross_entropy(logits, truth, weights, focus=2.0)
+    focal = weighted_cross_entropy(logits, truth, weights, focus=2.0).mean()
     assert float(focal) == pytest.approx(2 * np.log(2) / 4)
 
 

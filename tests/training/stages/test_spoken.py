@@ -16,7 +16,7 @@ from emosym.models.reader.talks import talks_of
 from emosym.models.render import render
 from emosym.tasks.names import open_task
 from emosym.training.stages.m2se import train_m2se
-from emosym.training.stages.spoken import drawn, shares_of, spoken_loss, spoken_of, words_of
+from emosym.training.stages.spoken import drawn, shares_of, spoken_losses, spoken_of, words_of
 from emosym.types import Message
 
 __all__ = ("base",)
@@ -41,7 +41,7 @@ def test_only_the_answer_counts(base: Path) -> None:
     assert len(found) == sum(count for _, count in rows)
     wanted = sum(loss * count for loss, count in rows) / len(found)
     assert float(found.mean()) == pytest.approx(wanted, rel=1e-4)
-    assert float(spoken_loss(chat, SAID, 1)) == pytest.approx(wanted, rel=1e-4)
+    assert float(spoken_losses(chat, SAID, 1).mean()) == pytest.approx(wanted, rel=1e-4)
     with pytest.raises(UsageError, match="no answer to learn"):
         answer_losses(chat, [SAID[0][:1]])
 
@@ -82,11 +82,11 @@ def test_answers_are_learned_beside_the_latents(base: Path, tmp_path: Path) -> N
     data = talk_data("train", 0, 48)
     spoken = spoken_of(model.reader.chat, data, recipe.spoken, SPACE, 2.0, 1000)
     with torch.no_grad():
-        before = float(spoken_loss(model.reader.chat, spoken.samples["mer"][:32], 32))
+        before = float(spoken_losses(model.reader.chat, spoken.samples["mer"][:32], 32).mean())
     talks = talks_of(model.reader, data)[:16]
     train_m2se(model, talks, talks[:8], recipe, False, None, spoken)
     with torch.no_grad():
-        after = float(spoken_loss(model.reader.chat, spoken.samples["mer"][:32], 32))
+        after = float(spoken_losses(model.reader.chat, spoken.samples["mer"][:32], 32).mean())
     assert after < before / 3
     task, held = open_task("mer", SPACE), talk_data("val", 500, 8)
     said = answer_all(model.reader.chat, [task.conversation(sample) for sample in held], 8)

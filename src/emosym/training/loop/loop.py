@@ -70,6 +70,7 @@ class LoopSettings:
     repeat: int = 1  # a batch serves this many steps in a row
     shuffle: bool = True  # False: the data are in their order already
     deadline: float | None = None
+    uses_all: bool = True  # False: a step may leave out what is trained
     until: int | None = None  # a stretch of the run: return, with the state saved, at this step
 
 
@@ -124,7 +125,7 @@ def run_loop(
     shared = processes is not None
     processes = processes or Processes()
     _check(settings, data_size, processes.world if shared else 1)
-    engine = prepare(new_accelerator(), modules, optimizers, loss_fn, uses_all=shared)
+    engine = prepare(new_accelerator(), modules, optimizers, loss_fn, shared and settings.uses_all)
     weights = trainable_tensors(modules)
     average = None
     if settings.ema_decay is not None:

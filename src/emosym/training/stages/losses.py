@@ -69,13 +69,13 @@ def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
 def weighted_cross_entropy(
     logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor, focus: float = 0.0
 ) -> torch.Tensor:
-    """Return the mean over samples of w_y (1 - p_y) ** focus (-ln p_y); logits (M, C), truth (M,).
+    """Return w_y (1 - p_y) ** focus (-ln p_y) of each sample (M,); logits (M, C), truth (M,).
 
     `focus` above 0 is the focal loss (Lin et al. 2017): what is sure already counts for less.
     """
     own = logits.float().log_softmax(dim=-1).gather(1, truth[:, None])[:, 0]  # ln p_y, (M,)
     losses = -own if not focus else -own * (1 - own.exp()) ** focus
-    return (weights[truth] * losses).mean()
+    return weights[truth] * losses
 
 
 def label_weights(counts: torch.Tensor, samples: int, power: float) -> torch.Tensor:
@@ -92,7 +92,7 @@ def label_weights(counts: torch.Tensor, samples: int, power: float) -> torch.Ten
 def several_cross_entropy(
     logits: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor, focus: float = 0.0
 ) -> torch.Tensor:
-    """Return the mean over samples and labels of the binary cross-entropy; logits, truth (M, C).
+    """Return the mean over labels of each sample's binary cross-entropy (M,); all else (M, C).
 
     True labels count `weights` (C,) times; `focus` as in `weighted_cross_entropy`.
     """
@@ -100,7 +100,7 @@ def several_cross_entropy(
         logits.float(), truth, reduction="none"
     )  # -ln of the probability of what is true
     losses = each if not focus else each * (1 - (-each).exp()) ** focus
-    return (torch.where(truth > 0.5, weights, 1.0) * losses).mean()
+    return (torch.where(truth > 0.5, weights, 1.0) * losses).mean(dim=-1)
 
 
 def kl_to_reference(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
 from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set
-from emosym.training.stages.spoken import Spoken, drawn, spoken_loss, spoken_of
+from emosym.training.stages.spoken import Spoken, spoken_of, words_loss
 from emosym.training.stages.start import add_heads, open_start, use_lora
 from emosym.training.stages.talk_loss import (
     balanced_weights,
@@ -73,23 +73,23 @@ def run_m2se(
 ) -> StageResult:
     """Train on conversations as the recipe says, and write recipe.out/checkpoint.
 
+    Of several processes each reads its own conversations of a batch, and all that is held out.
+
     Raises:
-        UsageError: for data that are no conversations, a conversation without a known emotion, or
-            several processes, which cannot share a conversation yet.
+        UsageError: for data that are no conversations, or a conversation without a known emotion.
     """
-    if Processes().world > 1:
-        raise UsageError("The stage m2se runs in one process; start it without accelerate launch.")
     check_sets(recipe)
     model = open_start(recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
     reader = model.reader
-    main = open_set(reader, recipe, recipe.data)
     spaces = add_heads(model, recipe)
-    also = [
-        open_set(replace(reader, space=space), recipe, data, further=True)
-        for space, data in zip(spaces, recipe.also, strict=True)
-    ]
+    with Processes().main_first():  # it takes the pictures out of clips, the others find them
+        main = open_set(reader, recipe, recipe.data)
+        also = [
+            open_set(replace(reader, space=space), recipe, data, further=True)
+            for space, data in zip(spaces, recipe.also, strict=True)
+        ]
     shown = next((one for one in (main, *also) if one.domain is not None), None)
     if shown is not None:
         model = replace(model, domain=shown.domain)
@@ -141,32 +141,27 @@ def train_m2se(
     spaces = list({space.name: space for talk in rows for space in talk.others}.values())
     set_trainable(model, spaces)
     reasoner.train()
+    processes = Processes()
     weights = balanced_weights(model.space, train, recipe.balance).to(reasoner.device)
     names = deciding(recipe, model.space, [one.space for one in also])
 
-    order = None
-    if also:
-        sizes = {model.space.name: len(train), **{one.space.name: len(one.train) for one in also}}
-        count = max(optim.steps, 1) * optim.batch_size
-        order = mixed_rows(sizes, recipe.temperature, recipe.seed, count)
+    order = _order(model.space, len(train), also, recipe)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         chosen = indices if order is None else order[indices]
         talks = with_causes([rows[i] for i in chosen], recipe, step, int(indices[0]))
         if recipe.tasks:
-            losses = batch_loss(model, talks, recipe, weights)
+            losses = batch_loss(model, talks, recipe, weights, processes)
         else:  # in words alone
             losses = {"loss": torch.zeros((), device=reasoner.device)}
         if spoken is None:
             return losses
-        said = drawn(spoken, recipe.seed, step, recipe.spoken_batch)
-        told = [conversation for _, conversation in said]
-        losses["spoken"] = spoken_loss(reader.chat, told, recipe.rows_at_once)
-        return {**losses, "loss": losses["loss"] + recipe.w_spoken * losses["spoken"]}
+        words = words_loss(reader.chat, spoken, recipe, step, processes)
+        return {**losses, "loss": losses["loss"] + recipe.w_spoken * words, "spoken": words}
 
     live = trainable_tensors({"reasoner": reasoner})
-    # a mixed order is one already
-    settings = replace(loop_settings("m2se", recipe, deadline), shuffle=order is None)
+    settings = loop_settings("m2se", recipe, deadline)
+    settings = replace(settings, shuffle=order is None, uses_all=False)
     held = (TalkSet(model.space, (), (), tuple(val)), *also)
     rounds = _rounds(recipe.out)
     best: Mapping[LabelSpace, HeldOut] | None = None
@@ -181,17 +176,21 @@ def train_m2se(
             cosine(optim.warmup),
             len(rows) if order is None else len(order),
             loss_fn,
-            progress=progress,
+            processes,
+            progress,
         )
         if stop in [done.step for done in rounds]:
             continue
         found = held_out_sets(reader, held)
-        now = Evaluated(stop, all_values(found, model.space))
-        if score(now, names) > max((score(done, names) for done in rounds), default=-1.0):
-            _keep(live, recipe.out / BEST)
-            best = found
+        now = processes.agree(Evaluated(stop, all_values(found, model.space)))
+        better = score(now, names) > max((score(done, names) for done in rounds), default=-1.0)
+        best = found if better else best
         rounds.append(now)
-        write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
+        if processes.main:
+            if better:
+                _keep(live, recipe.out / BEST)
+            write_json(recipe.out / ROUNDS, [asdict(done) for done in rounds])
+        processes.wait()
         told = ", ".join(f"{name} {value:.3f}" for name, value in now.values.items())
         log.info("m2se step %d, held out: %s", stop, told)
     best_weights = load_file(recipe.out / BEST)
@@ -200,6 +199,17 @@ def train_m2se(
             tensor.copy_(best_weights[name])
     reasoner.eval().requires_grad_(False)
     return Trained(tuple(rounds), best)
+
+
+def _order(
+    main: LabelSpace, count: int, also: Sequence[TalkSet], recipe: M2seRecipe
+) -> np.ndarray | None:
+    """Return the rows of all steps, shuffled, where data sets are mixed; None for one alone."""
+    if not also:
+        return None
+    sizes = {main.name: count, **{one.space.name: len(one.train) for one in also}}
+    steps = max(recipe.optim.steps, 1)
+    return mixed_rows(sizes, recipe.temperature, recipe.seed, steps * recipe.optim.batch_size)
 
 
 def _keep(live: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
+from emosym.config.recipes import M2seRecipe
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
 from emosym.models.reader.answering import answer_losses
+from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.tasks.names import open_task
 from emosym.types import Conversation, Sample
@@ -106,11 +108,23 @@ def drawn(spoken: Spoken, seed: int, step: int, count: int) -> list[tuple[str, C
     return picked
 
 
-def spoken_loss(chat: ChatModel, said: Sequence[Conversation], at_once: int) -> torch.Tensor:
-    """Return the mean loss over all answers' tokens; `at_once` rows are computed together."""
+def words_loss(
+    chat: ChatModel, spoken: Spoken, recipe: M2seRecipe, step: int, processes: Processes
+) -> torch.Tensor:
+    """Return the mean loss over the tokens of a step's answers, shared between processes."""
+    said = drawn(spoken, recipe.seed, step, recipe.spoken_batch)
+    start, stop = processes.span(len(said))
+    own = [conversation for _, conversation in said[start:stop]]
+    mean = processes.mean_of(spoken_losses(chat, own, recipe.rows_at_once))
+    assert mean is not None  # every answer has words
+    return mean
+
+
+def spoken_losses(chat: ChatModel, said: Sequence[Conversation], at_once: int) -> torch.Tensor:
+    """Return the loss of each token of all answers (M,); `at_once` rows are computed together."""
     ordered = sorted(said, key=lambda conversation: words_of(chat, conversation))
     parts = [
         answer_losses(chat, ordered[start : start + at_once])
         for start in range(0, len(ordered), at_once)
     ]
-    return torch.cat(parts).mean()
+    return torch.cat(parts) if parts else torch.zeros(0, device=chat.device)

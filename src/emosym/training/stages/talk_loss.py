@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from emosym.models.reader.talks import (
     padded_speakers,
     read_talks,
 )
+from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.training.stages.losses import (
     class_weights,
@@ -47,21 +48,80 @@ def balanced_weights(space: LabelSpace, talks: Sequence[Talk], power: float) -> 
 
 
 def batch_loss(
-    model: EmoSymModel, talks: Sequence[Talk], recipe: M2seRecipe, weights: torch.Tensor
+    model: EmoSymModel,
+    talks: Sequence[Talk],
+    recipe: M2seRecipe,
+    weights: torch.Tensor,
+    processes: Processes | None = None,
 ) -> dict[str, torch.Tensor]:
     """Return the loss of a batch: of every turn's label, of causes, and of what else is told.
 
     What is alike in kind and length is computed together, `rows_at_once` of it. `weights` (C,) are
     of classes, or of several labels where they are true. Each data set counts by its share of the
     batch, whatever number of turns its conversations have. `accuracy` is the share of turns read
-    right, of several labels that of all their labels.
+    right, of several labels that of all their labels. Of several `processes` each reads its own
+    conversations, and all get the loss of the whole batch.
     """
-    reasoner = model.reader.reasoner
-    device, several = reasoner.device, model.space.several
+    processes = processes or Processes()
+    start, stop = processes.span(len(talks))
+    device, several = model.reader.reasoner.device, model.space.several
     labelled, points = learns_labels(recipe), model.causes is not None
-    logits, truth, causes = [], [], []
-    others: dict[LabelSpace, list[torch.Tensor]] = {}
-    for group in alike(talks, recipe.rows_at_once):
+    spaces = list({space: None for talk in talks for space in talk.others})
+    chances = processes.draw(lambda: torch.rand(len(talks), device=device)) if points else None
+    told = None if chances is None else chances[start:stop] < (0.5 if labelled else 1.0)
+    found = _read_own(model, talks[start:stop], recipe.rows_at_once, told, spaces)
+    parts, losses = [found.nothing], dict[str, torch.Tensor]()
+    main = sum(talk.of is None for talk in talks) / len(talks)
+    if labelled:
+        loss = several_cross_entropy if several else weighted_cross_entropy
+        right = (found.logits > 0) == (found.truth > 0.5) if several else None
+        right = found.logits.argmax(-1) == found.truth if right is None else right
+        emotion = processes.mean_of(loss(found.logits, found.truth, weights, recipe.focal))
+        accuracy = processes.mean_of(right.float().flatten())
+        if emotion is not None and accuracy is not None:
+            losses |= {"emotion": emotion, "accuracy": accuracy}
+            parts.append(main * emotion)
+    causes = processes.mean_of(found.causes) if points else None
+    if causes is not None:
+        losses["causes"] = causes
+        parts.append(main * recipe.w_causes * causes)
+    for space in spaces:
+        share = sum(talk.of == space for talk in talks) / len(talks)
+        other = processes.mean_of(found.others[space])
+        if other is not None:
+            losses[space.name] = other
+            parts.append((share or main * recipe.w_others) * other)
+    return {"loss": torch.stack(parts).sum(), **losses}
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What was read of a process's own conversations, flat over their turns.
+
+    `logits` (M, C) of labelled turns and their `truth`, `causes` losses of pairs, `others` losses
+    of turns by label space; `nothing` is a zero that all that was read is part of.
+    """
+
+    logits: torch.Tensor
+    truth: torch.Tensor
+    causes: torch.Tensor
+    others: Mapping[LabelSpace, torch.Tensor]
+    nothing: torch.Tensor
+
+
+def _read_own(
+    model: EmoSymModel,
+    talks: Sequence[Talk],
+    at_once: int,
+    told: torch.Tensor | None,
+    spaces: Sequence[LabelSpace],
+) -> _Own:
+    reasoner, several = model.reader.reasoner, model.space.several
+    device = reasoner.device
+    logits, truth, nothing = [], [], torch.zeros((), device=device)
+    causes = [torch.zeros(0, device=device)]
+    others = {space: [torch.zeros(0, device=device)] for space in spaces}
+    for group in alike(talks, at_once):
         some = [talks[i] for i in group]
         there, found = read_talks(model.reader, some)
         most = there.shape[1]
@@ -71,31 +131,22 @@ def batch_loss(
         logits.append(scores[known])
         wanted = padded_marks(some, most, model.space).to(device) if several else labels
         truth.append(wanted[known])
+        nothing = nothing + 0.0 * found.emotion[there].sum()
         for space in {space: None for talk in some for space in talk.others}:
             wanted = padded_others(some, most, space).to(device)  # (B, N, C)
-            told = ~wanted[..., 0].isnan()
-            found_too = reasoner.logits(found.emotion[told], space)
-            others.setdefault(space, []).append(side_losses(found_too, wanted[told], space))
-        if points and reasoner.pointer is not None and any(talk.of is None for talk in some):
-            causes.append(cause_losses(model, some, found.emotion, scores, labels, there, labelled))
-    share = {space: sum(talk.of == space for talk in talks) / len(talks) for space in others}
-    main = sum(talk.of is None for talk in talks) / len(talks)
-    parts, losses = [torch.zeros((), device=device)], dict[str, torch.Tensor]()
-    classes, answers = torch.cat(logits), torch.cat(truth)
-    if labelled and len(answers):
-        loss = several_cross_entropy if several else weighted_cross_entropy
-        losses["emotion"] = loss(classes, answers, weights, recipe.focal)
-        right = (classes > 0) == (answers > 0.5) if several else classes.argmax(-1) == answers
-        losses["accuracy"] = right.float().mean()
-        parts.append(main * losses["emotion"])
-    if causes and sum(map(len, causes)):
-        losses["causes"] = torch.cat(causes).mean()
-        parts.append(main * recipe.w_causes * losses["causes"])
-    for space, each in others.items():
-        if sum(map(len, each)):
-            losses[space.name] = torch.cat(each).mean()
-            parts.append((share[space] or main * recipe.w_others) * losses[space.name])
-    return {"loss": torch.stack(parts).sum(), **losses}
+            mine = ~wanted[..., 0].isnan()
+            found_too = reasoner.logits(found.emotion[mine], space)
+            others[space].append(side_losses(found_too, wanted[mine], space))
+        if told is not None and any(talk.of is None for talk in some):
+            given = told[torch.tensor(group, device=device)]
+            causes.append(cause_losses(model, some, found.emotion, scores, labels, there, given))
+    return _Own(
+        torch.cat(logits),
+        torch.cat(truth),
+        torch.cat(causes),
+        {space: torch.cat(each) for space, each in others.items()},
+        nothing,
+    )
 
 
 def learns_labels(recipe: M2seRecipe) -> bool:
@@ -131,21 +182,20 @@ def cause_losses(
     scores: torch.Tensor,
     labels: torch.Tensor,
     there: torch.Tensor,
-    finds: bool = True,
+    told: torch.Tensor,
 ) -> torch.Tensor:
     """Return the loss of every pair whose first turn has an emotion, flat.
 
-    Half of the conversations are told the true emotions of their turns, the others what the head
-    `finds`: so one pointer serves both settings. All are told them where no head learns to.
+    Conversations that are `told` (B,) get the true emotions of their turns, the others what the
+    head finds: so one pointer serves both settings.
     """
     pointer = model.reader.reasoner.pointer
     assert pointer is not None
     most, device = labels.shape[1], labels.device
     causes, known = padded_causes(talks, most)
-    told = torch.rand(len(talks), 1, device=device) < (0.5 if finds else 1.0)
     found = scores.detach().argmax(-1).where(there, labels.new_tensor(UNKNOWN_EMOTION))
     logits = pointer(
-        latents, labels.where(told, found), padded_speakers(talks, most).to(device)
+        latents, labels.where(told[:, None], found), padded_speakers(talks, most).to(device)
     )  # (B, N, N)
     asked = emotional(labels, model.space) & known.to(device)[:, None]
     pairs = asked[:, :, None] & there[:, None]
