@@ -112,7 +112,7 @@ def test_stopped_paintings_are_found_again(
 
     from emosym.pipelines.trained import EmoSymPipeline
 
-    ask = (judged, "--data", book, "--suites", "painting", "--paint", 3, "--steps", 1)
+    ask = (judged, "--data", book, "--suites", "painting", "--paint", 2, "--steps", 1)
     assert command("evaluate", *ask, "--out", tmp_path / "whole.json")[0] == 0
     paint, left = EmoSymPipeline.paint, [10]
 
@@ -137,7 +137,7 @@ def test_stopped_paintings_are_found_again(
     assert first["values"] == second["values"] and "fd_judge_b" in first["values"]
     assert {"device", "dtype", "threads", "processor"} <= set(first["hardware"])
     table = parquet.read_table(tmp_path / "cut-paintings.parquet")
-    assert table.num_rows == 24 and {"asked", "judge-a_awe", "judge-b_fear"} <= set(
+    assert table.num_rows == 16 and {"asked", "judge-a_awe", "judge-b_fear"} <= set(
         table.schema.names
     )
     shares = np.stack([table[f"judge-a_{label}"].to_numpy() for label in MIKELS8.labels])
@@ -147,7 +147,7 @@ def test_stopped_paintings_are_found_again(
     files = [tmp_path / f"{name}-paintings.parquet" for name in ("whole", "cut")]
     code, said, err = command("compare", *files, "--out", tmp_path / "c.json")
     assert code == 0, err
-    assert "24 pairs of paintings" in said and said.count("no difference shown") == 4
+    assert "16 pairs of paintings" in said and said.count("no difference shown") == 4
     found = read_result(tmp_path / "c.json")
     assert found["values"]["emo_a_judge_a_first"] == first["values"]["emo_a_judge_a"]
     assert found["extractors"] == {

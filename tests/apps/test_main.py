@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -43,39 +44,54 @@ def test_version() -> None:
     assert run("--version").stdout.strip() == f"emosym {__version__}"
 
 
-def test_unknown_verb_and_option_exit_2_with_the_nearest_name() -> None:
-    done = run("doctr")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "doctor" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert run("doctor", "--jsn").returncode == 2
+def test_unknown_verb_and_option_exit_2_with_the_nearest_name(command: Any) -> None:
+    code, out, err = command("doctr")
+    assert (code, out) == (2, "")
+    assert "doctor" in err
+    assert "Traceback" not in err
+    assert command("doctor", "--jsn")[0] == 2
 
 
 RAISE = "import emosym.apps.cli.main as m\n@m.app.command()\ndef fail(): {}\nm.main()"
 
 
 @pytest.mark.parametrize(
-    ("statement", "code", "sentence"),
+    ("error", "code", "sentence"),
     [
-        (
-            "from emosym.errors import UsageError as E; raise E('No such [emotion].')",
-            2,
-            "[emotion]",
-        ),
-        ("from emosym.errors import EmoSymError as E; raise E('It broke.')", 1, "It broke."),
-        ("raise OSError(28, 'No space left', '/x/y')", 1, "disk is full (/x/y)"),
-        ("raise PermissionError(13, 'denied', '/x/y')", 1, "No permission"),
-        ("raise MemoryError", 1, "Out of memory"),
-        ("raise KeyboardInterrupt", 130, ""),
-        ("raise BrokenPipeError(32, 'Broken pipe')", 1, ""),
+        (UsageError("No such [emotion]."), 2, "[emotion]"),
+        (EmoSymError("It broke."), 1, "It broke."),
+        (OSError(28, "No space left", "/x/y"), 1, "disk is full (/x/y)"),
+        (PermissionError(13, "denied", "/x/y"), 1, "No permission"),
+        (MemoryError(), 1, "Out of memory"),
+        (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_errors_become_one_sentence(statement: str, code: int, sentence: str) -> None:
-    done = run("fail", code=RAISE.format(statement))
-    assert done.returncode == code
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) <= 1
+def test_errors_become_one_sentence(
+    command: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, sentence: str
+) -> None:
+    known = main_module.app.registered_commands
+    monkeypatch.setattr(main_module.app, "registered_commands", [*known])
+
+    @main_module.app.command()
+    def fail() -> None:
+        raise error
+
+    found, out, err = command("fail")
+    assert (found, out) == (code, "")
+    assert sentence in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 1
+
+
+def test_a_process_of_its_own_ends_in_one_sentence_too() -> None:
+    """A broken pipe changes how a process ends."""
+    user = "from emosym.errors import UsageError as E; raise E('No such [emotion].')"
+    pipe = "raise BrokenPipeError(32, 'Broken pipe')"
+    for statement, code, sentence in ((user, 2, "[emotion]"), (pipe, 1, "")):
+        done = run("fail", code=RAISE.format(statement))
+        assert done.returncode == code
+        assert sentence in done.stderr and "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) <= 1
 
 
 def test_debug_shows_the_traceback_and_bugs_always_do() -> None:

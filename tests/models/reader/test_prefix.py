@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from emosym.errors import UsageError
 from emosym.models.reader.prefix import (
     Prefix,
     body,
@@ -183,6 +184,18 @@ def test_a_prefix_with_padding_goes_on_as_the_library_reads_the_whole(
     torch.testing.assert_close(apart[:, 0], found[:, 0], atol=1e-5, rtol=1e-4)
     wanted = llama.model(torch.tensor([[3, 5, 2]])).last_hidden_state[0, -1]
     torch.testing.assert_close(apart[0, 1], wanted, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_prompt_that_a_layer_cannot_see_whole_is_refused(
+    llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama.config, "sliding_window", 4, raising=False)
+    ids = torch.ones(1, 4, dtype=torch.long)
+    with pytest.raises(UsageError, match=r"prompt has 4 tokens.*llama model see 4 at once"):
+        prefill(llama, {"input_ids": ids, "attention_mask": ids})
+    found = prefill(llama, {"input_ids": ids[:, 1:], "attention_mask": ids[:, 1:]})
+    assert found.next_position.tolist() == [3]
 
 
 @torch.no_grad()

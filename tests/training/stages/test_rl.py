@@ -28,10 +28,15 @@ from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reasoner import EmotionReasoner, think
 from emosym.processes import Processes
 from emosym.rewards.labels import combined_reward
-from emosym.training.stages import rl
+from emosym.training.stages import latent_policy, rl
 from emosym.training.stages.feed import Feed
-from emosym.training.stages.latent_policy import draw_actions, log_probability
-from emosym.training.stages.objectives import group_advantages
+from emosym.training.stages.latent_policy import (
+    Actions,
+    draw_actions,
+    group_scorer,
+    log_probability,
+)
+from emosym.training.stages.objectives import GroupScores, group_advantages
 from emosym.training.stages.read_all import read_all
 from emosym.training.stages.rl import loss_of_recipe, run_rl, train_rl, with_shuffled_labels
 
@@ -242,6 +247,96 @@ def test_grpo_draws_are_of_the_groups_own_batch(
     for indices in ([0, 1], [0, 2, 3], [0, 1]):
         loss_fn(0, np.array(indices))
     loss_fn(2, np.array([0, 3]))
+
+
+@torch.no_grad()
+def test_actions_serve_their_steps_and_are_weighed_by_the_policy_now(
+    model: EmoSymModel, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasoner, drawn, drawing = model.reader.reasoner, list[Actions](), latent_policy.draw_actions
+    monkeypatch.setattr(
+        latent_policy, "draw_actions", lambda *a: drawn.append(drawing(*a)) or drawn[-1]
+    )
+    scored: list[torch.Tensor] = []
+
+    def score(shares: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        scored.append(shares)
+        return combined_reward({"accuracy": 1.0}, shares, truth, MIKELS8)
+
+    scores = group_scorer(reasoner, "mikels8", score, 0.3, 4, 2, Processes())
+    batch, part = np.array([0, 1, 2]), np.array([1, 4])
+
+    def at(step: int, rows: np.ndarray) -> GroupScores:
+        return scores(step, rows, feed.prefix(rows), torch.from_numpy(feed.truth[rows]))
+
+    torch.manual_seed(1)
+    first = at(0, batch)
+    (actions,) = drawn
+    truth = torch.from_numpy(feed.truth[batch]).repeat_interleave(4)
+    assert torch.equal(first.rewards, (actions.answers == truth).float())
+    assert torch.equal(first.advantages, actions.advantages)
+    torch.testing.assert_close(first.ratio, torch.ones(12))
+    prefix = feed.prefix(batch).select(torch.arange(3).repeat_interleave(4))
+    before = reasoner.logits(think(reasoner, prefix, given=actions.latents).emotion_latent)
+    torch.testing.assert_close(scored, [before.softmax(1)])
+    # the policy moves: the first label is likelier, latents are as likely as they were
+    one = torch.eye(8)[0]
+    reasoner.head(MIKELS8).net[2].bias += one
+    second = at(1, batch)
+    moved_by = (before + one).log_softmax(1) - before.log_softmax(1)
+    wanted = moved_by[torch.arange(12), actions.answers].exp()
+    torch.testing.assert_close(second.ratio, wanted, atol=1e-5, rtol=1e-4)
+    assert len(drawn) == 1 and torch.equal(second.rewards, first.rewards)
+    # each part of a batch has its own actions, for two steps, and no longer
+    for step, rows, count in (
+        *((1, part, 2), (1, batch, 2), (0, part, 2)),
+        *((2, batch, 3), (2, part, 4), (3, batch, 4), (3, part, 4)),
+        *((1, batch, 5), (2, part, 6)),
+    ):
+        at(step, rows)
+        assert len(drawn) == count, (step, rows)
+
+
+@pytest.mark.parametrize(("objective", "repeat"), [("grpo", 2), ("expected", 1)])
+def test_what_the_loop_is_asked_for(
+    model: EmoSymModel,
+    feed: Feed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+    repeat: int,
+) -> None:
+    """What is trained and how, seen by the loop; the loop itself has tests of its own."""
+    wanted: list[list[int]] = []
+    monkeypatch.setattr(Feed, "want", lambda self, rows: wanted.append(rows.tolist()))
+    reasoner = model.reader.reasoner
+
+    def loop(settings, modules, optimizers, schedule, size, loss_fn, processes, progress, ahead):
+        assert (settings.name, settings.repeat, settings.out) == (
+            f"rl-{objective}",
+            repeat,
+            tmp_path,
+        )
+        assert settings.deadline == 12.0 and size == 8 and progress is False
+        assert list(modules.values()) == [reasoner] and set(modules) == {"reasoner"}
+        assert not reasoner.training
+        trained = {n for n, p in reasoner.named_parameters(prefix="reasoner") if p.requires_grad}
+        assert trained == {*ADAPTED, *TOKENS, *HEAD}
+        (optimizer,) = optimizers
+        assert {group["lr"] for group in optimizer.param_groups} == {0.01}
+        assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.25}
+        assert schedule(0.1) == pytest.approx(0.25) and schedule(0.4) == pytest.approx(1.0)
+        wanted.clear()  # of what was read before
+        ahead(3, np.array([5, 2]))
+        assert set(loss_fn(0, np.array([0, 1]))) >= {"loss", "kl", "reward"}
+        return {"loss": 1.5}
+
+    monkeypatch.setattr(rl, "run_loop", loop)
+    optim = {"warmup": 0.4, "weight_decay": 0.25}
+    recipe = recipe_of("rl", tmp_path, objective=objective, optim=optim, **KINDS)
+    assert train_rl(model, feed, recipe, False, 12.0) == {"loss": 1.5}
+    assert wanted == [[5, 2]]
+    assert not any(p.requires_grad for p in reasoner.parameters())
 
 
 def test_requests_that_cannot_work(
