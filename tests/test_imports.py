@@ -28,7 +28,7 @@ ORDER = (
         "space_rows",
     ),
     *("types", "config", "data", "metrics", "rewards", "tasks", "models", "pipelines", "service"),
-    *("annotate", "memory", "training", "evaluation", "studies", "client", "apps"),
+    *("annotate", "memory", "training", "evaluation", "studies", "client", "ray", "apps"),
 )
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {
@@ -38,7 +38,7 @@ HEAVY = {
 }
 OPTIONAL = {
     *("trl", "datasets", "bitsandbytes", "gradio", "fastapi", "uvicorn", "torchmetrics", "openai"),
-    *("httpx", "prometheus_client", "python_multipart"),
+    *("httpx", "prometheus_client", "python_multipart", "ray"),
     "pillow_heif",
     "av",
     "openpyxl",

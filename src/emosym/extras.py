@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "ui": ("gradio",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
     "client": ("httpx",),
+    "ray": ("ray",),
     "metrics": ("torchmetrics",),
     "video": ("av",),
     "wheel": ("openpyxl",),

@@ -22,6 +22,8 @@ from emosym.files import disk_errors, write_atomic
 from emosym.service.rows import Row, flat_columns, flat_row
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from emosym.emotions import LabelSpace
 
 Sink = Callable[[Row], None]
@@ -275,27 +277,36 @@ def _csv_sink(stream: IO[str], space: Space, stack: ExitStack) -> Sink:
 
 
 def _parquet_sink(path: Path, space: LabelSpace | None, stack: ExitStack) -> Sink:
-    import pyarrow as pa
     from pyarrow import parquet
 
     rows: list[Row] = []
-    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in flat_columns(space).items()])
-    writer = stack.enter_context(parquet.ParquetWriter(path, schema))
+    writer = stack.enter_context(parquet.ParquetWriter(path, parquet_table((), space).schema))
 
     def flush(kind: Any = None, *_: Any) -> None:
         if kind is None and rows:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
+            writer.write_table(parquet_table(rows, space))
         rows.clear()
 
     def write(row: Row) -> None:
-        flat = flat_row(row, space)
-        rows.append({k: printable(v) if isinstance(v, str) else v for k, v in flat.items()})
+        rows.append(row)
         if len(rows) == BATCH_ROWS:
             flush()
 
     stack.push(flush)
     return write
+
+
+def parquet_table(rows: Iterable[Row], space: LabelSpace | None) -> pa.Table:
+    """Return rows as the table that Parquet files hold, with the same columns every time."""
+    import pyarrow as pa
+
+    kinds = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in flat_columns(space).items()])
+    flat = [
+        {k: printable(v) if isinstance(v, str) else v for k, v in flat_row(row, space).items()}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(flat, schema)
 
 
 def printable(text: str) -> str:

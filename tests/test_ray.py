@@ -1,0 +1,112 @@
+"""Reading on Ray: the rows of one process, from two actors, of which one dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from tests.apps.conftest import command
+
+import emosym
+from emosym.errors import UsageError
+from emosym.ray import Reader
+from emosym.service.picture_reader import open_picture_reader
+from emosym.service.sinks import parquet_table
+from emosym.service.wanted import Wanted
+
+__all__ = ("command",)
+RAY = importlib.util.find_spec("ray") is not None
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("many")
+    for number, picture in enumerate(tiny_pictures.pictures[:6]):
+        Image.fromarray(picture).save(root / f"{number}.png")
+    (root / "torn.png").write_bytes(b"\x89PNG torn")
+    return root
+
+
+def test_a_batch_gives_the_rows_of_one_process(folder: Path, tiny_checkpoint: Path) -> None:
+    paths = sorted(folder.iterdir())
+    opened = open_picture_reader(Wanted(model=str(tiny_checkpoint), device="cpu"))
+    wanted = parquet_table(opened.rows(paths), opened.space)
+    reader = Reader(str(tiny_checkpoint), device="cpu")
+    batch = {"path": [str(path) for path in paths], "bytes": [p.read_bytes() for p in paths]}
+    found = reader({name: np.array(some, dtype=object) for name, some in batch.items()})
+    assert found.equals(wanted) and found["error"].null_count == len(paths) - 1
+    images = {"source": ["a"], "image": [np.asarray(Image.open(paths[0]))]}
+    assert reader(images)["emotion"].to_pylist() == wanted["emotion"].to_pylist()[:1]
+    with pytest.raises(UsageError, match="what its pictures are called"):
+        reader({"bytes": [b""]})
+    with pytest.raises(UsageError, match="no column 'bytes' or 'image'"):
+        reader({"path": ["a"]})
+
+
+def test_options_that_do_not_go_together(command, tmp_path: Path, monkeypatch) -> None:
+    asked = ("understand", tmp_path, "--engine")
+    for more, told in (
+        (("spark",), "Unknown engine 'spark'"),
+        (("ray",), "--out FOLDER"),
+        (("ray", "--out", tmp_path / "o", "--csv", "a.csv"), "nothing else"),
+    ):
+        code, _, err = command(*asked, *more)
+        assert code == 2 and told in err
+    code, _, err = command("understand", tmp_path, "--out", "x")
+    assert code == 2 and "--out goes with --engine ray" in err
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, err = command(*asked, "ray", "--out", tmp_path / "o")
+    assert code == 1 and "pip install 'emosym[ray]'" in err
+
+
+# slow: it starts a small cluster, two actors that import torch, and one of them once more
+@pytest.mark.slow
+@pytest.mark.skipif(not RAY, reason="the extra ray is not installed")
+def test_two_actors_one_of_which_dies(folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for copy in range(8):
+        for path in folder.iterdir():
+            shutil.copy(path, many / f"{copy}-{path.name}")
+    out = tmp_path / "out"
+    asked = ("understand", str(many), "--engine", "ray", "--out", str(out), "--actors", "2")
+    shell = (sys.executable, "-m", "emosym", *asked, "--part", "4", "-m", str(tiny_checkpoint))
+    source = str(Path(emosym.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, "RAY_worker_niceness": "0"}
+    with subprocess.Popen(shell, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        victim = None
+        while process.poll() is None and not any(out.glob("part-*")):
+            time.sleep(0.05)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "MapWorker" in " ".join(child.cmdline()):
+                victim = child
+        if victim is not None and process.poll() is None:
+            os.kill(victim.pid, signal.SIGKILL)
+        _, err = process.communicate()
+    assert process.returncode == 0, err
+    parts = sorted(out.glob("part-*.parquet"))
+    found = [row for part in parts for row in parquet.read_table(part).to_pylist()]
+    opened = open_picture_reader(Wanted(model=str(tiny_checkpoint), device="cpu"))
+    wanted = parquet_table(opened.rows(sorted(many.iterdir())), opened.space).to_pylist()
+    assert [row["source"] for row in found] == [row["source"] for row in wanted]
+    for row, told in zip(found, wanted, strict=True):
+        assert {k: v for k, v in row.items() if not isinstance(v, float)} == {
+            k: v for k, v in told.items() if not isinstance(v, float)
+        }
+        numbers = {k: v for k, v in told.items() if isinstance(v, float)}
+        assert {k: row[k] for k in numbers} == pytest.approx(numbers, abs=1e-5)
+    told = json.loads((out / "summary.json").read_text())
+    assert told == {"rows": 56, "read": 48, "bad": 8, "outside": told["outside"]}
+    assert not [path for path in out.iterdir() if "tmp" in path.name]
