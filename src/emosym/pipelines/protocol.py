@@ -39,6 +39,7 @@ from emosym.types import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from emosym.models.painter.sampling import BeforeStep
     from emosym.pipelines.requests import PaintArguments
 
 Takes = Literal["image", "text", "conversation"]
@@ -181,9 +182,15 @@ class EmotionPipeline(Protocol):
 
     @abstractmethod
     def paint(
-        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+        self,
+        request: PaintRequest,
+        batch_size: int | None = None,
+        only: range | None = None,
+        before_step: BeforeStep | None = None,
     ) -> Iterator[GenerationOutput]:
         """Paint a checked request (`request`), or a stretch of it, one picture at a time.
+
+        `before_step` is called before every step; what it raises ends the painting.
 
         Raises:
             UsageError: at the call, for a request that this model cannot follow.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
@@ -41,6 +41,9 @@ from emosym.types import (
     Sample,
     UnderstandingOutput,
 )
+
+if TYPE_CHECKING:
+    from emosym.models.painter.sampling import BeforeStep
 
 SHIPPED = "storybook"  # the model that comes with this package
 TEXT_MODEL = "emosym-text"  # reads words; with this package where its files are
@@ -221,7 +224,11 @@ class EmoSymPipeline(EmotionPipeline):
         return explained(self.model, samples, found, batch_size) if explain else found
 
     def paint(
-        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+        self,
+        request: PaintRequest,
+        batch_size: int | None = None,
+        only: range | None = None,
+        before_step: BeforeStep | None = None,
     ) -> Iterator[GenerationOutput]:
         """Paint a checked request, or a stretch of it, one picture at a time.
 
@@ -230,7 +237,7 @@ class EmoSymPipeline(EmotionPipeline):
         """
         size = check_batch_size(batch_size, self.usual().paint_at_once)
         require_space(self.model)
-        return paint_stream(self.model, request, size, only)
+        return paint_stream(self.model, request, size, only, before_step)
 
 
 def checkpoint_place(folder: str | Path) -> Path:

@@ -22,6 +22,8 @@ from emosym.types import GenerationOutput, UnderstandingOutput
 if TYPE_CHECKING:
     import numpy as np
 
+    from emosym.models.painter.sampling import BeforeStep
+
 LATENT_STREAM = "generate-latents"
 NOISE_STREAM = "generate-noise"
 
@@ -65,12 +67,17 @@ def reading_of(painting: GenerationOutput) -> UnderstandingOutput:
 
 
 def paint_stream(
-    model: EmoSymModel, request: PaintRequest, batch_size: int = 16, only: range | None = None
+    model: EmoSymModel,
+    request: PaintRequest,
+    batch_size: int = 16,
+    only: range | None = None,
+    before_step: BeforeStep | None = None,
 ) -> Iterator[GenerationOutput]:
     """Paint a request batch by batch and read every painting with the same model.
 
     Picture i draws its latents and its noise from streams of (seed, i): it does not depend on the
-    batch it is painted in, beyond the rounding of one grey level. `only` paints a stretch of them.
+    batch it is painted in, beyond the rounding of one grey level. `only` paints a stretch of them;
+    what `before_step` raises ends it.
 
     Raises:
         EmoSymError: when the model has no emotion space.
@@ -86,7 +93,7 @@ def paint_stream(
     for first in range(0, len(wanted), batch_size):
         indices = wanted[first : first + batch_size]
         emotion, context = draw_latents(model, request, indices, start)
-        pictures = paint_latents(model, request, indices, emotion, context)
+        pictures = paint_latents(model, request, indices, emotion, context, before_step)
         pictures, flags = withhold_unsafe(model.painter.safety, pictures)
         images = [Image.fromarray(picture) for picture in pictures]
         readings = read_pictures(model, images, batch_size=batch_size)
@@ -165,6 +172,7 @@ def paint_latents(
     indices: Sequence[int],
     emotion: torch.Tensor,
     context: torch.Tensor,
+    before_step: BeforeStep | None = None,
 ) -> np.ndarray:
     """Paint from e (B, H) and c (B, K, H): uint8 (B, height, width, 3)."""
     from emosym.models.painter.painter import encode_prompts
@@ -187,4 +195,5 @@ def paint_latents(
         num_inference_steps=request.num_inference_steps,
         guidance_scale=request.guidance_scale,
         generator=[torch_rng(request.seed, NOISE_STREAM, index) for index in indices],
+        before_step=before_step,
     )

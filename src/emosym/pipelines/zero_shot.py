@@ -30,6 +30,7 @@ from emosym.pipelines.zero_shot_text import open_text_reader, prompt_of, read_te
 from emosym.types import BadInput, GenerationOutput, Sample, UnderstandingOutput
 
 if TYPE_CHECKING:
+    from emosym.models.painter.sampling import BeforeStep
     from emosym.models.painter.stock import StockPainter
 
 PRESET = "qwen2.5-vl-3b"
@@ -278,7 +279,11 @@ class ZeroShotPipeline(EmotionPipeline):
         return [BadInput(s.id, refused) if s.images else next(told) for s in samples]
 
     def paint(
-        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+        self,
+        request: PaintRequest,
+        batch_size: int | None = None,
+        only: range | None = None,
+        before_step: BeforeStep | None = None,
     ) -> Iterator[GenerationOutput]:
         """Paint a checked request, or a stretch of it, one picture at a time.
 
@@ -296,7 +301,10 @@ class ZeroShotPipeline(EmotionPipeline):
             return read_words(self.reader, images)
 
         reading = read if self.can_read else None
-        return stock_stream(self.stock, reading, words, request, self.base.name, size, only)
+        stream = stock_stream(
+            self.stock, reading, words, request, self.base.name, size, only, before_step
+        )
+        return stream
 
 
 def neither_here(base: Base) -> str:

@@ -10,6 +10,7 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models.painter.prompt import PLACE
 from emosym.models.painter.safety import withhold_unsafe
+from emosym.models.painter.sampling import BeforeStep
 from emosym.models.painter.stock import StockPainter, paint_text
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_painting import NOISE_STREAM
@@ -83,6 +84,7 @@ def stock_stream(
     preset: str,
     batch_size: int,
     only: range | None = None,
+    before_step: BeforeStep | None = None,
 ) -> Iterator[GenerationOutput]:
     """Paint a request, or the stretch `only` of it, batch by batch; read each where that works.
 
@@ -98,6 +100,7 @@ def stock_stream(
             request.num_inference_steps,
             request.guidance_scale,
             [torch_rng(request.seed, NOISE_STREAM, index) for index in indices],
+            before_step,
         )
         pictures, flags = withhold_unsafe(stock.safety, pictures)
         images = [Image.fromarray(picture) for picture in pictures]

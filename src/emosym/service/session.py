@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from emosym.emotions import LabelSpace
+    from emosym.models.painter.sampling import BeforeStep
     from emosym.pipelines.requests import PaintArguments
     from emosym.types import BadInput, GenerationOutput, UnderstandingOutput
 
@@ -74,10 +75,14 @@ class Session:
         return self.pipeline.request(emotion, **asked)
 
     def paint(
-        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+        self,
+        request: PaintRequest,
+        batch_size: int | None = None,
+        only: range | None = None,
+        before_step: BeforeStep | None = None,
     ) -> Iterator[GenerationOutput]:
-        """Paint a request, or a stretch of it; errors as in `EmotionPipeline.paint`."""
-        return self.pipeline.paint(request, batch_size, only)
+        """Paint a request, or a stretch of it, as `EmotionPipeline.paint`; errors as there."""
+        return self.pipeline.paint(request, batch_size, only, before_step)
 
 
 def open_session(wanted: Wanted | None = None, **options: Any) -> Session:

@@ -51,6 +51,7 @@ class PlainPipeline(EmotionPipeline):
         """Remember the sizes of batches."""
         self.hold = hold
         self.batches: list[int] = []
+        self.painted = 0
 
     space = SPACE
     base: Any = None
@@ -108,11 +109,18 @@ class PlainPipeline(EmotionPipeline):
         ]
 
     def paint(
-        self, request: PaintRequest, batch_size: int | None = None, only: range | None = None
+        self,
+        request: PaintRequest,
+        batch_size: int | None = None,
+        only: range | None = None,
+        before_step: Callable[[], None] | None = None,
     ) -> Iterator[GenerationOutput]:
         """Paint even pictures."""
         for index in range(request.num_images):
             self._begin(1)
+            if before_step is not None:
+                before_step()
+            self.painted += 1
             image = Image.new("RGB", (8, 8), (10 * request.seed % 256, index, 0))
             yield GenerationOutput(image, told(0.5), request.described(index), request.seed)
 

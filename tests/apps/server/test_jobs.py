@@ -91,7 +91,7 @@ def test_a_job_tells_how_far_it_is_and_ends_with_paintings(client, gate) -> None
     assert events_of(client, job["id"]) == [("result", result)]
 
 
-def test_a_cancelled_job_stops_and_keeps_what_it_has(client, gate) -> None:
+def test_a_cancelled_job_stops_and_keeps_what_it_has(client, service, gate) -> None:
     running = client.post("/v1/generate", json={"emotion": "joy", "images": 8}).json()["id"]
     waiting = client.post("/v1/generate", json={"emotion": "joy"}).json()["id"]
     for id in (waiting, running):
@@ -102,6 +102,8 @@ def test_a_cancelled_job_stops_and_keeps_what_it_has(client, gate) -> None:
     for id in (running, waiting):
         found = client.get(f"/v1/jobs/{id}").json()
         assert (found["state"], len(found["paintings"])) == ("cancelled", 0)
+    # the cancelled one ended before its next step: only the third painted
+    assert service.reading.models["plain"].session.pipeline.painted == 1
     assert client.delete(f"/v1/jobs/{third}").json()["state"] == "done"
 
 

@@ -25,6 +25,22 @@ def test_a_plane_shows_the_words_of_its_space_and_says_the_place() -> None:
     assert "tabindex" in plane(MIKELS8, None, clickable=True)
 
 
+def test_no_word_lies_under_the_mark_of_the_place() -> None:
+    for label in MIKELS8.labels:
+        norm = MIKELS8.norm(label)
+        assert norm is not None
+        place = (norm[0] + 0.3, norm[1])  # the ring lies on the word's beginning or beside its dot
+        drawn = plane(MIKELS8, place)
+        x, y = at(*place)
+        text = r'text class="word" x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">(\w+)<'
+        words = re.findall(text, drawn)
+        assert len(words) == len(MIKELS8.labels)
+        for left, line, anchor, word in words:
+            begin = float(left) - (7 * len(word) if anchor == "end" else 0)
+            beside = not begin - 13 < x < begin + 7 * len(word) + 13
+            assert beside or float(line) - 10 >= y + 13 or float(line) + 3 <= y - 13, (label, word)
+
+
 def test_an_interval_is_a_box() -> None:
     drawn = plane(MIKELS8, (5.0, 5.0), interval=((4.0, 6.0), (3.0, 7.0)))
     assert '<rect class="interval" x="134.0" y="94.0" width="80.0" height="160.0"' in drawn

@@ -10,9 +10,16 @@ import torch
 from diffusers import DDPMScheduler
 
 from emosym.errors import UsageError
+from emosym.models.painter import sampling
 from emosym.models.painter.autoencoder import build_autoencoder
 from emosym.models.painter.painter import Painter, encode_prompts
-from emosym.models.painter.sampling import denoising_loss, draw_times, noisy_and_target, paint
+from emosym.models.painter.sampling import (
+    denoising_loss,
+    draw_times,
+    noisy_and_target,
+    paint,
+    predict,
+)
 from emosym.models.painter.toy import build_painter
 from emosym.models.tokenizer import train_tokenizer
 from emosym.seeds import torch_rng
@@ -122,6 +129,24 @@ def test_guidance_one_needs_no_negative_and_equals_the_plain_model(painter) -> N
     assert np.abs(plain.astype(int) - once(embeds, 5.0)).max() <= 1
     with pytest.raises(UsageError, match="negative_embeds"):
         once(None, 3.0)
+
+
+def test_a_painting_ends_before_the_step_at_which_its_caller_says_so(painter, monkeypatch) -> None:
+    done: list[int] = []
+
+    def before_step() -> None:
+        if len(done) == 3:
+            raise RuntimeError("enough")
+
+    def counted(*given: object) -> torch.Tensor:
+        done.append(1)
+        return predict(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sampling, "predict", counted)
+    embeds = encode_prompts(painter, ["a"])
+    with pytest.raises(RuntimeError, match="enough"):
+        paint(painter, embeds, None, 8, 1.0, [torch_rng(0, "start")], before_step=before_step)
+    assert len(done) == 3
 
 
 def test_sizes_and_generators_are_checked(painter) -> None:

@@ -25,7 +25,7 @@ from emosym.types import GenerationOutput
 WAITING, RUNNING, DONE = "waiting", "running", "done"
 FAILED, CANCELLED, HANDED_BACK = "failed", "cancelled", "handed_back"
 ENDED = (DONE, FAILED, CANCELLED, HANDED_BACK)
-AT_ONCE = 4  # pictures painted at once: a cancelled job stops after so many
+AT_ONCE = 4  # pictures painted at once
 BUG = "Something went wrong inside the server: its log says what."
 ENDS = "The server ends and hands this back: ask another one, or this one when it is up again."
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class Jobs:
         return job
 
     def cancel(self, job: Job) -> None:
-        """End a job: at once where it waits, after what is being painted where it runs."""
+        """End a job: at once where it waits, before the next step where it is painted."""
         if job.state not in ENDED:
             self._end(job, CANCELLED, "It was cancelled.")
 
@@ -169,7 +169,7 @@ class Jobs:
             self._end(job, HANDED_BACK, ENDS)
 
     async def close(self) -> None:
-        """End the painter, after what it is painting."""
+        """End the painter, before its next step."""
         self.hand_back()
         if self._task is not None:
             self._task.cancel()
@@ -221,7 +221,14 @@ class Jobs:
         loop, request = asyncio.get_running_loop(), job.request
         session = job.served.session
         assert session is not None  # a job is taken of a model that paints only
-        paintings = await loop.run_in_executor(self._pool, session.paint, request, AT_ONCE)
+
+        def before_step() -> None:
+            if job.state in ENDED:
+                raise EmoSymError("The job has ended.")
+
+        paintings = await loop.run_in_executor(
+            self._pool, session.paint, request, AT_ONCE, None, before_step
+        )
         for index in range(request.num_images):
             output = await loop.run_in_executor(self._pool, next, paintings)
             row = await loop.run_in_executor(self._pool, painted_row, job, index, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from html import escape
 
@@ -13,6 +14,7 @@ LEFT, TOP = 14.0, 14.0
 HEIGHT = SIDE + 2 * TOP
 WIDTH = SIDE + 2 * LEFT
 LINE, WORD = 15.0, 90.0  # the height of a line, how far a word reaches
+SIGN, RING = 7.0, 14.0  # the width of a letter, and how far the mark of a place reaches
 MIDDLE = (VAD_MIN + VAD_MAX) / 2
 BARS_SHOWN = 8
 
@@ -60,7 +62,7 @@ def plane(
         f'<rect class="field" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" rx="10"/>',
         f'<path class="cross" d="M{x} {TOP}V{TOP + SIDE}M{LEFT} {y}H{LEFT + SIDE}"/>',
         *(_edge(text, *where) for text, where in EDGES.items()),
-        *(() if space is None else _words(space)),
+        *(() if space is None else _words(space, None if place is None else at(*place))),
     ]
     if interval is not None:
         (low_v, high_v), (low_a, high_a) = interval
@@ -70,7 +72,7 @@ def plane(
         parts.append(f'<rect class="interval" x="{left:.1f}" y="{top:.1f}" {size} rx="4"/>')
     if place is not None:
         px, py = at(*place)
-        parts.append(f'<circle class="halo" cx="{px:.1f}" cy="{py:.1f}" r="13"/>')
+        parts.append(f'<circle class="halo" cx="{px:.1f}" cy="{py:.1f}" r="{RING - 1:g}"/>')
         parts.append(f'<circle class="here" cx="{px:.1f}" cy="{py:.1f}" r="6.5"/>')
     told = escape(told_place(place))
     touch = ' tabindex="0" data-plane="1"' if clickable else ""
@@ -93,8 +95,11 @@ def _edge(text: str, x: float, y: float, anchor: str) -> str:
     return f'<text class="edge" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
 
 
-def _words(space: LabelSpace) -> list[str]:
-    """Return the words of a space at their places; one too near another's line moves below it."""
+def _words(space: LabelSpace, ring: tuple[float, float] | None) -> list[str]:
+    """Return the words of a space at their places, below another's line and the `ring` if need be.
+
+    The ring is what marks the place that a plane shows.
+    """
     placed = [
         (at(norm[0], norm[1]), label) for label in space.labels if (norm := space.norm(label))
     ]
@@ -103,14 +108,23 @@ def _words(space: LabelSpace) -> list[str]:
     for (x, y), label in sorted(placed, key=lambda word: word[0][1]):
         below = [line + LINE for other, line in lines if abs(other - x) < WORD]
         line = max([y + 4, *below])
-        lines.append((x, line))
         anchor, dx = ("end", -8) if x > LEFT + 0.6 * SIDE else ("start", 8)
+        if ring is not None and _under(ring, x + dx, line, math.copysign(SIGN * len(label), dx)):
+            line = ring[1] + RING + LINE - 4
+        lines.append((x, line))
         drawn.append(
             f'<g style="--c:{colour(label)}"><circle class="word" cx="{x:.1f}" cy="{y:.1f}" '
             f'r="3.5"/><text class="word" x="{x + dx:.1f}" y="{line:.1f}" '
             f'text-anchor="{anchor}">{escape(label)}</text></g>'
         )
     return drawn
+
+
+def _under(ring: tuple[float, float], x: float, line: float, width: float) -> bool:
+    """Return whether a word from x to x + width, on a line, would lie under the ring."""
+    left, right = sorted((x, x + width))
+    beside = ring[0] < left - RING or ring[0] > right + RING
+    return not beside and line - LINE + 4 < ring[1] + RING and line + 3 > ring[1] - RING
 
 
 def told_place(place: tuple[float, float] | None) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from emosym.errors import UsageError, unknown_name
 from emosym.models.painter.autoencoder import downscale_factor, to_pictures
 from emosym.models.painter.painter import Painter, PromptEmbeds, decode_latents
 
+BeforeStep: TypeAlias = Callable[[], None]
 PREDICTIONS = ("flow_prediction", "epsilon", "v_prediction")
 
 
@@ -93,12 +94,14 @@ def paint(
     generator: Sequence[torch.Generator] | None = None,
     height: int | None = None,
     width: int | None = None,
+    before_step: BeforeStep | None = None,
 ) -> np.ndarray:
     """Paint one picture per prompt: uint8 (N, height, width, 3).
 
     `generator` holds one seeded CPU generator per picture, so that a picture does not depend on
     the batch it is painted in. `negative_embeds` (N or 1 prompts, usually empty ones) are needed
-    for guidance_scale > 1 (classifier-free guidance, Ho and Salimans 2022).
+    for guidance_scale > 1 (classifier-free guidance, Ho and Salimans 2022). What `before_step`
+    raises ends the painting.
 
     Raises:
         UsageError: for a missing negative prompt, a wrong number of generators, or a bad size.
@@ -117,6 +120,8 @@ def paint(
     scheduler.set_timesteps(num_inference_steps, device=latents.device)
     latents = latents * scheduler.init_noise_sigma
     for time in scheduler.timesteps:
+        if before_step is not None:
+            before_step()
         doubled = torch.cat([latents, latents]) if guided else latents
         doubled = scheduler.scale_model_input(doubled, time).to(painter.unet.dtype)
         said = predict(painter, doubled, time.expand(len(doubled)), embeds).float()

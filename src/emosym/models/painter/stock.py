@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from emosym.files import read_json
 from emosym.models.painter.painter import Painter, encode_prompts, load_painter
 from emosym.models.painter.safety import FOLDER as SAFETY
 from emosym.models.painter.safety import Safety, load_safety
-from emosym.models.painter.sampling import paint
+from emosym.models.painter.sampling import BeforeStep, paint
 from emosym.models.quiet import quiet_loading
 from emosym.models.snapshots import (
     bytes_needed,
@@ -167,14 +167,27 @@ def _load_parts(
 
 
 @torch.no_grad()
+def _called_at_steps(before_step: BeforeStep) -> Callable[..., dict[str, Any]]:
+    """Return what diffusers calls after every step."""
+
+    def after(pipeline: Any, step: int, time: Any, given: dict[str, Any]) -> dict[str, Any]:
+        before_step()
+        return given
+
+    return after
+
+
 def paint_text(
     stock: StockPainter,
     prompt: str,
     num_inference_steps: int,
     guidance_scale: float,
     generators: Sequence[torch.Generator],
+    before_step: BeforeStep | None = None,
 ) -> np.ndarray:
     """Paint one picture per seeded CPU generator: uint8 (N, height, width, 3).
+
+    What `before_step` raises ends the painting; pipelines that call nobody go on to their end.
 
     Raises:
         EmoSymError: when the pipeline returns no pictures.
@@ -188,9 +201,15 @@ def paint_text(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             generator=generators,
+            before_step=before_step,
         )
     asked = inspect.signature(type(stock.pipeline).__call__).parameters
-    options = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
+    options: dict[str, Any] = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+    }
+    if before_step is not None:
+        options["callback_on_step_end"] = _called_at_steps(before_step)
     with stock.one_at_a_time:
         output = stock.pipeline(
             prompt=[prompt] * len(generators),
