@@ -27,7 +27,7 @@ from emosym.service.sinks import parquet_table
 from emosym.service.wanted import Wanted
 
 __all__ = ("command",)
-RAY = importlib.util.find_spec("ray") is not None
+CLUSTER = importlib.util.find_spec("ray") is not None and bool(os.environ.get("EMOSYM_RAY"))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_options_that_do_not_go_together(command, tmp_path: Path, monkeypatch) -
 
 # slow: it starts a small cluster, two actors that import torch, and one of them once more
 @pytest.mark.slow
-@pytest.mark.skipif(not RAY, reason="the extra ray is not installed")
+@pytest.mark.skipif(not CLUSTER, reason="it starts a cluster: needs the extra ray and EMOSYM_RAY=1")
 def test_two_actors_one_of_which_dies(folder: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()
