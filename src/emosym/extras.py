@@ -18,7 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "ui": ("gradio",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
     "client": ("httpx",),
-    "ray": ("ray",),
+    "ray": ("fsspec", "ray"),
     "metrics": ("torchmetrics",),
     "video": ("av",),
     "wheel": ("openpyxl",),
