@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from emosym.pipelines.protocol import EmotionPipeline
 
 HOW_TEXTS = (
-    "The model of this page reads pictures; words are read where it was opened with --text-model: "
-    "smollm2-135m, or the folder of a model that was trained on text."
+    "The model of this page reads pictures. Words are read once `emosym models get smollm2-135m` "
+    "has fetched what emosym-text stands on, or where the page was opened with --text-model: the "
+    "folder of a model that was trained on text."
 )
 
 
