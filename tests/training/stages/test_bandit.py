@@ -17,6 +17,7 @@ from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.reader.reasoner import Thought
 from emosym.processes import Processes
 from emosym.training.stages.bandit import (
+    Bandit,
     Desk,
     bandit_loss,
     believed,
@@ -156,4 +157,6 @@ def test_what_cannot_learn_is_a_sentence(tiny_base: Path) -> None:
     plain = new_model(str(tiny_base), 2, False, "emosym", 0).reader.reasoner
     desk = Desk(np.zeros(4, int), 8, 0.2, 1.0, 0)
     with pytest.raises(UsageError, match="needs recurrent context tokens"):
-        bandit_loss(plain, "mikels8", desk, BanditSection(), 0.1, 4, 2, 0.2, 0.1, Processes())
+        bandit_loss(
+            Bandit(plain, "mikels8", desk, BanditSection(), 0.1, 4, 2, 0.2, 0.1), Processes()
+        )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -150,107 +151,130 @@ class Queries:
     believed: torch.Tensor
 
 
-def bandit_loss(
-    reasoner: EmotionReasoner,
-    space: str,
-    desk: Desk,
-    section: BanditSection,
-    sigma: float,
-    queries: int,
-    inner_steps: int,
-    clip: float,
-    beta: float,
-    processes: Processes,
-) -> BanditLoss:
-    """Return the losses of a step of the learner that `section` names; all ask `queries` times.
+@dataclass(frozen=True, slots=True)
+class Bandit:
+    """What a learner works with: its model, the desk it asks, and how much and how far it goes."""
+
+    reasoner: EmotionReasoner
+    space: str
+    desk: Desk
+    section: BanditSection
+    sigma: float
+    queries: int
+    inner_steps: int
+    clip: float
+    beta: float
+
+
+def bandit_loss(bandit: Bandit, processes: Processes) -> BanditLoss:
+    """Return the losses of a step of the learner that is named; all ask `queries` times.
 
     Raises:
         UsageError: for several processes, or latents that do not reach the answer.
     """
     if processes.world > 1:
         raise UsageError("Bandit feedback is learned from by one process: run without a launcher.")
-    if section.learner in ("grpo", "random") and not reasoner.latent_tokens.recurrent:
+    if bandit.section.learner not in ("grpo", "random"):
+        return partial(_by_words, bandit)
+    if not bandit.reasoner.latent_tokens.recurrent:
         raise UsageError(
             "The learner grpo needs recurrent context tokens: train align with recurrent: true."
         )
-    held: dict[tuple[int, bytes], Queries] = {}
+    return partial(_by_group, bandit, {})
 
-    def by_group(step: int, indices: np.ndarray, prefix: Prefix, batch: LabelBatch) -> Losses:
-        repeat = torch.arange(len(indices), device=prefix.mask.device)
-        shared = prefix.select(repeat.repeat_interleave(queries))
-        key = (step // inner_steps, indices.tobytes())  # parts of a batch ask their own
-        if key not in held:
-            if key[0] != next(iter(held), key)[0]:
-                held.clear()
-            held[key] = ask(key[0], indices, shared)
-        asked = held[key]
-        thought = think(reasoner, shared, given=asked.latents)
-        logits = reasoner.logits(thought.emotion_latent, space)  # (B G, C)
-        sets = set_log_probabilities(logits)  # (B G, M)
-        moved = (latents_log_probability(thought, sigma) - asked.of_latents).exp()
-        gain = clipped_gain(moved, asked.advantages, section.clip_latents)
-        if section.exact:
-            expected = asked.believed @ f1_of_sets(desk.classes).to(sets.device).T  # (B G, M)
-            answer_gain = (sets.exp() * expected).sum(dim=-1).mean()
-        else:
-            now = sets.gather(1, asked.answers[:, None])[:, 0]
-            answer_gain = clipped_gain((now - asked.of_answers).exp(), asked.advantages, clip)
-        sure = confidence_of(logits, asked.answers)
-        brier = ((sure - asked.hits) ** 2).mean()
-        kl = kl_to_reference(batch.logits, batch.reference)
-        weight = 0.0 if section.learner == "random" else desk.w_confidence
-        loss = -gain - answer_gain + weight * brier + beta * kl
-        told = {"heard": asked.numbers.mean(), "ratio": moved.mean(), "brier": brier, "kl": kl}
-        return {"loss": loss, **told}
 
-    @torch.no_grad()
-    def ask(turn: int, indices: np.ndarray, shared: Prefix) -> Queries:
-        tokens, rows = reasoner.latent_tokens, np.repeat(indices, queries)
-        device = shared.mask.device
-        size = (len(rows), tokens.num_context_tokens, tokens.emotion_embed.shape[1])
-        thought = think(reasoner, shared, noise=sigma * torch.randn(size).to(device))
-        logits = reasoner.logits(thought.emotion_latent, space)
-        sets = set_log_probabilities(logits)
-        answers = torch.multinomial(sets.exp(), 1)[:, 0]
-        sure = confidence_of(logits, answers)
-        numbers = desk.answer(turn, rows, answers, sure)
-        hits = hits_in(numbers, answers, sure, desk.classes, desk.w_confidence)
-        if section.learner == "random":
-            rng = numpy_rng(desk.seed, "bandit-random", turn)
-            numbers = torch.from_numpy(rng.random(len(rows))).float().to(device)
-        grouped = (len(indices), queries)
-        prior = logits.softmax(-1).view(*grouped, -1).mean(dim=1)
-        belief = believed(prior, answers.view(grouped), hits.view(grouped), desk.noise)
-        return Queries(
-            thought.context_latents,
-            answers,
-            latents_log_probability(thought, sigma),
-            sets.gather(1, answers[:, None])[:, 0],
-            numbers,
-            hits,
-            group_advantages(numbers, queries),
-            belief.repeat_interleave(queries, dim=0),
+def _by_group(
+    bandit: Bandit,
+    held: dict[tuple[int, bytes], Queries],
+    step: int,
+    indices: np.ndarray,
+    prefix: Prefix,
+    batch: LabelBatch,
+) -> Losses:
+    """Return the losses of GRPO; what was asked in a turn is `held` for its inner steps."""
+    repeat = torch.arange(len(indices), device=prefix.mask.device)
+    shared = prefix.select(repeat.repeat_interleave(bandit.queries))
+    key = (step // bandit.inner_steps, indices.tobytes())  # parts of a batch ask their own
+    if key not in held:
+        if key[0] != next(iter(held), key)[0]:
+            held.clear()
+        held[key] = _ask(bandit, key[0], indices, shared)
+    asked = held[key]
+    thought = think(bandit.reasoner, shared, given=asked.latents)
+    logits = bandit.reasoner.logits(thought.emotion_latent, bandit.space)  # (B G, C)
+    sets = set_log_probabilities(logits)  # (B G, M)
+    moved = (latents_log_probability(thought, bandit.sigma) - asked.of_latents).exp()
+    gain = clipped_gain(moved, asked.advantages, bandit.section.clip_latents)
+    if bandit.section.exact:
+        expected = asked.believed @ f1_of_sets(bandit.desk.classes).to(sets.device).T  # (B G, M)
+        answer_gain = (sets.exp() * expected).sum(dim=-1).mean()
+    else:
+        now = sets.gather(1, asked.answers[:, None])[:, 0]
+        answer_gain = clipped_gain((now - asked.of_answers).exp(), asked.advantages, bandit.clip)
+    sure = confidence_of(logits, asked.answers)
+    brier = ((sure - asked.hits) ** 2).mean()
+    kl = kl_to_reference(batch.logits, batch.reference)
+    weight = 0.0 if bandit.section.learner == "random" else bandit.desk.w_confidence
+    loss = -gain - answer_gain + weight * brier + bandit.beta * kl
+    told = {"heard": asked.numbers.mean(), "ratio": moved.mean(), "brier": brier, "kl": kl}
+    return {"loss": loss, **told}
+
+
+@torch.no_grad()
+def _ask(bandit: Bandit, turn: int, indices: np.ndarray, shared: Prefix) -> Queries:
+    """Draw answers for pictures and hear the desk's numbers, with what is believed from then on."""
+    tokens, rows = bandit.reasoner.latent_tokens, np.repeat(indices, bandit.queries)
+    device = shared.mask.device
+    size = (len(rows), tokens.num_context_tokens, tokens.emotion_embed.shape[1])
+    thought = think(bandit.reasoner, shared, noise=bandit.sigma * torch.randn(size).to(device))
+    logits = bandit.reasoner.logits(thought.emotion_latent, bandit.space)
+    sets = set_log_probabilities(logits)
+    answers = torch.multinomial(sets.exp(), 1)[:, 0]
+    sure = confidence_of(logits, answers)
+    numbers = bandit.desk.answer(turn, rows, answers, sure)
+    hits = hits_in(numbers, answers, sure, bandit.desk.classes, bandit.desk.w_confidence)
+    if bandit.section.learner == "random":
+        rng = numpy_rng(bandit.desk.seed, "bandit-random", turn)
+        numbers = torch.from_numpy(rng.random(len(rows))).float().to(device)
+    grouped = (len(indices), bandit.queries)
+    prior = logits.softmax(-1).view(*grouped, -1).mean(dim=1)
+    belief = believed(prior, answers.view(grouped), hits.view(grouped), bandit.desk.noise)
+    return Queries(
+        thought.context_latents,
+        answers,
+        latents_log_probability(thought, bandit.sigma),
+        sets.gather(1, answers[:, None])[:, 0],
+        numbers,
+        hits,
+        group_advantages(numbers, bandit.queries),
+        belief.repeat_interleave(bandit.queries, dim=0),
+    )
+
+
+def _by_words(
+    bandit: Bandit, step: int, indices: np.ndarray, prefix: Prefix, batch: LabelBatch
+) -> Losses:
+    """Return the losses of those that learn words: kept answers of their own, or what is told."""
+    rows, device = np.repeat(indices, bandit.queries), batch.logits.device
+    wide = batch.logits.repeat_interleave(bandit.queries, dim=0)  # (B G, C)
+    kl = kl_to_reference(batch.logits, batch.reference)
+    if bandit.section.learner in ("revealed", "labels"):
+        heard = (
+            bandit.desk.heard(step, rows)
+            if bandit.section.learner == "revealed"
+            else bandit.desk.truth[rows]
         )
-
-    def by_words(step: int, indices: np.ndarray, prefix: Prefix, batch: LabelBatch) -> Losses:
-        rows, device = np.repeat(indices, queries), batch.logits.device
-        wide = batch.logits.repeat_interleave(queries, dim=0)  # (B G, C)
-        kl = kl_to_reference(batch.logits, batch.reference)
-        if section.learner in ("revealed", "labels"):
-            heard = desk.heard(step, rows) if section.learner == "revealed" else desk.truth[rows]
-            eye = torch.eye(desk.classes, device=device)
-            fit = label_loss(wide, eye[torch.from_numpy(heard).to(device)])
-            return {"loss": fit + beta * kl, "fit": fit, "kl": kl}
-        sets = set_log_probabilities(wide)
-        with torch.no_grad():
-            drawn = torch.Generator().manual_seed(stream_seed(desk.seed, "bandit-star", step))
-            answers = torch.multinomial(sets.exp().cpu(), 1, generator=drawn)[:, 0].to(device)
-            sure = confidence_of(wide, answers)
-            numbers = desk.answer(step, rows, answers, sure)
-            hits = hits_in(numbers, answers, sure, desk.classes, desk.w_confidence)
-            kept = hits * (answers < desk.classes)  # one word, and taken for right
-        fit = -(kept * sets.gather(1, answers[:, None])[:, 0]).sum() / kept.sum().clamp(min=1)
-        told = {"heard": numbers.mean(), "kept": kept.mean(), "kl": kl}
-        return {"loss": fit + beta * kl, "fit": fit, **told}
-
-    return by_group if section.learner in ("grpo", "random") else by_words
+        eye = torch.eye(bandit.desk.classes, device=device)
+        fit = label_loss(wide, eye[torch.from_numpy(heard).to(device)])
+        return {"loss": fit + bandit.beta * kl, "fit": fit, "kl": kl}
+    sets = set_log_probabilities(wide)
+    with torch.no_grad():
+        drawn = torch.Generator().manual_seed(stream_seed(bandit.desk.seed, "bandit-star", step))
+        answers = torch.multinomial(sets.exp().cpu(), 1, generator=drawn)[:, 0].to(device)
+        sure = confidence_of(wide, answers)
+        numbers = bandit.desk.answer(step, rows, answers, sure)
+        hits = hits_in(numbers, answers, sure, bandit.desk.classes, bandit.desk.w_confidence)
+        kept = hits * (answers < bandit.desk.classes)  # one word, and taken for right
+    fit = -(kept * sets.gather(1, answers[:, None])[:, 0]).sum() / kept.sum().clamp(min=1)
+    told = {"heard": numbers.mean(), "kept": kept.mean(), "kl": kl}
+    return {"loss": fit + bandit.beta * kl, "fit": fit, **told}

@@ -24,7 +24,7 @@ from emosym.rewards.labels import LABEL_REWARDS, check_weights, combined_reward
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
-from emosym.training.stages.bandit import Desk, bandit_loss
+from emosym.training.stages.bandit import Bandit, Desk, bandit_loss
 from emosym.training.stages.feed import Feed, open_feeds
 from emosym.training.stages.finish import (
     StageResult,
@@ -162,20 +162,19 @@ def loss_of_recipe(
 
     on_bandit = None
     if recipe.objective == "bandit":
-        bandit = recipe.bandit
-        desk = Desk(train.truth, len(space), bandit.noise, bandit.w_confidence, recipe.seed)
-        on_bandit = bandit_loss(
+        asked = recipe.bandit
+        bandit = Bandit(
             reasoner,
             space.name,
-            desk,
-            bandit,
-            recipe.sigma,
-            recipe.num_generations,
-            recipe.inner_steps,
-            recipe.clip,
-            recipe.beta,
-            processes,
+            Desk(train.truth, len(space), asked.noise, asked.w_confidence, recipe.seed),
+            asked,
+            sigma=recipe.sigma,
+            queries=recipe.num_generations,
+            inner_steps=recipe.inner_steps,
+            clip=recipe.clip,
+            beta=recipe.beta,
         )
+        on_bandit = bandit_loss(bandit, processes)
 
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows, own = torch.from_numpy(indices), processes.own(indices)
