@@ -85,8 +85,13 @@ def probe_pairs(
     found: dict[str, list[Pair]] = {
         name: []
         for name in (
-            *("picture_blank", "picture_other", "picture_same"),
-            *("words_other", "words_same", "words_planted", "words_added"),
+            "picture_blank",
+            "picture_other",
+            "picture_same",
+            "words_other",
+            "words_same",
+            "words_planted",
+            "words_added",
         )
     }
     turns = [_turn(sample) for sample in samples]

@@ -133,11 +133,12 @@ def _paints(description: Mapping[str, Any]) -> bool:
 
 def _header(base: str) -> str:
     words = _of_words(base)
+    also = ["storybook"] if base == STORYBOOK else []
     fields: dict[str, Any] = {
         "license": "apache-2.0",
         "library_name": "emosym",
         "pipeline_tag": "text-classification" if words else "image-classification",
-        "tags": [*TAGS, *([] if words else [PAINTS]), *(["storybook"] * (base == STORYBOOK))],
+        "tags": [*TAGS, *([] if words else [PAINTS]), *also],
     }
     preset = PRESETS.get(base)
     if preset is not None and preset.shipped is None:
