@@ -80,8 +80,8 @@ def test_a_stopped_run_goes_on_where_it_was(
     ask = ("generate", "fear", "-n", 4, "--batch-size", 1, "--steps", 1, "-m", tiny_checkpoint)
     real, painted = EmoSymPipeline.paint, []
 
-    def stopped(self, request, batch_size=None, only=None):
-        for output in real(self, request, batch_size, only):
+    def stopped(self, request, *more):
+        for output in real(self, request, *more):
             if len(painted) == 2:
                 raise KeyboardInterrupt
             painted.append(output.request["index"])

@@ -21,7 +21,7 @@ from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.processes import Processes
 from emosym.training.loop import engine
-from emosym.training.stages import align, bank_painting, joint, m2se, rl, start
+from emosym.training.stages import align, align_loss, bank_painting, joint, m2se, rl, start
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.feedback import run_feedback
 
@@ -42,7 +42,7 @@ def run_align(out: str, base: str, arrays: str, die_at: int | None = None, **opt
     )
     start.use_lora(model, recipe)
     feed = feed_of(model, arrays)
-    processes, thinking, calls = Processes(), align.think, [0]
+    processes, thinking, calls = Processes(), align_loss.think, [0]
 
     def dying(*arguments: Any, **more: Any) -> Any:
         calls[0] += 1
@@ -51,17 +51,17 @@ def run_align(out: str, base: str, arrays: str, die_at: int | None = None, **opt
             os.kill(os.getpid(), signal.SIGKILL)
         return thinking(*arguments, **more)
 
-    align.think = dying
+    align_loss.think = dying
     try:
         align.train_align(model, feed, recipe, progress=False)
     finally:
-        align.think = thinking
+        align_loss.think = thinking
     kept = model.reader.reasoner.state_dict()
     assert not any(type(t) is not torch.Tensor for t in kept.values())
     assert all(t.numel() for t in kept.values())
     # what was sharded is whole again, and reads
     reading = model.reader.reasoner.logits(
-        align.think(model.reader.reasoner, feed.prefix(np.arange(3))).emotion_latent
+        align_loss.think(model.reader.reasoner, feed.prefix(np.arange(3))).emotion_latent
     )
     assert reading.isfinite().all()
 

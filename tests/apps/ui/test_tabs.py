@@ -55,7 +55,7 @@ def test_the_page_reads_as_the_shell_does(
 def test_nothing_dropped_and_words_for_a_model_of_pictures_are_sentences(home: Home) -> None:
     assert "Drop a picture first" in list(reading.read_pictures(home, [], True))[-1][0]
     last = list(reading.read_once(lambda: reading.sentence_read(home, "You came back!")))[-1]
-    assert 'role="alert"' in last[0] and "--text-model: smollm2-135m" in last[0]
+    assert 'role="alert"' in last[0] and "emosym models get smollm2-135m" in last[0]
     with pytest.raises(UsageError, match="no turn to read"):
         reading.turns_of(" \n ")
     lines = "Ann: Where is my ring?\nI said: a long time ago it was: lost\nhttp://x.y: no"
