@@ -223,7 +223,8 @@ def draw_story(seed: int, index: int, split: str = "train") -> Story:
     order = rng.permutation(len(items))[:count]
     objects = tuple(items[i] for i in sorted(order))
     side = _pick(rng, SIDES)
-    return Story(
+    return staged(
+        rng,
         index=index,
         split=split,
         label=int(np.argmax(votes)),
@@ -234,6 +235,37 @@ def draw_story(seed: int, index: int, split: str = "train") -> Story:
         objects=objects,
         face=_pick(rng, values_of_group("face", groups["face"])),
         action=_pick(rng, values_of_group("action", groups["action"])),
+        side=side,
+    )
+
+
+def staged(
+    rng: np.random.Generator,
+    *,
+    index: int,
+    split: str,
+    label: int,
+    votes: tuple[float, ...],
+    mixed: bool,
+    scene: str,
+    light: str,
+    objects: tuple[str, ...],
+    face: str,
+    action: str,
+    side: str,
+) -> Story:
+    """Return a story whose cues are known; where all stands and how it looks is drawn."""
+    return Story(
+        index=index,
+        split=split,
+        label=label,
+        votes=votes,
+        mixed=mixed,
+        scene=scene,
+        light=light,
+        objects=objects,
+        face=face,
+        action=action,
         side=side,
         places=draw_places(rng, objects, side),
         variant=int(rng.integers(VARIANTS)),

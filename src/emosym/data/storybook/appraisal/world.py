@@ -18,9 +18,8 @@ from emosym.data.storybook.world import (
     SIDES,
     SKY_OBJECTS,
     SPLITS,
-    VARIANTS,
     Story,
-    draw_places,
+    staged,
 )
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
@@ -125,7 +124,8 @@ def draw_appraisal_story(
     items = groups["object"][shown["object"]]
     objects = _placeable([items[i] for i in rng.permutation(len(items))], count)
     side = SIDES[int(rng.integers(len(SIDES)))]
-    return Story(
+    return staged(
+        rng,
         index=index,
         split=split,
         label=label,
@@ -137,17 +137,6 @@ def draw_appraisal_story(
         face=mouth,
         action=action,
         side=side,
-        places=draw_places(rng, objects, side),
-        variant=int(rng.integers(VARIANTS)),
-        looks=(
-            int(rng.integers(4)),
-            int(rng.integers(4)),
-            int(rng.integers(4)),
-            int(rng.integers(6)),
-        ),
-        colours=tuple(int(rng.integers(3)) for _ in objects),
-        facing=int(rng.choice([-1, 1])),
-        wording=int(rng.integers(1 << 30)),
     )
 
 
