@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from torch.distributed.fsdp import FSDPModule
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from emosym.errors import UsageError
 from emosym.models.reader.prefix import (
@@ -21,10 +23,12 @@ from emosym.models.reader.prefix import (
     grow,
     keeps_features,
     language_model,
+    may_stop,
     next_logits,
     of_the_model,
     open_cache,
     prefill,
+    prefill_cache,
     rotary_positions,
     see,
     sees,
@@ -32,6 +36,7 @@ from emosym.models.reader.prefix import (
     splits,
     takes_vision,
 )
+from emosym.models.reader.prefix_cache import PrefillCache
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +157,106 @@ def test_places_of_words_are_counted_where_there_is_one(llama: LlamaForCausalLM)
         "attention_mask": torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]),
     }
     assert rotary_positions(llama, inputs).tolist() == [[0, 0, 0, 1], [0, 1, 2, 3]]
+
+
+def placed(
+    ids: list[list[int]], mask: list[list[int]], grid: list[list[int]]
+) -> tuple[int, torch.Tensor]:
+    """How many rows a library that places pictures was asked for, and the positions (3, B, P)."""
+    asked: list[torch.Tensor] = []
+
+    def get_rope_index(rows, mm_token_type_ids, image_grid_thw, attention_mask):
+        assert len(rows) == len(mm_token_type_ids) == len(attention_mask)
+        asked.append(rows)
+        pictures = image_grid_thw.view(len(rows), -1, 3).sum(dim=(1, 2))  # (rows,)
+        return (rows + pictures[:, None]).expand(3, -1, -1), None
+
+    model: Any = SimpleNamespace(base_model=SimpleNamespace(get_rope_index=get_rope_index))
+    words = torch.tensor(ids)
+    positions = rotary_positions(
+        model,
+        {
+            "input_ids": words,
+            "attention_mask": torch.tensor(mask),
+            "mm_token_type_ids": torch.zeros_like(words),
+            "image_grid_thw": torch.tensor(grid),
+        },
+    )
+    return len(asked[0]), positions
+
+
+def test_rows_that_are_alike_are_placed_once() -> None:
+    """Two rows of two pictures each; then one of words, of a mask, of a picture's size apart."""
+    ids, mask = [[5, 6], [5, 6]], [[1, 1], [1, 1]]
+    small, large = [1, 2, 2], [1, 4, 2]
+    rows, positions = placed(ids, mask, [small, large, small, large])
+    assert rows == 1 and positions.shape == (3, 2, 2)
+    assert positions[0].tolist() == [[17, 18], [17, 18]]
+    assert placed([[5, 6], [5, 7]], mask, [small, large, small, large])[0] == 2
+    assert placed(ids, [[1, 1], [0, 1]], [small, large, small, large])[0] == 2
+    rows, positions = placed(ids, mask, [small, large, small, small])
+    assert rows == 2 and positions[2].tolist() == [[17, 18], [15, 16]]
+
+
+def test_a_model_that_places_pictures_counts_words_where_there_is_none() -> None:
+    model: Any = SimpleNamespace(base_model=SimpleNamespace(get_rope_index=None))
+    inputs = {"input_ids": torch.ones(1, 3), "attention_mask": torch.tensor([[0, 1, 1]])}
+    assert rotary_positions(model, inputs).tolist() == [[0, 0, 1]]
+
+
+@torch.no_grad()
+def test_padding_does_not_move_what_follows(llama: LlamaForCausalLM) -> None:
+    """One word after two places of padding stands at 0, so what follows it at 1."""
+    ids, mask = torch.tensor([[0, 0, 5], [9, 1, 4]]), torch.tensor([[0, 0, 1], [1, 1, 1]])
+    prefix = prefill(llama, {"input_ids": ids, "attention_mask": mask})
+    assert prefix.next_position.tolist() == [1, 3]
+
+
+def test_a_prefill_stops_early_where_it_may(
+    llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert splits(llama) and isinstance(prefill_cache(llama), PrefillCache)
+    sharded = object.__new__(FSDPModule)  # a real one wants processes
+    for layers, wanted in (([sharded, sharded, None], True), ([None, None, sharded], False)):
+        model: Any = SimpleNamespace(base_model=SimpleNamespace(layers=layers))
+        assert may_stop(model) is wanted
+    with monkeypatch.context() as patch:
+        patch.setenv("EMOSYM_LEAVE_OUT", "short_prefill")
+        assert type(prefill_cache(llama)) is DynamicCache and not may_stop(llama)
+    # a cache of the model's own configuration would forget what its short layers do not see
+    monkeypatch.setattr(llama.config, "sliding_window", 4, raising=False)
+    monkeypatch.setattr(llama.config, "layer_types", ["sliding_attention"] * 2, raising=False)
+    assert not splits(llama) and prefill_cache(llama).layers == []
+
+
+@torch.no_grad()
+def test_an_untested_version_goes_on_by_the_librarys_own_cache(
+    llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = torch.tensor([[9, 1, 4]])
+    prefix = prefill(llama, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+    after = llama.get_input_embeddings()(torch.tensor([[6, 8]]))
+    given = (prefix.mask, prefix.next_position)
+    wanted = extend(llama, after, open_cache(prefix), *given)
+    monkeypatch.setattr("emosym.models.reader.prefix.is_tested", lambda: False)
+    cache = open_cache(prefix)
+    assert not splits(llama)
+    torch.testing.assert_close(extend(llama, after, cache, *given), wanted, atol=1e-5, rtol=1e-4)
+    assert [layer.keys.shape[2] for layer in cache.layers] == [5, 5]
+
+
+@torch.no_grad()
+def test_what_follows_is_computed_in_the_type_of_the_prefix(llama: LlamaForCausalLM) -> None:
+    """But autocast chooses types itself, and there the stream between layers stays fp32."""
+    ids = torch.tensor([[9, 1, 4]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    after = llama.get_input_embeddings()(torch.tensor([[6, 8]]))
+    half = copy.deepcopy(llama).bfloat16()
+    for model, autocast, wanted in ((half, False, torch.bfloat16), (llama, True, torch.float32)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            prefix = prefill(model, inputs)
+            found = extend(model, after, open_cache(prefix), prefix.mask, prefix.next_position)
+        assert found.dtype == wanted
 
 
 @torch.no_grad()

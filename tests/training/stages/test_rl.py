@@ -25,7 +25,9 @@ from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
+from emosym.models.reader.prefix import language_model
 from emosym.models.reader.reasoner import EmotionReasoner, think
+from emosym.models.reader.recompute import CheckpointedLayer
 from emosym.processes import Processes
 from emosym.rewards.labels import combined_reward
 from emosym.training.stages import latent_policy, rl
@@ -136,11 +138,14 @@ def loss_of(objective: str, model: EmoSymModel, feed: Feed, tmp_path: Path, **ch
 
 
 def test_expected_is_its_formula(model: EmoSymModel, feed: Feed, tmp_path: Path) -> None:
-    changes = {"rewards": {"vad": 1.0, "accuracy": 0.5}, "proper_weight": 0.7, "beta": 0.3}
+    """What the probabilities themselves earn, in the published blend, is held fixed."""
+    rewards = {"vad": 1.0, "accuracy": 0.5, "parity_blend": 2.0}
+    changes = {"rewards": rewards, "proper_weight": 0.7, "beta": 0.3}
     losses, p, truth, kl = loss_of("expected", model, feed, tmp_path, **changes)
     norms = np.array(MIKELS8.norms())
     gaps = np.linalg.norm(norms[:, None] - norms[None], axis=-1)
-    gain = (p * (1 - gaps / gaps.max() + 0.5 * np.eye(8))[truth]).sum(1).mean()
+    earned = (1 - gaps / gaps.max() + (0.5 + 2 * 0.3) * np.eye(8))[truth] + 2 * 0.7 * p
+    gain = (p * earned).sum(1).mean()
     brier = ((p - np.eye(8)[truth]) ** 2).sum(1).mean()
     assert float(losses["reward"]) == pytest.approx(gain, rel=1e-4)
     assert float(losses["kl"]) == pytest.approx(kl, rel=1e-3)
@@ -344,9 +349,15 @@ def test_requests_that_cannot_work(
 ) -> None:
     with pytest.raises(UsageError, match="Did you mean 'accuracy'"):
         train_rl(model, feed, recipe_of("rl", tmp_path, rewards={"acuracy": 1.0}), progress=False)
-    for objective in ("supervised", "parity"):
+    fixed = {
+        "supervised": "learns from the labels themselves",
+        "parity": "reward is fixed, the published blend",
+        "bandit": "reward is fixed, F1 of the words and the confidence's Brier score",
+    }
+    for objective, reason in fixed.items():
         recipe = recipe_of("rl", tmp_path, objective=objective, rewards={"vad": 1.0})
-        with pytest.raises(UsageError, match=f"objective={objective} takes no rewards .*got vad"):
+        told = rf"objective={objective} takes no rewards \(its? {reason}\), got vad"
+        with pytest.raises(UsageError, match=told):
             train_rl(model, feed, recipe, progress=False)
     plain = new_model(str(tiny_base), 2, False, "emosym", 0)
     its = tiny_feed(plain.reader, tiny_pictures.pictures[:4], tiny_pictures.labels[:4])
@@ -358,8 +369,11 @@ def test_from_checkpoint_to_checkpoint(
     tiny_checkpoint: Path, tiny_storybook: Path, tmp_path: Path
 ) -> None:
     data = {"root": str(tiny_storybook), "workers": 1}
-    recipe = recipe_of("rl", tmp_path, init=str(tiny_checkpoint), data=data, optim={"bf16": True})
+    optim = {"bf16": True, "gradient_checkpointing": True}
+    recipe = recipe_of("rl", tmp_path, init=str(tiny_checkpoint), data=data, optim=optim)
     result = run_rl(recipe, progress=False)
+    layers = language_model(result.model.reader.reasoner.backbone).layers
+    assert all(isinstance(layer, CheckpointedLayer) for layer in layers)  # type: ignore[union-attr]
     loaded = load_checkpoint(result.checkpoint)
     assert loaded.stages == ("align", "joint", "rl") and len(loaded.recipes) == 3
     old, new = snapshot(load_checkpoint(tiny_checkpoint)), snapshot(result.model)
