@@ -13,10 +13,11 @@ from tests.training.stages.test_m2se import SPACE, adapted, base, dialogue, open
 from emosym.config.load import dump_recipe
 from emosym.data.dialogue_file import read_dialogue
 from emosym.errors import UsageError
-from emosym.models.checkpoint import load_checkpoint
+from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.reader.talks import talks_of
 from emosym.pipelines.task_reading import speak_answers, with_emotion
-from emosym.pipelines.trained import EmoSymPipeline
+from emosym.pipelines.trained import TEXT_MODEL, EmoSymPipeline
+from emosym.service.words import EACH_ALONE
 from emosym.tasks.names import open_task
 from emosym.training.stages.finish import write_stage
 from emosym.training.stages.m2se import train_m2se
@@ -59,6 +60,20 @@ def test_a_dialogue_is_a_row_a_turn(command, model: Path, tmp_path: Path) -> Non
     told = json.loads(printed)
     assert code == 0 and [row["emotion"] for row in told] == [row["emotion"] for row in rows]
     assert [row["causes"] or "" for row in told] == [row["causes"] for row in rows]
+    assert EACH_ALONE not in shown
+
+
+def test_with_no_model_named_the_shipped_one_for_words_reads(
+    command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was taught single turns, as the shipped one was, says that it read each alone."""
+    loaded = load_checkpoint(model)
+    single = replace(loaded, reader=replace(loaded.reader, history=False), causes=None)
+    single.reader.reasoner.pointer = None
+    save_checkpoint(single, tmp_path / "shipped" / TEXT_MODEL)
+    monkeypatch.setattr("emosym.pipelines.trained.WEIGHTS", tmp_path / "shipped")
+    code, shown, _ = command("understand", write(tmp_path / "d.json", 503))
+    assert code == 0 and EACH_ALONE in shown and "caused by turn" not in shown
 
 
 def test_a_bad_dialogue_among_good_ones_is_one_row(command, model: Path, tmp_path: Path) -> None:

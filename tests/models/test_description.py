@@ -49,6 +49,7 @@ ALLOWED: dict[str, tuple[Any, ...]] = {
     "calibrations": ({},),
     "versions": ({},),
     "causes": ("gone",),  # as much as None: no pointer
+    "history": ("gone", False),  # older ones have none
     "pictures": ("gone",),  # as much as None: answered as anything else
     "text_size": (3,),
     "neutral": (None,),

@@ -155,6 +155,7 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "spaces": [space_row(space) for space in model.spaces],
         "space": model.space.name,
         "template": model.reader.template,
+        "history": model.reader.history,
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
         "text_size": reasoner.context_projector.net.out_features,
@@ -235,7 +236,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     adapter = folder / "unet_adapter" if described.unet_adapter else None
     return EmoSymModel(
         base,
-        make_reader(chat, reasoner, described.template, described.space, device),
+        make_reader(chat, reasoner, described.template, described.space, device, described.history),
         PainterSource(base, adapter, device) if base.painter else None,
         mappers if mappers is None else mappers.to(device),
         space,

@@ -69,6 +69,7 @@ class Description:
     files: dict[str, str]
     causes: LabelSpace | None = None
     pictures: LabelSpace | None = None
+    history: bool = True
 
 
 def parse_description(content: bytes, where: Path) -> Description:
@@ -297,6 +298,7 @@ def _from_whole(whole: Whole, where: Path) -> Description:
         files=dict(whole.files),
         causes=None if whole.causes is None else named[whole.causes],
         pictures=None if whole.pictures is None else named[whole.pictures],
+        history=whole.history,
     )
 
 

@@ -77,6 +77,7 @@ class Whole(Strict):
     domain: DomainRow | None
     causes: str | None = None
     pictures: str | None = None
+    history: bool = True  # of older versions all have
     card: bool
     recipes: Annotated[int, Field(ge=0)]
     stages: Annotated[tuple[Stage, ...], Field(max_length=64)]

@@ -227,7 +227,12 @@ def unknowns(model: EmoSymModel) -> list[str]:
 
 
 def make_reader(
-    chat: ChatModel, reasoner: EmotionReasoner, template: str, space: LabelSpace, device: str
+    chat: ChatModel,
+    reasoner: EmotionReasoner,
+    template: str,
+    space: LabelSpace,
+    device: str,
+    history: bool = True,
 ) -> Reader:
     """Put a reasoner's own parts on a device, and join it with what feeds its backbone."""
     for name, module in reasoner.named_children():
@@ -241,6 +246,7 @@ def make_reader(
         template,
         space,
         chat.processor,
+        history,
     )
 
 

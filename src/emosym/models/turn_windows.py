@@ -91,6 +91,11 @@ def spans_of(sizes: Sequence[int], room: int) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def each_alone(count: int) -> tuple[Span, ...]:
+    """Return the stretches of a conversation of `count` turns of which none has a history."""
+    return tuple(Span(turn, turn, turn + 1) for turn in range(count))
+
+
 def until_focus(fitted: Fitted) -> Sample:
     """Return a conversation up to the turn in question, the last where none is named.
 

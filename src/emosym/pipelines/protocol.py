@@ -64,7 +64,8 @@ class About:
 
     `spaces` are its label spaces, the first one that of its readings; `tasks` what it was taught
     to answer; `takes` what it can be shown and makes sense of; `tells_outside` says whether it
-    knows which pictures are unlike all it has seen. `reads_by` and `paints_by` tell how a model
+    knows which pictures are unlike all it has seen, `history` whether it reads a turn of a
+    conversation with those before it. `reads_by` and `paints_by` tell how a model
     that was not trained on emotions is asked, ready for JSON; of a trained one they are None.
     """
 
@@ -76,6 +77,7 @@ class About:
     can_paint: bool
     device: str
     tells_outside: bool = False
+    history: bool = True
     reads_by: Mapping[str, Any] | None = None
     paints_by: Mapping[str, Any] | None = None
 

@@ -176,6 +176,7 @@ class EmoSymPipeline(EmotionPipeline):
             can_paint=self.can_paint,
             device=self.device,
             tells_outside=self.model.domain is not None and self.model.domain.tells_outside,
+            history=self.model.reader.history,
         )
 
     def _takes(self) -> frozenset[Takes]:

@@ -17,21 +17,29 @@ TEXT_PRESET = "smollm2-135m"
 EMPTY = "The text is empty: there is nothing to read."
 
 
+def of_words(wanted: Wanted) -> Wanted:
+    """Return what is wanted where words are to be read: with no model named, the shipped one."""
+    from emosym.pipelines.trained import TEXT_MODEL, shipped_models
+
+    named = wanted.zero_shot or wanted.model is not None
+    return (
+        wanted if named or TEXT_MODEL not in shipped_models() else replace(wanted, model=TEXT_MODEL)
+    )
+
+
 def open_text_reader(wanted: Wanted) -> EmotionPipeline:
     """Open a model that reads text: a trained one, or a stock one that is asked in words.
 
     Raises:
         UsageError: when the trained model reads pictures only.
     """
-    from emosym.pipelines.trained import TEXT_MODEL, shipped_models
     from emosym.service.session import SHIPPED_MODEL, open_session
 
     told = (
         "Text is read by a model that was trained on text (--model FOLDER), or by a stock one: "
         f"add --zero-shot, with --preset {TEXT_PRESET} or another one."
     )
-    if not wanted.zero_shot and wanted.model is None and TEXT_MODEL in shipped_models():
-        wanted = replace(wanted, model=TEXT_MODEL)
+    wanted = of_words(wanted)
     if not wanted.zero_shot and wanted.model in (None, SHIPPED_MODEL):
         raise UsageError(f"The shipped model reads pictures. {told}")
     preset = (wanted.preset or TEXT_PRESET) if wanted.zero_shot else None

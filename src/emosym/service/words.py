@@ -8,6 +8,7 @@ from pathlib import Path
 from emosym.service.rows import OUTSIDE, UNSURE, Row
 
 NEXT_SHOWN = 3
+EACH_ALONE = "Each turn was read by itself: this model was taught single turns, without others."
 
 
 def in_words(row: Row, below: float | None) -> list[str]:

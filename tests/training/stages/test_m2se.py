@@ -26,7 +26,6 @@ from emosym.models.reader.talks import (
     Talk,
     TalkReading,
     alike,
-    alone,
     read_all_turns,
     sentiment_truth,
     stretch,
@@ -176,11 +175,12 @@ def test_without_history_the_feeling_turn_cannot_be_told(base, tmp_path) -> None
     recipe = plan(tmp_path, 40, history=False, w_causes=0)
     model = replace(opened(base), causes=None)
     model.reader.reasoner.pointer = None
-    reader = model.reader
+    model = replace(model, reader=replace(model.reader, history=False))
     train, val = (
-        [turn for talk in talks_of(reader, data) for turn in alone(talk)]
+        talks_of(model.reader, data)
         for data in (talk_data("train", 0, 64), talk_data("val", 500, 32))
     )
+    assert all(len(talk.sample.turns) == 1 for talk in train)
     train_m2se(adapted(model, recipe), train, val, recipe, progress=False)
     held = held_out(model.reader, val)
     felt = held.truth != SPACE.index("none")

@@ -13,6 +13,7 @@ from emosym.apps.cli.understand_text import shortened
 from emosym.errors import UsageError
 from emosym.service.dialogues import cause_numbers, dialogue_rows
 from emosym.service.rows import named_labels
+from emosym.service.words import EACH_ALONE
 from emosym.types import BadInput, DialogueOutput, Sample
 
 if TYPE_CHECKING:
@@ -56,13 +57,15 @@ def understand_dialogues(
     from emosym.data.dialogue_file import read_dialogue
     from emosym.service.session import open_session
     from emosym.service.sinks import STDOUT, check_outputs
+    from emosym.service.texts import of_words
 
     if resume:
         raise UsageError("--resume goes with pictures, not with dialogues.")
     if wanted.zero_shot:
         raise UsageError("Dialogues are read by a trained model: --model FOLDER.")
     outputs = check_outputs(dict(named))
-    pipeline = open_session(wanted).pipeline
+    pipeline = open_session(of_words(wanted)).pipeline
+    pipeline.require("reader")
     opened: list[Sample | BadInput] = []
     for path in paths:
         try:
@@ -88,7 +91,7 @@ def understand_dialogues(
         show_dialogue(console, path, sample, found)
     if len(told) > SHOWN:
         console.print(f"... and {len(told) - SHOWN} more dialogues", style="dim")
-    for sentence in pipeline.unknowns:
+    for sentence in [*([] if pipeline.about().history else [EACH_ALONE]), *pipeline.unknowns]:
         console.print(sentence, style="dim", soft_wrap=True, markup=False)
     for path_out in outputs.values():
         if path_out != STDOUT:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emosym.apps.ui import read_view
-from emosym.apps.ui.drawing import alert, status
+from emosym.apps.ui.drawing import alert, notice, status
 from emosym.apps.ui.home import Home, told
 from emosym.apps.ui.read_view import Results, Shown
 from emosym.errors import UsageError
@@ -16,7 +16,7 @@ from emosym.service.affect_rows import affect_row
 from emosym.service.dialogues import dialogue_rows
 from emosym.service.rows import reading_row
 from emosym.service.texts import read_texts
-from emosym.service.words import not_calibrated
+from emosym.service.words import EACH_ALONE, not_calibrated
 from emosym.types import BadInput, Sample, StoredImage, Turn
 
 if TYPE_CHECKING:
@@ -179,7 +179,8 @@ def dialogue_read(home: Home, text: str) -> Update:
     readings = [Shown(row, f"turn {number}") for number, row in enumerate(rows, 1)]
     drawn = read_view.dialogue(turns, rows)
     results = Results(pipeline.space, pipeline.abstain_below, readings)
-    return said_of(pipeline), drawn, "", results
+    alone = "" if pipeline.about().history else notice(EACH_ALONE)
+    return said_of(pipeline) + alone, drawn, "", results
 
 
 def turns_of(text: str) -> list[tuple[str, str]]:

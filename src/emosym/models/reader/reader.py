@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from emosym.models.reader.prefix import Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.render import ask_of_pictures, render, row_tokens
 from emosym.models.render_turns import render_turns
-from emosym.models.turn_windows import Fitted, fit, head_tokens, until_focus
+from emosym.models.turn_windows import Fitted, each_alone, fit, head_tokens, until_focus
 from emosym.tasks.question import QUESTIONS, ask
 from emosym.types import Message, Sample
 
@@ -35,7 +35,8 @@ ADAPTER = "emosym"
 class Reader:
     """Everything that turns pictures into a reading.
 
-    `image_size`, `processor`: see `ChatModel`. `space` is that of the head that answers.
+    `image_size`, `processor`: see `ChatModel`. `space` is that of the head that answers. Without
+    `history` a turn of a conversation is read by itself, as it was learned.
     """
 
     reasoner: EmotionReasoner
@@ -45,6 +46,7 @@ class Reader:
     template: str
     space: LabelSpace
     processor: Any = None
+    history: bool = True
 
     @property
     def chat(self) -> ChatModel:
@@ -110,7 +112,8 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
 
 def fit_turns(reader: Reader, sample: Sample, head: int | None = None) -> Fitted:
     """Return a conversation as a reader can read it: see `turn_windows.fit`."""
-    return fit(reader.chat, sample, TEMPLATES[TURNS], reader.spare_tokens, head)
+    fitted = fit(reader.chat, sample, TEMPLATES[TURNS], reader.spare_tokens, head)
+    return fitted if reader.history else replace(fitted, spans=each_alone(len(sample.turns)))
 
 
 def head_of_turns(reader: Reader) -> int:

@@ -193,24 +193,6 @@ def stretch(talk: Talk, span: Span) -> Talk:
     )
 
 
-def alone(talk: Talk) -> list[Talk]:
-    """Return every turn as a conversation of its own, which knows of no other turn."""
-    turns = talk.sample.turns
-    return [
-        replace(
-            talk,
-            sample=replace(talk.sample, turns=turns[i : i + 1]),
-            labels=talk.labels[i : i + 1],
-            causes=None,
-            rows=talk.rows[i : i + 1],
-            others={space: truth[i : i + 1] for space, truth in talk.others.items()},
-            first=talk.first + i,
-            marks=None if talk.marks is None else talk.marks[i : i + 1],
-        )
-        for i in range(len(turns))
-    ]
-
-
 def alike(talks: Sequence[Talk], size: int) -> list[list[int]]:
     """Return the places of talks in groups of up to `size`, those of like length together.
 

@@ -31,7 +31,7 @@ from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
-from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set
+from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set, reads_history
 from emosym.training.stages.spoken import Spoken, spoken_of, words_loss
 from emosym.training.stages.start import add_heads, open_start, use_lora
 from emosym.training.stages.talk_loss import (
@@ -82,7 +82,7 @@ def run_m2se(
     model = open_start(recipe)
     if recipe.optim.gradient_checkpointing:
         checkpoint_layers(model.reader.reasoner.backbone)
-    reader = model.reader
+    reader = replace(model.reader, history=recipe.history)
     spaces = add_heads(model, recipe)
     with Processes().main_first():  # it takes the pictures out of clips, the others find them
         main = open_set(reader, recipe, recipe.data)
@@ -90,6 +90,8 @@ def run_m2se(
             open_set(replace(reader, space=space), recipe, data, further=True)
             for space, data in zip(spaces, recipe.also, strict=True)
         ]
+    reader = replace(reader, history=reads_history(reader, (main, *also)))
+    model = replace(model, reader=reader)
     shown = next((one for one in (main, *also) if one.domain is not None), None)
     if shown is not None:
         model = replace(model, domain=shown.domain)

@@ -18,7 +18,7 @@ from emosym.emotions import MIKELS8, SENTIMENT3, SENTIMENT7, LabelSpace
 from emosym.errors import UsageError
 from emosym.models.gaussians import Domain
 from emosym.models.reader.reader import Reader
-from emosym.models.reader.talks import UNKNOWN, Talk, alone, talks_of
+from emosym.models.reader.talks import UNKNOWN, Talk, talks_of
 from emosym.seeds import numpy_rng
 from emosym.training.stages.feed import Feed, open_feeds, open_split
 from emosym.training.stages.finish import picture_domain
@@ -159,7 +159,7 @@ def conversations(
     data: DataSection | None = None,
     further: bool = False,
 ) -> tuple[Talk, ...]:
-    """Return a data set's conversations; without `history` every turn is one of its own.
+    """Return a data set's conversations; without history every turn is one of its own.
 
     Of a further one no other task is learned.
 
@@ -168,12 +168,21 @@ def conversations(
     """
     own = data or recipe.data
     talks = talks_of(reader, dataset, () if further else recipe.tasks, own.workers)
-    if not recipe.history:
-        talks = tuple(turn for talk in talks for turn in alone(talk))
+    if not reader.history:  # what caused an emotion lies in other turns
+        talks = tuple(replace(talk, causes=None) for talk in talks)
     known = tuple(talk for talk in talks if bool((talk.labels != UNKNOWN).any()))
     if not known:
         raise UsageError(f"No turn of {own.source} {dataset.split!r} has a known emotion.")
     return known
+
+
+def reads_history(reader: Reader, sets: Sequence[TalkSet]) -> bool:
+    """Return whether a reader that learns from these data sets will read turns with those before.
+
+    One that saw only single turns would not know what to make of them; single pictures do not tell.
+    """
+    talks = [talk for one in sets for talk in one.train if not talk.picture]
+    return reader.history and (not talks or any(len(talk.sample.turns) > 1 for talk in talks))
 
 
 def truth_of(talk: Talk, space: LabelSpace) -> np.ndarray:
