@@ -26,6 +26,7 @@ from emosym.apps.cli.evaluate import evaluate
 from emosym.apps.cli.evaluate_answers import evaluate_answers
 from emosym.apps.cli.evaluate_base import evaluate_base
 from emosym.apps.cli.generate import generate
+from emosym.apps.cli.inspect import inspect
 from emosym.apps.cli.models import models
 from emosym.apps.cli.report import report
 from emosym.apps.cli.serve import serve
@@ -60,6 +61,7 @@ app.command()(compare)
 app.command()(calibrate)
 app.command("evaluate-base")(evaluate_base)
 app.command("evaluate-answers")(evaluate_answers)
+app.command()(inspect)
 app.command()(ablate)
 app.command()(report)
 app.command()(doctor)

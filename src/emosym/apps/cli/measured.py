@@ -167,6 +167,7 @@ def measure_by(
     dataset: Dataset,
     limit: int,
     seed: int,
+    **options: Any,
 ) -> dict[str, Any]:
     """Run an evaluation of at most `limit` pictures with a progress bar that counts its work."""
     from emosym.apps.cli.terminal import progress_bar
@@ -186,6 +187,7 @@ def measure_by(
             seed=seed,
             progress=lambda n: bar.advance(task, n),
             subject=subject,
+            **options,
         )
 
 
