@@ -14,20 +14,10 @@ from emosym.config.schema import (
     LoraSection,
     OptimSection,
     Place,
+    Recipe,
     Section,
 )
-
-
-class Recipe(Section):
-    """What every stage has: its name, its seed, its output folder, its data and its tasks."""
-
-    stage: str
-    seed: int = 0
-    out: Folder
-    init: Place = "storybook-base"
-    data: DataSection = DataSection()
-    optim: OptimSection = OptimSection()
-    tasks: tuple[str, ...] = ("image_emotion",)
+from emosym.config.text_recipes import AnswerForm, PreferenceRecipe, RlTextRecipe
 
 
 class ReaderSection(Section):
@@ -289,7 +279,8 @@ class M2seRecipe(Recipe):
 
     `spoken` are tasks whose answers are learned in words, with weights: {mer: 1, eri: 2}. Each step
     takes `spoken_batch` samples, a task drawn in proportion to weight times its number of samples
-    to the power 1 / `temperature`. Only the answer's tokens count.
+    to the power 1 / `temperature`. Only the answer's tokens count. `spoken_form` says how answers
+    are given: see `tasks.reasoned`.
 
     `causes_share` is the share of conversations whose causes are learned, drawn anew each step.
 
@@ -318,6 +309,7 @@ class M2seRecipe(Recipe):
     spoken: dict[str, float] = Field(default_factory=dict)
     w_spoken: float = Field(1.0, ge=0)
     spoken_batch: int = Field(16, ge=1)
+    spoken_form: AnswerForm = "plain"
     temperature: float = Field(2.0, ge=1)
     longest: int = Field(1024, ge=16)
     fresh_head: bool = False
@@ -352,6 +344,8 @@ StageRecipe = (
     | JointRecipe
     | FeedbackRecipe
     | M2seRecipe
+    | RlTextRecipe
+    | PreferenceRecipe
 )
 STAGES: dict[str, type[Section]] = {
     "base": BaseRecipe,
@@ -362,4 +356,6 @@ STAGES: dict[str, type[Section]] = {
     "joint": JointRecipe,
     "feedback": FeedbackRecipe,
     "m2se": M2seRecipe,
+    "rl_text": RlTextRecipe,
+    "preference": PreferenceRecipe,
 }

@@ -142,3 +142,15 @@ class LatentSection(Section):
     num_context_tokens: int = Field(4, ge=0)
     recurrent: bool = True
     template: Literal["emosym", "picture", "speaker", "turns"] = "emosym"
+
+
+class Recipe(Section):
+    """What every stage has: its name, its seed, its output folder, its data and its tasks."""
+
+    stage: str
+    seed: int = 0
+    out: Folder
+    init: Place = "storybook-base"
+    data: DataSection = DataSection()
+    optim: OptimSection = OptimSection()
+    tasks: tuple[str, ...] = ("image_emotion",)

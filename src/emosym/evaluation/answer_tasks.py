@@ -10,10 +10,11 @@ from emosym.data.wheel_tables import Wheels
 from emosym.errors import UsageError
 from emosym.evaluation.likely_answers import LIKELY, likely_answered
 from emosym.evaluation.task_answers import Answered, answered
-from emosym.models.emosym_model import EmoSymModel
+from emosym.models.emosym_model import EmoSymModel, form_of
 from emosym.pipelines.task_reading import can_read, read_tasks, speak_answers, with_found
 from emosym.tasks.names import ERI_GROUNDED, open_task
 from emosym.tasks.open_words import open_words
+from emosym.tasks.reasoned import in_form
 from emosym.types import OPEN, TEXT_EMOTION
 
 
@@ -28,9 +29,9 @@ def answer_tasks(
     """Return what a model answers in each task, about the samples whose truth is known.
 
     Latents answer what they can, all turns of a conversation in one pass; with `spoken`, and where
-    no head is, the model is asked in words, or of LIKELY tasks for the likeliest answer. The task
-    `open` compares words on `wheels`. Where reasons are asked of given emotions and causes, these
-    are what latents find.
+    no head is, the model is asked in words, in the form that it was taught, or of LIKELY tasks for
+    the likeliest answer. The task `open` compares words on `wheels`. Where reasons are asked of
+    given emotions and causes, these are what latents find.
 
     Raises:
         UsageError: when a data set has no truth of a task.
@@ -63,6 +64,7 @@ def answer_tasks(
             shown = asked
             if name == ERI_GROUNDED:
                 shown = with_found(model, dataset.subset(places[name]), batch_size)
+            task = in_form(task, form_of(model))
             told = speak_answers(model, task, shown, batch_size)
             one = answered(name, task, asked, answers=told)
             found.append(replace(one, wheels=wheels) if name == OPEN else one)

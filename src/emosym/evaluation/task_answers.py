@@ -24,20 +24,18 @@ from emosym.evaluation.results.predictions import KEY
 from emosym.evaluation.results.result import make_result, subject_of, write_result
 from emosym.evaluation.task_intervals import interval_values, usual_cues
 from emosym.files import printable, write_atomic
-from emosym.metrics.calibration import brier_confidence, expected_calibration_error, roc_auc
 from emosym.metrics.checks import same_length
 from emosym.metrics.cues import Facts
 from emosym.metrics.label_sets import indicators
-from emosym.metrics.risk import risk_values
 from emosym.metrics.several import mean_average_precision
-from emosym.rewards.spoken import spoken_confidence
-from emosym.tasks.cause_values import Targets, emotional_turns, measure_causes, pairs_text
+from emosym.tasks.cause_values import Targets, emotional_turns, measure_causes
 from emosym.tasks.eri import cues_in, true_reason
 from emosym.tasks.names import open_task
+from emosym.tasks.said import said, score_of, spoken_values
 from emosym.tasks.swift import read_answers
 from emosym.tasks.task import Prediction, Task, Unparsed
 from emosym.tasks.text_emotion import labels_of
-from emosym.types import ECPE, ERI, FER, CausePair, Sample, Target, Votes
+from emosym.types import ECPE, ERI, FER, Sample, Target
 
 ANSWERS_SCHEMA = "emosym.answers/1"
 
@@ -166,7 +164,9 @@ def plain_values(found: Answered) -> dict[str, Any]:
 
 def task_values(found: Answered, seed: int) -> dict[str, Any]:
     """Return the task's values, with intervals (`metrics.intervals`, over conversations)."""
-    values = plain_values(found) | spoken_values(found)
+    values = plain_values(found) | spoken_values(
+        found.task, found.answers or (), found.predictions, found.truths
+    )
     values["conversations"] = len(set(found.groups))
     more = interval_values(
         found.task,
@@ -179,36 +179,6 @@ def task_values(found: Answered, seed: int) -> dict[str, Any]:
         found.wheels,
     )
     return values | more
-
-
-def spoken_values(found: Answered) -> dict[str, Any]:
-    """Return how well confidence that answers state in words holds; {} where none states any.
-
-    `spoken_stated` is the share of answers that do (`rewards.spoken`). Of those: `spoken_ece`,
-    `spoken_brier`, `spoken_roc_auc`, `spoken_confidence` (their mean), `spoken_accuracy`, and the
-    values of `metrics.risk` as `spoken_*`. An answer is right where its task's reward is 1.
-    """
-    stated = [None if text is None else spoken_confidence(text) for text in found.answers or ()]
-    places = [place for place, sure in enumerate(stated) if sure is not None]
-    if not places:
-        return {}
-    confidence = np.array([stated[place] for place in places], dtype=np.float64)
-    right = np.array(
-        [
-            score_of(found.task, found.predictions[place], found.truths[place]) == 1.0
-            for place in places
-        ]
-    )
-    values: dict[str, Any] = {
-        "stated": len(places) / len(stated),
-        "confidence": float(confidence.mean()),
-        "accuracy": float(right.mean()),
-        "ece": expected_calibration_error(confidence, right),
-        "brier": brier_confidence(confidence, right),
-        "roc_auc": roc_auc(confidence, right),
-        **risk_values(confidence, right),
-    }
-    return {f"spoken_{name}": value for name, value in values.items()}
 
 
 def ranking_values(
@@ -317,24 +287,3 @@ def write_answers(
     }
     table = pa.Table.from_pylist(rows, schema.with_metadata({KEY: json.dumps(about).encode()}))
     write_atomic(path, lambda temporary: parquet.write_table(table, temporary))
-
-
-def score_of(task: Task, prediction: Prediction, truth: Target) -> float:
-    """Return the reward of a prediction, 0..1; 0 for an unparsed one."""
-    if isinstance(prediction, Unparsed):
-        return 0.0
-    earned = task.reward([said(prediction)], label=[truth])[0]
-    return 0.0 if earned is None else float(earned)
-
-
-def said(value: Prediction) -> str:
-    """Return a value as an answer says it: labels, a number, units, pairs in their string form."""
-    if isinstance(value, Unparsed):
-        return value.answer
-    if isinstance(value, Votes):
-        return value.label or max(value.weights, key=lambda word: value.weights[word])
-    if isinstance(value, tuple):
-        if value and all(isinstance(part, tuple) for part in value):
-            return pairs_text(CausePair(*part) for part in value)
-        return ", ".join(str(part) for part in value) or "none"
-    return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -241,3 +241,31 @@ def _plain(value: object) -> object:
     """Make enums and sets of a PEFT configuration JSON-able."""
     plain = (str, int, float, bool, list, dict, type(None))
     return value if isinstance(value, plain) else str(value)
+
+
+def take_adapter(model: nn.Module, name: str) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
+    """Remove an adapter from a model; returns its configuration and a copy of its weights."""
+    config = _configs(model)[name]
+    found = get_peft_model_state_dict(model, adapter_name=name)
+    weights = {key: value.detach().clone() for key, value in found.items()}
+    remove_adapter(model, name)
+    return config, weights
+
+
+def put_adapter(
+    model: nn.Module, name: str, config: LoraConfig, weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Inject an adapter with the weights that `take_adapter` returned."""
+    inject_adapter_in_model(config, model, adapter_name=name)
+    _prepare(model, name)
+    loaded = set_peft_model_state_dict(model, dict(weights), adapter_name=name)
+    assert not loaded.unexpected_keys, loaded.unexpected_keys
+
+
+def remove_adapter(model: nn.Module, name: str) -> None:
+    """Remove an adapter; the layers that it stood on compute as if it had never been."""
+    for layer in _adapted(model):
+        layer.delete_adapter(name)
+    _configs(model).pop(name, None)
+    if not _configs(model) and hasattr(model, "peft_config"):
+        del model.peft_config

@@ -206,6 +206,19 @@ def tasks_of(model: EmoSymModel) -> tuple[str, ...]:
     return tuple(found) or (IMAGE_EMOTION,)
 
 
+def form_of(model: EmoSymModel) -> str:
+    """Return the form that a model was last taught to answer in words: see `tasks.reasoned`."""
+    form = "plain"
+    for text in model.recipes:
+        try:
+            recipe = yaml.safe_load(text)
+        except yaml.YAMLError:  # it may have been edited by hand
+            continue
+        if isinstance(recipe, dict) and (recipe.get("spoken") or "form" in recipe):
+            form = str(recipe.get("form", recipe.get("spoken_form", form)))
+    return form if form in ("plain", "reasoned", "sure") else "plain"
+
+
 def unknowns(model: EmoSymModel) -> list[str]:
     """Return, in sentences, what nobody knows of a model for want of held-out pictures."""
     space, count = model.space, model.validation.get(model.space.name)

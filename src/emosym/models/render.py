@@ -312,11 +312,18 @@ def _encoded(
     return list(encoded["input_ids"]), flags
 
 
-def padded(chat: ChatModel, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-    """Return input_ids and attention_mask (B, P) of rows of tokens, padded on the left."""
+def padded(
+    chat: ChatModel, rows: Sequence[list[int]], side: str = "left"
+) -> dict[str, torch.Tensor]:
+    """Return input_ids and attention_mask (B, P) of rows of tokens, padded on one side."""
     longest = max(len(row) for row in rows)
     pad = chat.tokenizer.pad_token_id
     filler = int(chat.tokenizer.eos_token_id if pad is None else pad)
-    ids = torch.tensor([[filler] * (longest - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+
+    def full(row: list[int], blank: int) -> list[int]:
+        blanks = [blank] * (longest - len(row))
+        return blanks + row if side == "left" else row + blanks
+
+    ids = torch.tensor([full(row, filler) for row in rows])
+    mask = torch.tensor([full([1] * len(row), 0) for row in rows])
     return {"input_ids": ids, "attention_mask": mask}

@@ -29,7 +29,7 @@ from emosym.tasks.task import Prediction, Task
 from emosym.types import ECPE, FER, MER, MSA, TEXT_EMOTION, Sample
 
 READ = (MER, TEXT_EMOTION, MSA, FER, ECPE, ECPE_PREDICTED)  # tasks that latents answer
-ANSWER_TOKENS = 96
+ANSWER_TOKENS = 128
 # (model, talk, its reading, the class of each turn's emotion) -> an answer a turn
 Answers = Callable[[EmoSymModel, Talk, TalkReading, np.ndarray], Sequence[Prediction]]
 
@@ -192,12 +192,16 @@ def speak_answers(
 
 
 def speak_words(
-    chat: ChatModel, task: Task, samples: Sequence[Sample], batch_size: int = 16
+    chat: ChatModel,
+    task: Task,
+    samples: Sequence[Sample],
+    batch_size: int = 16,
+    longest: int = ANSWER_TOKENS,
 ) -> list[str]:
     """Ask a task about every sample in words and return the greedy answers, in order.
 
-    Samples of like length are asked together; an answer does not depend on its batch beyond
-    rounding.
+    An answer has `longest` tokens at most. Samples of like length are asked together; an answer
+    does not depend on its batch beyond rounding.
     """
     asked = [task.conversation(sample) for sample in samples]
     lengths = [
@@ -208,7 +212,7 @@ def speak_words(
     answers = [""] * len(asked)
     for start in range(0, len(order), batch_size):
         some = order[start : start + batch_size]
-        said = answer_all(chat, [asked[i] for i in some], ANSWER_TOKENS)
+        said = answer_all(chat, [asked[i] for i in some], longest)
         for place, text in zip(some, said, strict=True):
             answers[place] = text
     return answers

@@ -18,13 +18,14 @@ from emosym.evaluation.answer_tasks import answer_tasks
 from emosym.evaluation.report.comics import TurnReading, write_comics
 from emosym.evaluation.results.result import make_result, subject_of, write_result
 from emosym.evaluation.storybook.dialogues import contradiction_values, reason_values
-from emosym.evaluation.task_answers import Answered, said, task_result
+from emosym.evaluation.task_answers import Answered, task_result
 from emosym.locks import one_writer
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.presets import resolve_base
 from emosym.studies.stages import check_overrides, packaged_recipe
 from emosym.tasks.names import ECPE_PREDICTED
+from emosym.tasks.said import said
 from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair, Sample
 

@@ -20,6 +20,7 @@ from emosym.config.recipes import (
     RlRecipe,
     StageRecipe,
 )
+from emosym.config.text_recipes import PreferenceRecipe, RlTextRecipe
 from emosym.errors import UsageError
 from emosym.files import read_json, sync, write_json, write_text
 from emosym.locks import LOCK, one_writer
@@ -55,6 +56,8 @@ def run_recipe(
         trainable: tuple[str, ...] = (IMAGE_EMOTION,)
         if isinstance(recipe, M2seRecipe):
             trainable = (MER, TEXT_EMOTION, MSA, FER, ECPE, IMAGE_EMOTION)
+        if isinstance(recipe, (RlTextRecipe, PreferenceRecipe)):
+            trainable = tuple(TASKS)
         if recipe.tasks or not (isinstance(recipe, M2seRecipe) and recipe.spoken):
             require_tasks(recipe.tasks, trainable, f"The stage {recipe.stage!r}")
         if isinstance(recipe, M2seRecipe) and recipe.spoken:
@@ -165,16 +168,30 @@ def _has_work(recipe: StageRecipe) -> bool:
     """Return whether a run left anything in its folder that another recipe would go on from."""
     if isinstance(recipe, BASES):  # its drawn data and tokenizer are of that recipe too
         return any(path.name not in ("recipe.yaml", LOCK) for path in recipe.out.iterdir())
-    kept = (FINISHED, "checkpoint", "state/step-*", "bank", "round-*")
+    kept = (FINISHED, "checkpoint", "state/step-*", "state/checkpoint-*", "bank", "round-*")
     return any(any(recipe.out.glob(pattern)) for pattern in kept)
 
 
 def _run_stage(
-    recipe: AlignRecipe | RlRecipe | JointRecipe | FeedbackRecipe | M2seRecipe,
+    recipe: AlignRecipe
+    | RlRecipe
+    | JointRecipe
+    | FeedbackRecipe
+    | M2seRecipe
+    | RlTextRecipe
+    | PreferenceRecipe,
     progress: bool,
     deadline: float | None,
 ) -> StageResult:
     """Import and run one of the stages."""
+    if isinstance(recipe, RlTextRecipe):
+        from emosym.training.stages.rl_text import run_rl_text
+
+        return run_rl_text(recipe, progress, deadline)
+    if isinstance(recipe, PreferenceRecipe):
+        from emosym.training.stages.preference import run_preference
+
+        return run_preference(recipe, progress, deadline)
     if isinstance(recipe, M2seRecipe):
         from emosym.training.stages.m2se import run_m2se
 

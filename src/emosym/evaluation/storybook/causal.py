@@ -19,12 +19,13 @@ from PIL import Image
 
 from emosym.data.images import load_image
 from emosym.data.sources.emoset import NO_LABEL, Dataset
+from emosym.data.storybook.facts import KINDS, facts_of, spoken
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result
 from emosym.evaluation.results.value_intervals import add_mean
 from emosym.evaluation.storybook.causal_painting import painting_values
-from emosym.evaluation.storybook.explanations import KINDS, Facts, facts_of, spoken
 from emosym.evaluation.storybook.faithfulness import divergence
+from emosym.metrics.cues import Facts
 from emosym.models.calibration import calibrated
 from emosym.models.reader.prefix import Prefix, extend, grow, open_cache
 from emosym.models.reader.prefix_cache import whole

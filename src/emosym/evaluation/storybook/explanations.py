@@ -6,7 +6,6 @@ That a named thing matters is tested in `evaluation.faithfulness`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,16 @@ from PIL import Image
 
 from emosym.data.dataset import Dataset
 from emosym.data.images import load_image
-from emosym.errors import UsageError
+from emosym.data.storybook.facts import KINDS, facts_of, spoken
 from emosym.evaluation.results.result import make_result
 from emosym.evaluation.results.value_intervals import add_difference, add_mean, add_share
 from emosym.evaluation.storybook.faithfulness import faithfulness
-from emosym.metrics.cues import Counts, Facts, count_cues
+from emosym.metrics.cues import Counts, count_cues
 from emosym.types import Sample, only_picture
 
 if TYPE_CHECKING:
     from emosym.pipelines.trained import EmoSymPipeline
 
-KINDS = ("scene", "object", "face", "action")
 GREY = 128
 
 
@@ -114,59 +112,3 @@ def _exact(counted: np.ndarray) -> np.ndarray:
     """Return for counts (3, N) whether what is named is what is there, (N,) of 0 or 1."""
     hits, said, there = counted
     return np.asarray((hits == said) & (hits == there), dtype=np.float64)
-
-
-def facts_of(sample: Sample) -> Facts:
-    """Return the scene, objects, face and action of a storybook picture.
-
-    Raises:
-        UsageError: when the sample lacks one of them, or it is none of the storybook's.
-    """
-    from emosym.data.storybook import ACTIONS, FACES, OBJECTS, SCENES
-
-    given = sample.attributes
-    objects = given.get("object")
-    found = {
-        "scene": frozenset([str(given.get("scene"))]),
-        "object": frozenset(objects) if isinstance(objects, list | tuple) else frozenset([""]),
-        "face": frozenset([str(given.get("facial_expression"))]),
-        "action": frozenset([str(given.get("human_action"))]),
-    }
-    known = {"scene": SCENES, "object": OBJECTS, "face": FACES, "action": ACTIONS}
-    if any(not found[kind] <= set(known[kind]) for kind in KINDS):
-        raise UsageError(f"Sample {sample.id} has no storybook attributes to compare with.")
-    return found
-
-
-def spoken(rationale: str) -> Facts:
-    """Return the scenes, objects, faces and actions that a rationale names, as whole words.
-
-    A face is named by its mouth and its brows, an action by one of the storybook's phrases for it.
-    """
-    from emosym.data.storybook import ACTIONS, FACES, OBJECTS, SCENES
-    from emosym.data.storybook.words import ACTION_NOTES, ACTION_PHRASES, brows_of, mouth_of
-
-    text = rationale.lower()
-    placeless = re.sub("|".join(SCENES), " ", text)  # a flower meadow is no flower
-
-    def names(phrase: str) -> bool:
-        return re.search(rf"\b{re.escape(phrase)}\b", text) is not None
-
-    def names_object(item: str) -> bool:
-        return re.search(rf"\b{re.escape(item)}\b", placeless) is not None
-
-    def face_named(face: str) -> bool:
-        brows = brows_of(face)
-        mouth = re.search(rf"\bmouth {mouth_of(face)}(?! and open)\b", text) is not None
-        return mouth and (names(f"brows {brows}") or names(f"{brows} brows"))
-
-    return {
-        "scene": frozenset(scene for scene in SCENES if names(scene)),
-        "object": frozenset(item for item in OBJECTS if names_object(item)),
-        "face": frozenset(face for face in FACES if face_named(face)),
-        "action": frozenset(
-            action
-            for action in ACTIONS
-            if any(names(phrase) for phrase in (ACTION_PHRASES[action], *ACTION_NOTES[action]))
-        ),
-    }

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emosym.config.recipes import Recipe
-from emosym.config.schema import DataSection
+from emosym.config.schema import DataSection, Recipe
 from emosym.data.clips import ClipFrames
 from emosym.data.collate import images_array
 from emosym.data.dataset import Dataset, weights_of

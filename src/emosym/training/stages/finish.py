@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emosym.config.recipes import DialogueBaseRecipe, Recipe
-from emosym.config.schema import OptimSection
+from emosym.config.recipes import DialogueBaseRecipe
+from emosym.config.schema import OptimSection, Recipe
 from emosym.device import has_bf16
 from emosym.emotions import LabelSpace
 from emosym.files import write_text

@@ -106,6 +106,7 @@ def run_m2se(
             model.space,
             recipe.temperature,
             recipe.longest,
+            recipe.spoken_form,
         )
     use_lora(model, recipe)
     if ECPE in recipe.tasks and recipe.w_causes:

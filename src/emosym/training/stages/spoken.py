@@ -16,6 +16,7 @@ from emosym.models.reader.answering import answer_losses
 from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.tasks.names import open_task
+from emosym.tasks.reasoned import PLAIN, in_form
 from emosym.types import Conversation, Sample
 
 log = logging.getLogger(__name__)
@@ -52,17 +53,19 @@ def spoken_of(
     space: LabelSpace,
     temperature: float,
     longest: int,
+    form: str = PLAIN,
 ) -> Spoken:
     """Return the conversations of every task that has a truth among the samples.
 
-    Those of more than `longest` tokens, pictures not counted, are left out and counted.
+    Those of more than `longest` tokens, pictures not counted, are left out and counted. `form` says
+    how answers are given: see `tasks.reasoned`.
 
     Raises:
         UsageError: when a task has no sample left.
     """
     found: dict[str, tuple[Conversation, ...]] = {}
     for name in weights:
-        task, taught, cut = open_task(name, space), [], 0
+        task, taught, cut = in_form(open_task(name, space), form), [], 0
         for sample in samples:
             if task.name not in sample.targets:
                 continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from emosym.config.recipes import AlignRecipe, M2seRecipe, Recipe
-from emosym.config.schema import DataSection
+from emosym.config.recipes import AlignRecipe, M2seRecipe
+from emosym.config.schema import DataSection, Recipe
 from emosym.data.sources.own_labels import space_of_data
 from emosym.emotions import MIKELS8, LabelSpace, label_space
 from emosym.errors import UsageError
