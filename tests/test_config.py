@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from emosym.config.load import dump_recipe, load_recipe, recipe_names, resolve_recipe
 from emosym.config.recipes import AlignRecipe, BaseRecipe, RlRecipe
+from emosym.config.text_recipes import RlTextRecipe
 from emosym.errors import UsageError
 
 ALIGN = {"stage": "align", "out": "runs/x"}
@@ -236,3 +237,10 @@ def test_a_recipe_may_name_every_source() -> None:
     from emosym.data.sources.open import SOURCES
 
     assert set(get_args(DataSection.model_fields["source"].annotation)) == set(SOURCES)
+
+
+def test_lists_and_mappings_are_given_on_the_command_line() -> None:
+    recipe = load_recipe("rl-text", ["rewards={accuracy: 1, brier: 0.5}", "tasks=[mer]", "out=007"])
+    assert isinstance(recipe, RlTextRecipe)
+    assert (recipe.rewards, recipe.tasks) == ({"accuracy": 1.0, "brier": 0.5}, ("mer",))
+    assert recipe.out == Path("007")  # a text stays as it is written

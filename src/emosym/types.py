@@ -21,6 +21,8 @@ MSA, MER, FER, ERI, ECPE = "msa", "mer", "fer", "eri", "ecpe"
 OPEN = "open"  # any emotion words
 EXPRESSION = "expression"  # action units with strengths, and emotions, of a face
 STATEMENT = "statement"  # whether what is said about a picture is correct
+EMOTION_CHANGE = "emotion_change"  # whether a speaker feels something else than at the turn before
+NEXT_EMOTION = "next_emotion"  # the emotion of the turn that follows
 CHOICE = "choice"  # which of the attribute `choices` is right
 
 # A picture, or one of a video, as it is stored.

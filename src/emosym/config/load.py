@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -142,7 +143,9 @@ def _as_written(raw: dict[str, Any], written: dict[str, Any], model: type[BaseMo
 def _is_text(model: type[BaseModel], key: str) -> bool:
     """Return whether a key of a section holds a text: a path, a name, one of some words."""
     found = model.model_fields.get(key)
-    kinds = {found.annotation, *get_args(found.annotation)} if found else set()
+    kinds: set[Any] = {found.annotation} if found else set()
+    if found and get_origin(found.annotation) in (UnionType, Union, Annotated, Literal):
+        kinds |= set(get_args(found.annotation))  # not what a list or a mapping is made of
     return not kinds.isdisjoint({str, Path, Folder, Place}) or any(
         isinstance(kind, str) for kind in kinds
     )

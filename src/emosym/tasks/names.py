@@ -12,6 +12,7 @@ from emosym.tasks.eri import eri, eri_grounded
 from emosym.tasks.expression import expression
 from emosym.tasks.fer import fer_of
 from emosym.tasks.image_emotion import image_emotion
+from emosym.tasks.in_time import emotion_change, next_emotion
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa_of
 from emosym.tasks.open_words import open_of
@@ -21,12 +22,14 @@ from emosym.tasks.text_emotion import text_emotion
 from emosym.types import (
     CHOICE,
     ECPE,
+    EMOTION_CHANGE,
     ERI,
     EXPRESSION,
     FER,
     IMAGE_EMOTION,
     MER,
     MSA,
+    NEXT_EMOTION,
     OPEN,
     STATEMENT,
     TEXT_EMOTION,
@@ -50,6 +53,8 @@ TASKS: dict[str, Callable[[LabelSpace], Task]] = {
     STATEMENT: statement_of,
     EXPRESSION: expression,
     CHOICE: choice_of,
+    EMOTION_CHANGE: emotion_change,
+    NEXT_EMOTION: next_emotion,
 }
 
 

@@ -60,6 +60,7 @@ def evaluate_tasks(
     """
     from rich.console import Console
 
+    from emosym.data.changes import with_changes
     from emosym.data.sources.open import open_dataset
     from emosym.data.sources.own_labels import space_of_data, space_of_source
     from emosym.emotions import space_of_text
@@ -81,7 +82,7 @@ def evaluate_tasks(
         wanted = space_of_text(space)
     else:
         wanted = space_of_data(source, root) or space_of_source(source)
-    dataset = open_dataset(source, root, split, wanted)
+    dataset = with_changes(open_dataset(source, root, split, wanted), names)
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
     ask = _ask_model if preset is None else _ask_preset
     found, used = ask(str(preset or model), names, chosen, options, spoken, device, wheels)

@@ -11,6 +11,7 @@ import numpy as np
 
 from emosym.config.recipes import M2seRecipe
 from emosym.config.schema import DataSection
+from emosym.data.changes import with_changes
 from emosym.data.clips import ClipFrames
 from emosym.data.dataset import Dataset
 from emosym.data.sources.own_labels import SOURCE_SPACES
@@ -111,7 +112,8 @@ def open_set(
     if is_of_pictures(data):
         return _open_pictures(reader, recipe, data, further)
     train, val = (
-        open_split(data, reader.space, recipe.seed, training) for training in (True, False)
+        with_changes(open_split(data, reader.space, recipe.seed, training), tuple(recipe.spoken))
+        for training in (True, False)
     )
     talks, held = (conversations(reader, recipe, one, data, further) for one in (train, val))
     if further:

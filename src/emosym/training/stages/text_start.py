@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emosym.config.load import dump_recipe
 from emosym.config.recipes import AlignRecipe, M2seRecipe
 from emosym.config.text_recipes import TextRecipe
+from emosym.data.changes import with_changes
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json
@@ -60,7 +61,9 @@ def open_text(recipe: TextRecipe) -> TextStart:
     train, held = (
         tuple(
             sample
-            for sample in open_split(recipe.data, space, recipe.seed, training)
+            for sample in with_changes(
+                open_split(recipe.data, space, recipe.seed, training), recipe.tasks
+            )
             if task.name in sample.targets
         )
         for training in (True, False)
