@@ -17,7 +17,7 @@ from emosym.apps.cli.readings import print_explained
 from emosym.data.images import decode_batches
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
-from emosym.service.rows import OUTSIDE, reading_row
+from emosym.service.rows import OUTSIDE, UNSURE, reading_row
 from emosym.service.words import display_names, how_unusual, in_words
 from emosym.types import BadInput, UnderstandingOutput
 
@@ -89,6 +89,14 @@ def test_what_is_below_the_threshold_is_marked(command, folder, tiny_checkpoint,
     rows = json.loads(out.read_text())
     assert [row["abstains"] for row in rows] == [True, None, True, True]
     assert all(row["confidence"] < 0.99 for row in rows if row["error"] is None)
+    code, said, _ = command(*ask, tmp_path / "unsure", "--abstain")
+    silent = json.loads(out.read_text())
+    assert code == 0 and not any(f"{row['emotion']} " in said for row in rows if row["emotion"])
+    assert {row["emotion"] for row in silent} == {row["polarity"] for row in silent} == {None}
+    assert [row["reason"] for row in silent] == [UNSURE, None, UNSURE, UNSURE]
+    assert [row["probabilities"] for row in silent] == [row["probabilities"] for row in rows]
+    with (tmp_path / "r.csv").open(newline="") as stream:
+        assert {cells["emotion"] for cells in csv.DictReader(stream)} == {""}
     code, said, _ = command(*ask, tiny_checkpoint)  # chose no threshold
     assert code == 0 and "unsure" not in said
     assert {row["abstains"] for row in json.loads(out.read_text())} == {None}

@@ -17,6 +17,7 @@ from emosym.errors import UsageError
 from emosym.tasks.ecpe import ecpe
 from emosym.tasks.eri import eri
 from emosym.tasks.fer import fer
+from emosym.tasks.in_time import emotion_change, next_emotion
 from emosym.tasks.mer import mer
 from emosym.tasks.msa import msa
 from emosym.tasks.names import TASKS, open_task
@@ -61,6 +62,8 @@ TRUTHS: dict[str, tuple[Task, st.SearchStrategy[Any]]] = {
             lambda found: tuple(sorted(found))
         ),
     ),
+    "emotion_change": (emotion_change(MELD), st.sampled_from(["same", "changed"])),
+    "next_emotion": (next_emotion(MELD), st.sampled_from(MELD.labels)),
     "ecpe": (ecpe(MELD), st.sets(PAIRS).map(lambda pairs: tuple(sorted(pairs)))),
     "ecpe predicted": (ecpe(MELD, emotions="predicted"), st.just(())),
     "ecpe published": (ecpe(template="emoverse"), st.sets(PAIRS).map(lambda p: tuple(sorted(p)))),
@@ -98,6 +101,7 @@ def test_any_answer_is_read_and_measured(name: str) -> None:
         "fer": ("AU04",),
         "ecpe": (CausePair(2, "anger", 1),),
         "eri": "Brows lowered.",
+        "emotion_change": "changed",
     }
     true = truth.get(task.name, "negative" if name == "msa" else "anger")
 
