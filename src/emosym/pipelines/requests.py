@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from PIL import Image
 
-from emosym.emotions import LabelSpace, weights_for_affect
+from emosym.emotions import VAD_MAX, VAD_MIN, LabelSpace, weights_for_affect
 from emosym.errors import UsageError
 from emosym.models.painter.prompt import PLACE
 from emosym.pipelines.inputs import Picture, open_picture
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MAX_STEPS = 1000
+RANGES = {  # of the numbers of a request, both ends within
+    "valence": (VAD_MIN, VAD_MAX),
+    "arousal": (VAD_MIN, VAD_MAX),
+    "intensity": (0.0, 10.0),
+    "spread": (0.0, 10.0),
+    "guidance_scale": (1.0, 100.0),
+    "num_inference_steps": (1, MAX_STEPS),
+    "num_images": (1, math.inf),
+}
 
 
 class PaintArguments(TypedDict, total=False):
@@ -102,11 +111,8 @@ def paint_request(
     if (valence is None) != (arousal is None):
         raise UsageError("valence and arousal go together; only one of them was given.")
     checked = PaintRequest(None, None, **settings)
-    _check_number("intensity", checked.intensity, 0.0, 10.0)
-    _check_number("spread", checked.spread, 0.0, 10.0)
-    _check_number("guidance_scale", checked.guidance_scale, 1.0, 100.0)
-    _check_number("num_inference_steps", checked.num_inference_steps, 1, MAX_STEPS)
-    _check_number("num_images", checked.num_images, 1, math.inf)
+    for name in ("intensity", "spread", "guidance_scale", "num_inference_steps", "num_images"):
+        _check_number(name, getattr(checked, name), *RANGES[name])
     if checked.prompt.count(PLACE) > 1:
         raise UsageError(f"A prompt may hold one {PLACE}, got {checked.prompt!r}.")
     asked: dict[str, Any]

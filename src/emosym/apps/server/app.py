@@ -26,7 +26,7 @@ from emosym.apps.server.jobs import ENDS, Job, Jobs
 from emosym.apps.server.keys import Keys
 from emosym.apps.server.limits import Budget, Limits, Refused
 from emosym.apps.server.metrics import Metrics
-from emosym.apps.server.openapi import described, form_of, json_of, openapi_of, told_as
+from emosym.apps.server.openapi import allowed, described, form_of, json_of, openapi_of, told_as
 from emosym.apps.server.reading import Reading, in_time
 from emosym.apps.server.schemas import (
     GenerateSent,
@@ -155,7 +155,9 @@ def create_app(service: Service) -> Any:
     app.include_router(understand_routes(service))
     app.include_router(job_routes(service))
     app.include_router(state_routes(service))
-    app.openapi = lambda: openapi_of(app, bool(service.keys.digests))
+    app.openapi = lambda: openapi_of(
+        app, bool(service.keys.digests), service.limits, list(service.reading.models)
+    )
     return Guard(app, service.keys, service.limits, service.metrics, service.local)
 
 
@@ -380,7 +382,10 @@ async def _answer_http(request: Any, error: Any) -> Any:
     """Answer what the routing refuses: no such place, another method."""
     told = {404: "There is no such place", 405: "This place does not take this method"}
     sentence = told.get(error.status_code, str(error.detail).rstrip("."))
-    return _problem(error.status_code, f"{sentence}: see /openapi.json.", error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the routing names the methods of the first that matches
+        headers["Allow"] = ", ".join(allowed(request.app.openapi(), request.url.path))
+    return _problem(error.status_code, f"{sentence}: see /openapi.json.", headers)
 
 
 async def _answer_bug(request: Any, error: Exception) -> Any:

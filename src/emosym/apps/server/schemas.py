@@ -18,10 +18,14 @@ from emosym.apps.server.limits import Refused
 from emosym.errors import LONGEST_SHOWN, EmoSymError, UsageError, unknown_name
 
 Number = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
 
+WORDS = {"type": "string", "pattern": r"\S"}
+SAYS = {"required": ["text"], "properties": {"text": WORDS}}
+SHOWS = {"required": ["picture"], "properties": {"picture": {"not": {"type": "null"}}}}
 AFFECT_EXAMPLE: dict[str, Any] = {
     "source": "coffee.jpg",
     "valence": 5.0,
@@ -54,8 +58,9 @@ class PictureSent(Sent):
 
 
 class TurnSent(Sent):
-    """What one speaker says and shows."""
+    """What one speaker says and shows: words or a picture, or both."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [SAYS, SHOWS]})
     speaker: str | None = None
     text: str | None = None
     picture: str | PictureSent | None = Field(None, description="In base64.")
@@ -64,7 +69,9 @@ class TurnSent(Sent):
 class DialogueSent(Sent):
     """A conversation, of which every turn is read."""
 
-    turns: list[TurnSent | str]
+    turns: list[TurnSent | Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]] = Field(
+        json_schema_extra={"minItems": 1}
+    )
     name: str | None = None
 
 
@@ -101,7 +108,9 @@ class UnderstandSent(Sent):
 class GenerateSent(Sent):
     """What to paint: an emotion, a mix of them, valence with arousal, or a picture to be like."""
 
-    emotion: str | dict[str, Number] | None = None
+    emotion: str | dict[str, Share] | None = Field(
+        None, description="One of the labels of /v1/models, or weights of several, 0 or more each."
+    )
     valence: Number | None = Field(None, description="1 unpleasant to 9 pleasant; with arousal.")
     arousal: Number | None = Field(None, description="1 calm to 9 stirred up; with valence.")
     like: str | PictureSent | None = Field(None, description="A picture in base64.")
