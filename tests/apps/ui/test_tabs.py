@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from emosym.apps.ui import memory_tab, painting, reading, runs_tab
-from emosym.apps.ui.home import Home
+from emosym.apps.ui.home import Going, Home, Stopped
 from emosym.apps.ui.memory_tab import Wish
 from emosym.apps.ui.painting import LIKE, MIX, PLACE, Asked, Painted
 from emosym.apps.ui.read_view import Shown
@@ -37,9 +37,9 @@ def pictures(tiny_pictures, tmp_path_factory) -> list[Path]:
 def test_the_page_reads_as_the_shell_does(
     home: Home, pictures: list[Path], tiny_checkpoint: Path, command, tmp_path: Path
 ) -> None:
-    said, first, table, results = list(reading.read_pictures(home, list(map(str, pictures)), True))[
-        -1
-    ]
+    said, first, table, results = list(
+        reading.read_pictures(home, list(map(str, pictures)), True, Going())
+    )[-1]
     assert "2 read; 1 could not be read" in said
     assert 'class="bars"' in first and 'alt="a.png"' in first
     assert "<i>" not in table and "&lt;i&gt;broken.png" in table
@@ -53,7 +53,7 @@ def test_the_page_reads_as_the_shell_does(
 
 
 def test_nothing_dropped_and_words_for_a_model_of_pictures_are_sentences(home: Home) -> None:
-    assert "Drop a picture first" in list(reading.read_pictures(home, [], True))[-1][0]
+    assert "Drop a picture first" in list(reading.read_pictures(home, [], True, Going()))[-1][0]
     last = list(reading.read_once(lambda: reading.sentence_read(home, "You came back!")))[-1]
     assert 'role="alert"' in last[0] and "emosym models get smollm2-135m" in last[0]
     with pytest.raises(UsageError, match="no turn to read"):
@@ -67,7 +67,7 @@ def test_nothing_dropped_and_words_for_a_model_of_pictures_are_sentences(home: H
 
 
 def painted(home: Home, asked: Asked) -> tuple[str, str, Painted | None]:
-    return list(painting.paint_asked(home, asked))[-1]
+    return list(painting.paint_asked(home, asked, Going()))[-1]
 
 
 def test_what_is_painted_is_kept_once_and_seen_in_the_bank(home: Home) -> None:
@@ -109,6 +109,43 @@ def test_what_is_painted_is_kept_once_and_seen_in_the_bank(home: Home) -> None:
     assert "1 entry left the bank, oldest first; 1 are in it" in memory_tab.pruned_to(
         home, 1, "oldest", True
     )
+
+
+def test_stop_ends_a_painting_before_its_next_step_and_reading_before_the_next_picture(
+    home: Home, pictures: list[Path], monkeypatch
+) -> None:
+    going, steps = Going(), []
+    plain = home.session.pipeline.paint
+
+    def watched(request, size, only, before_step):
+        def step() -> None:
+            steps.append(len(steps))
+            if len(steps) == 3:  # while the third of five steps waits, somebody presses Stop
+                assert "0 painted" in painting.stopped_after(None, going)
+            before_step()
+
+        return plain(request, size, only, step)
+
+    monkeypatch.setattr(type(home.session.pipeline), "paint", lambda self, *a: watched(*a))
+    shown = list(painting.paint_asked(home, replace(ASKED, steps=5), going))
+    assert steps == [0, 1, 2] and len(shown) == 1 and shown[0][2] is None
+    monkeypatch.undo()
+    assert "2 painted" in list(painting.paint_asked(home, ASKED, going))[-1][0]
+
+    begun = reading.read_pictures(home, [str(pictures[0])] * 3, False, going)
+    assert "Reading" in next(begun)[0]
+    reading.stopped_after(None, going)
+    assert list(begun) == []
+
+
+def test_an_older_run_ends_where_a_new_one_begins() -> None:
+    going = Going()
+    first = going.begin()
+    first()
+    second = going.begin()
+    second()
+    with pytest.raises(Stopped):
+        first()
 
 
 def test_a_place_a_picture_to_be_like_and_what_cannot_be_asked(
@@ -154,7 +191,7 @@ def test_photographs_are_read_with_intervals_or_their_encoder_is_named(
     home: Home, pictures: list[Path], monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("EMOSYM_CACHE", str(tmp_path))
-    last = list(reading.read_photographs(home, [str(pictures[0])]))[-1]
+    last = list(reading.read_photographs(home, [str(pictures[0])], Going()))[-1]
     assert 'role="alert"' in last[0] and "emosym models get photo" in last[0]
 
     near = (RatedPicture("Lake 3", 5.9, 3.1, 0.2),)

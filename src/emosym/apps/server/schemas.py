@@ -23,9 +23,12 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
 
-WORDS = {"type": "string", "pattern": r"\S"}
-SAYS = {"required": ["text"], "properties": {"text": WORDS}}
-SHOWS = {"required": ["picture"], "properties": {"picture": {"not": {"type": "null"}}}}
+WORDS: dict[str, Any] = {"type": "string", "pattern": r"\S"}
+SAYS: dict[str, Any] = {"required": ["text"], "properties": {"text": WORDS}}
+SHOWS: dict[str, Any] = {
+    "required": ["picture"],
+    "properties": {"picture": {"not": {"type": "null"}}},
+}
 AFFECT_EXAMPLE: dict[str, Any] = {
     "source": "coffee.jpg",
     "valence": 5.0,

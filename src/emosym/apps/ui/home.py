@@ -82,6 +82,35 @@ class Home:
         return str(path)
 
 
+class Stopped(Exception):  # noqa: N818 - asked for, not a fault
+    """Somebody pressed Stop, or began anew."""
+
+
+@dataclass
+class Going:
+    """What a run of one visitor and the button that stops it share: the number of the last run.
+
+    Gradio ends a run that is cancelled only where it yields; this ends it before its next step.
+    """
+
+    number: int = 0
+
+    def begin(self) -> Callable[[], None]:
+        """Begin a run; what is returned raises `Stopped` once it is not the last one any more."""
+        self.number += 1
+        mine = self.number
+
+        def go_on() -> None:
+            if self.number != mine:
+                raise Stopped
+
+        return go_on
+
+    def stop(self) -> None:
+        """End the run that goes on, if any."""
+        self.number += 1
+
+
 @contextmanager
 def told(say: list[str]) -> Iterator[None]:
     """Put the sentence of an error that the user can mend into `say`; a bug keeps its traceback."""

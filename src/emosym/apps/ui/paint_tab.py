@@ -8,7 +8,7 @@ from typing import Any
 
 from emosym.apps.ui import paint_view
 from emosym.apps.ui.drawing import MIDDLE, alert, plane, status
-from emosym.apps.ui.home import Home, acting, with_event
+from emosym.apps.ui.home import Going, Home, acting, with_event
 from emosym.apps.ui.painting import (
     LIKE,
     MIX,
@@ -59,7 +59,7 @@ def build(gr: Any, home: Home) -> None:
                 download = gr.DownloadButton(
                     "Download all", size="sm", interactive=False, elem_id="paint-download"
                 )
-    held = gr.State(None)
+    held, going = gr.State(None), gr.State(Going())
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def show_inputs(chosen: str) -> list[Any]:
@@ -74,7 +74,8 @@ def build(gr: Any, home: Home) -> None:
 
     def run(*values: Any) -> Iterator[tuple[str, str, Painted | None]]:
         shares = dict(zip(space.labels, values, strict=False))
-        yield from paint_asked(home, Asked(values[-10], shares, *values[-9:]))
+        how, *others, going = values[len(shares) :]
+        yield from paint_asked(home, Asked(how, shares, *others), going)
 
     def archive(painted: Painted | None) -> Any:
         if painted is None or not painted.made:
@@ -96,9 +97,9 @@ def build(gr: Any, home: Home) -> None:
         slider.release(redraw, [valence, arousal], [drawn], **quiet)
     inputs = [*sliders, how, valence, arousal, like, prompt, intensity, seed, steps, count]
     outputs = [said, shown, held]
-    painting = paint.click(run, [*inputs, guidance], outputs, **quiet)
+    painting = paint.click(run, [*inputs, guidance, going], outputs, **quiet)
     painting.then(archive, [held], [download], **quiet)
-    stopped = stop.click(stopped_after, [held], [said], cancels=[painting], **quiet)
+    stopped = stop.click(stopped_after, [held, going], [said], cancels=[painting], **quiet)
     stopped.then(archive, [held], [download], **quiet)
     shown.act(with_event(gr, keep_one), [held], outputs, **quiet)
     keep_all.click(keep_each, [held], outputs, **quiet)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emosym.apps.ui import paint_view
 from emosym.apps.ui.drawing import alert, notice, status
-from emosym.apps.ui.home import Home, told
+from emosym.apps.ui.home import Going, Home, Stopped, told
 from emosym.apps.ui.paint_view import Made, made_of
 from emosym.errors import UsageError
 from emosym.service.gallery import Gallery, repaint_arguments, stem_of
@@ -51,8 +52,9 @@ class Asked:
     guidance: float
 
 
-def stopped_after(painted: Painted | None) -> str:
-    """Return what is said when painting was stopped."""
+def stopped_after(painted: Painted | None, going: Going) -> str:
+    """Stop painting before its next step; returns what is said then."""
+    going.stop()
     return status(f"Stopped; {0 if painted is None else len(painted.made)} painted.")
 
 
@@ -83,17 +85,21 @@ def request_of(home: Home, asked: Asked) -> PaintRequest:
     return home.session.request(one or shares, **common)
 
 
-def paint_asked(home: Home, asked: Asked) -> Iterator[tuple[str, str, Painted | None]]:
+def paint_asked(
+    home: Home, asked: Asked, going: Going
+) -> Iterator[tuple[str, str, Painted | None]]:
     """Paint what is asked for; yields what the page shows, after each painting."""
     say: list[str] = []
+    go_on = going.begin()
     yield status("Painting", None, int(asked.count)), paint_view.EMPTY, None
-    with told(say):
+    with told(say), suppress(Stopped):  # who stops it says so
         request = request_of(home, asked)
         painted = Painted(request, home.new_folder())
         gallery, total = Gallery(painted.folder), request.num_images
         stem = stem_of(request, home.wanted.identity())
         outside = is_outside(home, request)
-        for index, output in enumerate(home.session.paint(request, PAINTED_AT_ONCE)):
+        outputs = home.session.paint(request, PAINTED_AT_ONCE, before_step=go_on)
+        for index, output in enumerate(outputs):
             command = repaint_arguments(request, index, home.wanted.arguments())
             painting = gallery.keep(f"{stem}-{index:04d}.png", output, command)
             painted = replace(painted, made=(*painted.made, made_of(painting, output)))

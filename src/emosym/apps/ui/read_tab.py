@@ -7,7 +7,7 @@ from typing import Any
 
 from emosym.apps.ui import read_view
 from emosym.apps.ui.drawing import status
-from emosym.apps.ui.home import Home, acting, with_event
+from emosym.apps.ui.home import Going, Home, acting, with_event
 from emosym.apps.ui.read_view import Results
 from emosym.apps.ui.reading import (
     EMPTY,
@@ -44,15 +44,15 @@ def build(gr: Any, home: Home) -> None:
         with gr.Column(scale=3, min_width=300):
             one = gr.HTML(EMPTY, elem_id="read-one")
             many = acting(gr, value="", elem_id="read-many")
-    held = gr.State(None)
+    held, going = gr.State(None), gr.State(Going())
     shown = [said, one, many, held]
     downloads = [as_csv, as_json]
 
-    def pictures(paths: list[str] | None, kind: str, why: bool) -> Iterator[Update]:
+    def pictures(paths: list[str] | None, kind: str, why: bool, going: Going) -> Iterator[Update]:
         if kind == PHOTOGRAPHS:
-            yield from read_photographs(home, paths or [])
+            yield from read_photographs(home, paths or [], going)
         else:
-            yield from read_pictures(home, paths or [], why)
+            yield from read_pictures(home, paths or [], why, going)
 
     def sentence(text: str) -> Iterator[Update]:
         yield from read_once(lambda: sentence_read(home, text))
@@ -74,14 +74,14 @@ def build(gr: Any, home: Home) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     events = []
     for button, function, inputs in (
-        (read, pictures, [files, kind, explain]),
+        (read, pictures, [files, kind, explain, going]),
         (read_words, sentence, [words]),
         (read_talk, conversation, [talk]),
     ):
         event = button.click(function, inputs, shown, **quiet)
         event.then(files_of, [held], downloads, **quiet)
         events.append(event)
-    stopped = stop.click(stopped_after, [held], [said], cancels=events, **quiet)
+    stopped = stop.click(stopped_after, [held, going], [said], cancels=events, **quiet)
     stopped.then(files_of, [held], downloads, **quiet)
     many.act(with_event(gr, choose), [held], [one, many], **quiet)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emosym.apps.ui import read_view
 from emosym.apps.ui.drawing import alert, notice, status
-from emosym.apps.ui.home import Home, told
+from emosym.apps.ui.home import Going, Home, Stopped, told
 from emosym.apps.ui.read_view import Results, Shown
 from emosym.errors import UsageError
 from emosym.evaluation.report.pictures import shown_frame
@@ -42,12 +43,15 @@ EMPTY = (
 HOW_DIALOGUE = "One turn a line; the speaker before a colon, as in: Ann: You came back!"
 
 
-def stopped_after(results: Results | None) -> str:
-    """Return what is said when reading was stopped."""
+def stopped_after(results: Results | None, going: Going) -> str:
+    """Stop reading before the next few pictures; returns what is said then."""
+    going.stop()
     return status(f"Stopped; {0 if results is None else len(results.readings)} read.")
 
 
-def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[Update]:
+def read_pictures(
+    home: Home, paths: Sequence[str], explain: bool, going: Going
+) -> Iterator[Update]:
     """Read uploaded pictures a few at a time; yields what the page shows after each few."""
 
     def opened() -> Opened:
@@ -59,10 +63,10 @@ def read_pictures(home: Home, paths: Sequence[str], explain: bool) -> Iterator[U
         near = nearest_entries(home, found) if picture else ()
         return Shown(reading_row(name, found), name, picture, near)
 
-    return few_at_a_time(paths, opened, show)
+    return few_at_a_time(paths, opened, show, going)
 
 
-def read_photographs(home: Home, paths: Sequence[str]) -> Iterator[Update]:
+def read_photographs(home: Home, paths: Sequence[str], going: Going) -> Iterator[Update]:
     """Read uploaded photographs by the preset `photo`; yields as `read_pictures`."""
 
     def opened() -> Opened:
@@ -71,11 +75,14 @@ def read_photographs(home: Home, paths: Sequence[str]) -> Iterator[Update]:
     def show(name: str, found: Any, picture: str) -> Shown:
         return Shown(affect_row(name, found), name, picture)
 
-    return few_at_a_time(paths, opened, show)
+    return few_at_a_time(paths, opened, show, going)
 
 
 def few_at_a_time(
-    paths: Sequence[str], opened: Callable[[], Opened], show: Callable[[str, Any, str], Shown]
+    paths: Sequence[str],
+    opened: Callable[[], Opened],
+    show: Callable[[str, Any, str], Shown],
+    going: Going,
 ) -> Iterator[Update]:
     """Read what `opened` gives; `show` makes of a name, its reading and its picture what is shown.
 
@@ -85,14 +92,15 @@ def few_at_a_time(
     if not paths:
         yield alert(NO_PICTURE), EMPTY, "", None
         return
-    total = len(paths)
+    total, go_on = len(paths), going.begin()
     yield status("Reading", 0, total), EMPTY, "", None
     readings: list[Shown] = []
     space: LabelSpace | None = None
     below: float | None = None
-    with told(say):
+    with told(say), suppress(Stopped):
         read, space, below = opened()
         for (name, found), path in zip(read, paths, strict=True):
+            go_on()
             first = len(readings) < PICTURED
             picture = shown_frame(Path(path), PICTURE_SIDE).data if first else ""
             readings.append(show(name, found, picture))
@@ -102,8 +110,8 @@ def few_at_a_time(
                 yield line, *views(readings, space, below)
     if say:
         yield alert(say[0]), EMPTY, "", None
-        return
-    yield status(read_view.tally(readings)), *views(readings, space, below)
+    elif len(readings) == total:  # who stops it says so
+        yield status(read_view.tally(readings)), *views(readings, space, below)
 
 
 def stored(paths: Sequence[str]) -> list[StoredImage]:
