@@ -98,8 +98,8 @@ def said_inside(result: Mapping[str, Any]) -> list[str]:
             for kind, at in (("own", -1), ("random", -1), ("own", zero))
         )
         parts = [
-            f"{what.lower()}, {axis}: {percent(before)} unpushed, {percent(own)} pushed, "
-            f"{percent(random)} pushed at random"
+            f"{what[0].lower()}{what[1:]} ({axis}): {percent(before)} unpushed, {percent(own)} "
+            f"pushed, {percent(random)} pushed at random"
             for (_, what, axis), before, own, random in zip(
                 known, unpushed, own_at, random_at, strict=True
             )
