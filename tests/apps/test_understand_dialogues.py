@@ -56,11 +56,18 @@ def test_a_dialogue_is_a_row_a_turn(command, model: Path, tmp_path: Path) -> Non
     count = len(dialogue(503)[0])
     assert [row["source"] for row in rows] == [f"{file}#{n + 1}" for n in range(count)]
     assert all(row["emotion"] in SPACE.labels and not row["error"] for row in rows)
-    code, printed, _ = command("understand", file, "-m", model, "--json", "-")
+    code, printed, _ = command(
+        *("understand", file, "-m", model, "--json", "-", "--course", tmp_path / "new" / "course")
+    )
     told = json.loads(printed)
     assert code == 0 and [row["emotion"] for row in told] == [row["emotion"] for row in rows]
     assert [row["causes"] or "" for row in told] == [row["causes"] for row in rows]
     assert EACH_ALONE not in shown
+    drawn = (tmp_path / "new" / "course.svg").read_text()
+    assert "polarity" in drawn and ">Ann<" in drawn and ">Bo<" in drawn
+    for wrong in ((file, write(tmp_path / "e.json", 1)), (tmp_path / "x.png",)):
+        code, _, told = command("understand", *wrong, "-m", model, "--course", tmp_path / "c")
+        assert code == 2 and "--course draws" in told
 
 
 def test_with_no_model_named_the_shipped_one_for_words_reads(

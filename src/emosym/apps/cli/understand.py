@@ -49,6 +49,11 @@ Abstain = Annotated[
     bool, typer.Option("--abstain", help="Name no emotion where the model is unsure of it.")
 ]
 
+Course = Annotated[
+    Path | None,
+    typer.Option("--course", help="Draw a dialogue's course: NAME.pdf, .png and .svg."),
+]
+
 
 def understand(
     paths: Paths = None,
@@ -69,6 +74,7 @@ def understand(
     text_file: TextFile = None,
     text_column: TextColumn = None,
     abstain: Abstain = False,
+    course: Course = None,
     engine: Engine = None,
     out: Out = None,
     actors: Actors = None,
@@ -100,7 +106,10 @@ def understand(
     paths = required(paths)
     if are_dialogues(paths):
         refuse_abstaining(abstain)
-        return understand_dialogues(paths, wanted, named, batch_size or 16, explain, resume)
+        size = batch_size or 16
+        return understand_dialogues(paths, wanted, named, size, explain, resume, course)
+    if course is not None:
+        raise UsageError("--course draws a dialogue: give a .json file.")
     check_outputs(named, resumable=resume)
     if reads_photographs(model):
         refuse_words(str(model), explain or abstain)

@@ -10,6 +10,7 @@ import typer
 
 from emosym.apps.cli.readings import Tally
 from emosym.apps.cli.understand_text import shortened
+from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.service.dialogues import cause_numbers, dialogue_rows
 from emosym.service.rows import named_labels
@@ -44,8 +45,11 @@ def understand_dialogues(
     batch_size: int,
     explain: bool = False,
     resume: bool = False,
+    course: Path | None = None,
 ) -> None:
     """Read dialogues, write a row a turn to the outputs, and show them.
+
+    `course` (of one dialogue) names figures of its course without their ending, which are drawn.
 
     Raises:
         UsageError: for a model that was not taught conversations or, with `explain`, to say why,
@@ -59,6 +63,8 @@ def understand_dialogues(
     from emosym.service.sinks import STDOUT, check_outputs
     from emosym.service.texts import of_words
 
+    if course is not None and len(paths) > 1:
+        raise UsageError(f"--course draws one dialogue, got {len(paths)}: name one.")
     if resume:
         raise UsageError("--resume goes with pictures, not with dialogues.")
     if wanted.zero_shot:
@@ -91,6 +97,10 @@ def understand_dialogues(
         show_dialogue(console, path, sample, found)
     if len(told) > SHOWN:
         console.print(f"... and {len(told) - SHOWN} more dialogues", style="dim")
+    if course is not None:
+        _, sample, found = told[0]
+        assert isinstance(sample, Sample) and isinstance(found, DialogueOutput)  # or it had raised
+        show_course(console, sample, found, pipeline.space, course)
     for sentence in [*([] if pipeline.about().history else [EACH_ALONE]), *pipeline.unknowns]:
         console.print(sentence, style="dim", soft_wrap=True, markup=False)
     for path_out in outputs.values():
@@ -135,3 +145,32 @@ def show_dialogue(
         if reading.rationale:
             told = f"{number + 1}: {reading.rationale}"
             console.print(told, style="italic", soft_wrap=True, markup=False)
+
+
+def show_course(
+    console: Console, sample: Sample, found: DialogueOutput, space: LabelSpace, stem: Path
+) -> None:
+    """Draw the course of a dialogue as stem.pdf, .png and .svg, and print each speaker's."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from emosym.evaluation.report.course import NOBODY, course_plot
+    from emosym.evaluation.report.drawing import save
+    from emosym.metrics.dynamics import course, dynamics
+    from emosym.service.sinks import make_parent
+
+    rows = [[one.probabilities[label] for label in space.labels] for one in found.readings]
+    states, names = course(rows, space)
+    speakers = [turn.speaker for turn in sample.turns]
+    labels = [named_labels(one) for one in found.readings]
+    make_parent(stem)
+    written = save(course_plot(states, names, speakers, labels), stem)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("who", "turns", *(f"{n} {value}" for n in names for value in ("mean", "inertia"))):
+        table.add_column(name, justify="left" if name == "who" else "right")
+    for who, told in dynamics(states, speakers, names).items():
+        values = [told[f"{n}_{value}"] for n in names for value in ("mean", "inertia")]
+        shown = ["-" if value is None else f"{value:.2f}" for value in values]
+        table.add_row(escape(shortened(who or NOBODY)), str(told["turns"]), *shown)
+    console.print(table)
+    console.print(f"Wrote {', '.join(map(str, written))}.", soft_wrap=True, markup=False)
