@@ -6,20 +6,16 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from pyarrow import parquet
+from scripts import kill_an_actor as killing
 from tests.apps.conftest import command
 
-import emosym
 from emosym.errors import UsageError
 from emosym.ray import Reader
 from emosym.service.picture_reader import open_picture_reader
@@ -81,32 +77,23 @@ def test_two_actors_one_of_which_dies(folder: Path, tiny_checkpoint: Path, tmp_p
         for path in folder.iterdir():
             shutil.copy(path, many / f"{copy}-{path.name}")
     out = tmp_path / "out"
-    asked = ("understand", str(many), "--engine", "ray", "--out", str(out), "--actors", "2")
-    shell = (sys.executable, "-m", "emosym", *asked, "--part", "4", "-m", str(tiny_checkpoint))
-    source = str(Path(emosym.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "RAY_worker_niceness": "0"}
-    with subprocess.Popen(shell, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        victim = None
-        while process.poll() is None and not any(out.glob("part-*")):
-            time.sleep(0.05)
-        for child in psutil.Process(process.pid).children(recursive=True):
-            if "MapWorker" in " ".join(child.cmdline()):
-                victim = child
-        if victim is not None and process.poll() is None:
-            os.kill(victim.pid, signal.SIGKILL)
-        _, err = process.communicate()
-    assert process.returncode == 0, err
-    parts = sorted(out.glob("part-*.parquet"))
-    found = [row for part in parts for row in parquet.read_table(part).to_pylist()]
+    kill = killing.read_and_kill([str(many), "-m", str(tiny_checkpoint), "--part", "2"], out, 28)
+    assert not psutil.pid_exists(kill.victim)
+    assert kill.missing, "it held no part when it died"
+    assert kill.after and kill.victim not in kill.after
     opened = open_picture_reader(Wanted(model=str(tiny_checkpoint), device="cpu"))
     wanted = parquet_table(opened.rows(sorted(many.iterdir())), opened.space).to_pylist()
+    found = killing.rows_of(out)
     assert [row["source"] for row in found] == [row["source"] for row in wanted]
-    for row, told in zip(found, wanted, strict=True):
-        assert {k: v for k, v in row.items() if not isinstance(v, float)} == {
-            k: v for k, v in told.items() if not isinstance(v, float)
-        }
-        numbers = {k: v for k, v in told.items() if isinstance(v, float)}
-        assert {k: row[k] for k in numbers} == pytest.approx(numbers, abs=1e-5)
+    assert killing.differences(found, wanted) == 0
     told = json.loads((out / "summary.json").read_text())
     assert told == {"rows": 56, "read": 48, "bad": 8, "outside": told["outside"]}
     assert not [path for path in out.iterdir() if "tmp" in path.name]
+
+
+def test_rows_that_differ_are_counted() -> None:
+    rows = [{"source": "a", "confidence": 0.5}, {"source": "b", "confidence": None}]
+    near = [{"source": "a", "confidence": 0.50005}, rows[1]]
+    assert killing.differences(rows, near) == 0
+    assert killing.differences(rows, near[:1]) == 1
+    assert killing.differences(rows, [{**near[0], "confidence": 0.6}, {"source": "b"}]) == 2

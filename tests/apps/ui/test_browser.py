@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,12 @@ if CHROMIUM is None or DRIVER is None:
 pytestmark = pytest.mark.slow  # a browser and a server start
 PATIENCE = 240  # seconds: a loaded machine is slow, and nothing here waits longer than it must
 PHONE, DESK = (390, 844), (1440, 1000)
+PARTS = {
+    "Read": "#read-go",
+    "Paint": "#paint-go",
+    "Memory": "#memory-tiles",
+    "Runs": "#runs-report-go",
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +121,44 @@ def test_sliders_paint_and_what_is_kept_is_seen_in_memory(browser: Any, home: Ho
     assert "fear 100 %" in whole.text
 
 
+AXE = importlib.util.find_spec("axe_core_python")  # the script is all that is taken of it
+ASK_AXE = """const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]}).then(
+  found => done(found.violations.map(one => [one.impact, one.id, one.nodes.map(n => n.html)])),
+  error => done([["critical", String(error), []]]));"""
+
+
+def serious(driver: Any) -> list[Any]:
+    """What axe-core finds on the page as it is, of the grave kinds."""
+    if not driver.execute_script("return typeof axe === 'object'"):
+        assert AXE is not None and AXE.submodule_search_locations is not None
+        script = Path(next(iter(AXE.submodule_search_locations)), "axe.min.js")
+        driver.execute_script(script.read_text(encoding="utf-8"))
+    driver.set_script_timeout(PATIENCE)
+    found = driver.execute_async_script(ASK_AXE)
+    return [one for one in found if one[0] in ("serious", "critical")]
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core-python, which has axe-core, is not installed")
+def test_axe_finds_nothing_serious_in_any_tab(browser: Any) -> None:
+    """The tabs hold what the tests before have left in them: a reading, a painting, an entry."""
+    found = {}
+    for size, theme in ((DESK, "light"), (PHONE, "dark")):
+        resized(browser, size)
+        dark = "document.body.classList.toggle('dark', arguments[0])"
+        browser.execute_script(dark, theme == "dark")
+        for tab, part in PARTS.items():
+            pressed(browser, "button[role=tab]", tab)
+            seen(browser, part)
+            found[tab, theme] = serious(browser)
+    browser.execute_script(dark, False)
+    assert not any(found.values()), found
+
+
 def test_a_phone_shows_every_tab_without_scrolling_sideways(browser: Any) -> None:
     resized(browser, PHONE)
     wide = "return [document.documentElement.scrollWidth, window.innerWidth]"
-    for tab, part in (
-        ("Read", "#read-go"),
-        ("Paint", "#paint-go"),
-        ("Memory", "#memory-tiles"),
-        ("Runs", "#runs-report-go"),
-    ):
+    for tab, part in PARTS.items():
         pressed(browser, "button[role=tab]", tab)
         seen(browser, part)
         width, room = browser.execute_script(wide)

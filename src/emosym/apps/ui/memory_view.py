@@ -93,10 +93,11 @@ def totals(found: Mapping[str, Any]) -> str:
         )
     names = ("emotion", "entries", "confidence", "agreement", "informative")
     heads = "".join(f'<th scope="col">{name}</th>' for name in names)
-    size = found["bytes"] / 2**20
+    size = max(found["bytes"] / 2**20, 0.1)
     told = f"{counted(found['entries'])} in {found['label_space']}, {size:.1f} MiB on disk"
     return (
-        f'<details class="totals"><summary>{escape(told)}</summary><div class="scroll">'
+        f'<details class="totals"><summary>{escape(told)}</summary><div class="scroll" '
+        f'tabindex="0" role="region" aria-label="The bank by emotion">'
         f'<table class="readings"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody>'
         "</table></div></details>"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from emosym import __version__
 from emosym.apps.ui import memory_tab, paint_tab, read_tab, runs_tab
 from emosym.apps.ui.home import Home
+from emosym.emotions import LABEL_SPACES
 from emosym.evaluation.report.palette import CYCLE, ROLES, css_name, places_of
 from emosym.extras import require
 from emosym.service.wanted import SHIPPED_MODEL
@@ -119,6 +120,8 @@ def style(labels: tuple[str, ...]) -> str:
         roles = "".join(f"--{name}:{pair[dark]};" for name, pair in ROLES.items())
         return roles + "".join(f"--k{place}:{pair[dark]};" for place, pair in enumerate(CYCLE))
 
-    emotions = "".join(f"{css_name(k)}:var(--k{v});" for k, v in places_of(labels).items())
+    every = [label for space in LABEL_SPACES.values() for label in space.labels]
+    places = {**places_of(every), **places_of(labels)}  # what reads words has labels of its own
+    emotions = "".join(f"{css_name(k)}:var(--k{v});" for k, v in places.items())
     sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f":root{{{both(0)}}}.dark{{{both(1)}}}body{{{emotions}}}\n{sheet}"

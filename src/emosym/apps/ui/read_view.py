@@ -70,7 +70,7 @@ def card(one: Shown, space: LabelSpace | None, below: float | None) -> str:
         told = "Both from 1 to 9, as people rate these words."
         drawn = f'<div class="where">{plane(space, place)}<p class="small">{told}</p></div>'
     unusual = (
-        f'<p class="small">{escape(how_unusual(row["in_domain"]))}</p>'
+        f'<p class="small">{escape(capital(how_unusual(row["in_domain"])))}.</p>'
         if row["in_domain"] is not None and not row["outside"]
         else ""
     )
@@ -82,15 +82,21 @@ def card(one: Shown, space: LabelSpace | None, below: float | None) -> str:
     )
 
 
+def capital(sentence: str) -> str:
+    """Return a sentence with a capital letter at its beginning."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def _heading(row: Row, line: str, below: float | None) -> str:
     if row["outside"]:
-        return f'<h2>{OUTSIDE.capitalize()}</h2><p class="notice">{escape(line)}.</p>'
+        told = capital(line.removeprefix(f"{OUTSIDE}: "))
+        return f'<h2>{OUTSIDE.capitalize()}</h2><p class="notice">{escape(told)}.</p>'
     emotion, _, sure = line.partition(": ")
     chip = sure
     notice = ""
     if row["reason"] is not None and ";" in sure:
         chip, _, hint = sure.partition("; ")
-        notice = f'<p class="notice">{escape(hint[:1].upper() + hint[1:])}.</p>'
+        notice = f'<p class="notice">{escape(capital(hint))}.</p>'
     return (
         f'<h2 style="--c:{colour(row["emotion"])}"><span class="emotion">{escape(emotion)}</span> '
         f'<span class="sure">{escape(chip)}</span></h2>{notice}'

@@ -118,7 +118,8 @@ def looked(home: Home, name: str | None, before: str) -> tuple[str, str, str, st
             return status(line), "", "", mark
         found = losses_of(folder)
         drawn = (
-            f'<article class="card curves"><h3>Training loss</h3>{inline(losses(found))}</article>'
+            '<article class="card curves"><h2 class="lesser">Training loss</h2>'
+            f"{inline(losses(found))}</article>"
             if found
             else EMPTY.format("Nothing was logged yet.")
         )
@@ -189,7 +190,10 @@ def paintings_of(folder: Path) -> str:
         f"<figcaption>{escape(word)}</figcaption></figure>"
         for picture, word in named
     )
-    return f'<article class="card near"><h3>Latest paintings</h3><div>{figures}</div></article>'
+    return (
+        '<article class="card near"><h2 class="lesser">Latest paintings</h2>'
+        f"<div>{figures}</div></article>"
+    )
 
 
 def report_of(home: Home, name: str | None) -> Path:

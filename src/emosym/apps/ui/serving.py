@@ -114,7 +114,7 @@ def serve(home: Home, at: Door, open_browser: bool, wait: bool = True) -> Any:
     os.environ.update(QUIET)
     os.environ["GRADIO_TEMP_DIR"] = str(home.scratch / "uploads")
     require("gradio", "ui")
-    from emosym.apps.ui.page import build_page, style, theme
+    from emosym.apps.ui.page import TEMPLATES, build_page, style, theme
     from emosym.data.images import MAX_BYTES
 
     page = build_page(home)
@@ -137,6 +137,7 @@ def serve(home: Home, at: Door, open_browser: bool, wait: bool = True) -> Any:
         mcp_server=False,
         theme=theme(),
         css=style(home.session.of_pictures().space.labels),
+        js=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
         app_kwargs={"middleware": guards(at), "docs_url": None, "redoc_url": None},
     )
     return page
