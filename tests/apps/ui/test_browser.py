@@ -140,26 +140,19 @@ def serious(driver: Any) -> list[Any]:
 
 
 @pytest.mark.skipif(AXE is None, reason="axe-core-python, which has axe-core, is not installed")
-def test_axe_finds_nothing_serious_in_any_tab(browser: Any) -> None:
+def test_every_tab_fits_and_axe_finds_nothing_serious(browser: Any) -> None:
     """The tabs hold what the tests before have left in them: a reading, a painting, an entry."""
     found = {}
+    dark = "document.body.classList.toggle('dark', arguments[0])"
+    wide = "return [document.documentElement.scrollWidth, window.innerWidth]"
     for size, theme in ((DESK, "light"), (PHONE, "dark")):
         resized(browser, size)
-        dark = "document.body.classList.toggle('dark', arguments[0])"
         browser.execute_script(dark, theme == "dark")
         for tab, part in PARTS.items():
             pressed(browser, "button[role=tab]", tab)
             seen(browser, part)
+            width, room = browser.execute_script(wide)
+            assert width <= room, f"{tab} is {width} pixels wide on a screen of {room}"
             found[tab, theme] = serious(browser)
     browser.execute_script(dark, False)
     assert not any(found.values()), found
-
-
-def test_a_phone_shows_every_tab_without_scrolling_sideways(browser: Any) -> None:
-    resized(browser, PHONE)
-    wide = "return [document.documentElement.scrollWidth, window.innerWidth]"
-    for tab, part in PARTS.items():
-        pressed(browser, "button[role=tab]", tab)
-        seen(browser, part)
-        width, room = browser.execute_script(wide)
-        assert width <= room, f"{tab} is {width} pixels wide on a phone of {room}"
