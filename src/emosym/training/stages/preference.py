@@ -92,7 +92,7 @@ def train_preference(
     watch = Watch(recipe, deadline, done)
     both = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, recipe.w_said]}
     settings = trl.DPOConfig(
-        **trainer_settings(recipe, progress),
+        **trainer_settings(recipe),
         per_device_train_batch_size=recipe.optim.batch_size,
         max_length=None,
         **(both if recipe.w_said else {"loss_type": ["sigmoid"]}),
@@ -105,4 +105,4 @@ def train_preference(
             train_dataset=rows_of(len(pairs), row),
             processing_class=processing_class(chat),
         )
-        run_trainer(trainer, watch, recipe, state)
+        run_trainer(trainer, watch, recipe, state, progress)

@@ -54,7 +54,7 @@ def train_rl_text(
     state, done = last_state(recipe.out)
     watch = Watch(recipe, deadline, done)
     settings = trl.GRPOConfig(
-        **trainer_settings(recipe, progress),
+        **trainer_settings(recipe),
         per_device_train_batch_size=recipe.optim.batch_size * recipe.num_generations,
         num_generations=recipe.num_generations,
         max_completion_length=recipe.longest,
@@ -72,4 +72,4 @@ def train_rl_text(
             train_dataset=rows_of(len(start.train), row),
             processing_class=processing_class(chat),
         )
-        run_trainer(trainer, watch, recipe, state)
+        run_trainer(trainer, watch, recipe, state, progress)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from emosym.config.text_recipes import TextRecipe
 from emosym.errors import Diverged, StoppedEarly
 from emosym.files import sync, write_text
 from emosym.training.loop.deadline import is_late
 from emosym.training.loop.metrics_log import MetricsLog
+from emosym.training.loop.progress import training_bar
 from emosym.training.stages.finish import training_device, use_bf16
 
 STATE, WHOLE = "state", "whole"
 LEFT_OUT = ("epoch", "step_time", "total_flos", "num_tokens", "learning_rate")
 
 
-def trainer_settings(recipe: TextRecipe, progress: bool) -> dict[str, Any]:
+def trainer_settings(recipe: TextRecipe) -> dict[str, Any]:
     """Return what both of TRL's configurations take from a recipe."""
     optim = recipe.optim
     return {
@@ -42,7 +44,7 @@ def trainer_settings(recipe: TextRecipe, progress: bool) -> dict[str, Any]:
         "use_cpu": torch.device(training_device()).type == "cpu",
         "gradient_checkpointing": optim.gradient_checkpointing,  # TRL's own default is on
         "disable_dropout": True,
-        "disable_tqdm": not progress,
+        "disable_tqdm": True,  # there is a bar of our own, see `run_trainer`
         "report_to": [],
         "beta": recipe.beta,
         "remove_unused_columns": False,
@@ -55,7 +57,8 @@ class Watch(TrainerCallback):
     def __init__(self, recipe: TextRecipe, deadline: float | None, start: int) -> None:
         """Open the log for steps after `start`."""
         optim = recipe.optim
-        self.deadline = deadline
+        self.deadline, self.shown, self.batch = deadline, start, optim.batch_size
+        self.advance: Callable[[float, int], None] | None = None
         self.log = MetricsLog(
             recipe.out, recipe.stage, 1, optim.steps, optim.batch_size, start, main=True
         )
@@ -73,6 +76,9 @@ class Watch(TrainerCallback):
         }
         row = {name: float(value) for name, value in row.items() if "/std" not in name}
         self.log.add(state.global_step - 1, row)
+        while self.advance is not None and self.shown < state.global_step:
+            self.advance(row.get("loss", 0.0), self.batch)
+            self.shown += 1
         if "loss" in row and row["loss"] != row["loss"]:
             raise Diverged(
                 f"The loss is no number at step {state.global_step}: take a smaller optim.lr."
@@ -103,18 +109,23 @@ def last_state(out: Path) -> tuple[Path | None, int]:
     return found.get(newest), newest
 
 
-def run_trainer(trainer: Any, watch: Watch, recipe: TextRecipe, state: Path | None) -> None:
-    """Train to the end, from a state where there is one.
+def run_trainer(
+    trainer: Any, watch: Watch, recipe: TextRecipe, state: Path | None, progress: bool
+) -> None:
+    """Train to the end, from a state where there is one, and show how far it is.
 
     Raises:
         StoppedEarly: when it stopped at the deadline; the same call goes on.
     """
     trainer.add_callback(watch)
+    trainer.remove_callback(PrinterCallback)
     if not recipe.optim.steps:
         return
     try:
         if state is None or int(state.name.rpartition("-")[2]) < recipe.optim.steps:
-            trainer.train(resume_from_checkpoint=None if state is None else str(state))
+            with training_bar(recipe.stage, recipe.optim.steps, watch.shown, progress) as advance:
+                watch.advance = advance
+                trainer.train(resume_from_checkpoint=None if state is None else str(state))
         else:
             trainer._load_from_checkpoint(str(state))
     finally:
