@@ -50,6 +50,8 @@ ALLOWED: dict[str, tuple[Any, ...]] = {
     "versions": ({},),
     "causes": ("gone",),  # as much as None: no pointer
     "history": ("gone", False),  # older ones have none
+    "after": ("gone",),
+    "adapts_prompt": ("gone", False),
     "pictures": ("gone",),  # as much as None: answered as anything else
     "text_size": (3,),
     "neutral": (None,),

@@ -162,6 +162,12 @@ class AlignRecipe(Recipe):
     @model_validator(mode="after")
     def _has_latents_to_carry(self) -> AlignRecipe:
         """Refuse what needs context tokens where there are none, and steps without rationales."""
+        aloud = {"w_distill": self.w_distill, "curriculum": self.curriculum}
+        asked = [name for name, value in aloud.items() if value]
+        if asked and self.latents.after == "sentences":
+            raise ValueError(
+                f"{asked[0]} speaks steps after the prompt, and latents.after is 'sentences'"
+            )
         latent = {"bottleneck": self.bottleneck, "w_steps": self.w_steps}
         latent["curriculum"] = self.curriculum
         asked = [name for name, value in latent.items() if value]
@@ -313,6 +319,13 @@ class M2seRecipe(Recipe):
     temperature: float = Field(2.0, ge=1)
     longest: int = Field(1024, ge=16)
     fresh_head: bool = False
+
+    @model_validator(mode="after")
+    def _adapts_what_is_said(self) -> M2seRecipe:
+        """Refuse an adapter that leaves alone what conversations consist of."""
+        if not self.lora.prompt:
+            raise ValueError("lora.prompt: false is of align: a conversation is all prompt")
+        return self
 
     @model_validator(mode="after")
     def _evaluate_where_a_line_is(self) -> M2seRecipe:

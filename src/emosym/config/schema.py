@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def expanded(place: Any) -> Any:
@@ -126,6 +126,8 @@ class LoraSection(Section):
     """Low-rank adapter of the language model; r = 0 trains the new tokens and heads only.
 
     `last` says on how many of the last layers it stands, unset on all: a step then costs less.
+    With `prompt: false` it acts on what comes after the prompt alone: what is before [CTX] stays
+    the base's and is computed once a picture, so a step costs a fraction.
     `four_bit` keeps the frozen weights below it in 4 bits (QLoRA; needs the extra `4bit`).
     """
 
@@ -133,15 +135,28 @@ class LoraSection(Section):
     last: int | None = Field(None, ge=1)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
+    prompt: bool = True
     four_bit: bool = False
 
 
 class LatentSection(Section):
-    """The [CTX] x K and [EMO] tokens; K = 0 leaves [EMO] alone."""
+    """The [CTX] x K and [EMO] tokens; K = 0 leaves [EMO] alone.
+
+    `after: sentences` puts one after the picture and one after each sentence beside it, where each
+    sees what stands before it; of fewer sentences the first ones stand after the picture too.
+    """
 
     num_context_tokens: int = Field(4, ge=0)
     recurrent: bool = True
+    after: Literal["prompt", "sentences"] = "prompt"
     template: Literal["emosym", "picture", "speaker", "turns"] = "emosym"
+
+    @model_validator(mode="after")
+    def _stands_somewhere(self) -> LatentSection:
+        """Refuse sentences where latents stand after every turn."""
+        if self.after == "sentences" and self.template == "turns":
+            raise ValueError("after: sentences is of a prompt, and template: turns reads turns")
+        return self
 
 
 class Recipe(Section):

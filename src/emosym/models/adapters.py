@@ -22,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from emosym.errors import EmoSymError
 from emosym.files import write_atomic, write_json
-from emosym.models.reader.prefix import language_model, text_config
+from emosym.models.reader.prefix import language_model, spares_prompt, text_config
 from emosym.models.speed import swap_dropouts
 from emosym.seeds import stream_seed
 
@@ -128,8 +128,12 @@ def merged_adapter(model: nn.Module, name: str) -> Iterator[int]:
 
     One product then does the work of three. Only fp32 weights take part: in bf16 a weight would
     swallow the smaller half of what the adapter adds. Afterwards the weights are the very same
-    tensors as before; meanwhile a second copy of them is in memory.
+    tensors as before; meanwhile a second copy of them is in memory. Where prompts are read without
+    the adapter nothing is merged.
     """
+    if spares_prompt(model):
+        yield 0
+        return
     before: list[tuple[LoraLayer, nn.Parameter, torch.Tensor]] = []
     try:
         for layer in _adapted(model):

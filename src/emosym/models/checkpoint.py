@@ -48,6 +48,7 @@ from emosym.models.painter.mappers import CONDITIONS, ConditionMappers, has_cont
 from emosym.models.presets import NO_PAINTER, PRESETS, Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.latent_tokens import with_gate
+from emosym.models.reader.prefix import spare_prompt, spares_prompt
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.provenance import git_hash, package_versions
@@ -158,6 +159,8 @@ def description_of(model: EmoSymModel) -> dict[str, Any]:
         "history": model.reader.history,
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
+        "after": tokens.after,
+        "adapts_prompt": not spares_prompt(reasoner.backbone),
         "text_size": reasoner.context_projector.net.out_features,
         "calibrations": {
             name: calibration_row(calibration) for name, calibration in model.calibrations.items()
@@ -217,6 +220,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     mappers = _load_mappers(folder, hidden) if described.mappers else None
     space, domain = _load_space(folder, described, hidden), _load_domain(folder, described)
     chat = open_chat(base, device, described.four_bit)
+    spare_prompt(chat.backbone, not described.adapts_prompt)
     reasoner = EmotionReasoner(
         chat.backbone,
         described.num_context_tokens,
@@ -224,6 +228,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
         described.spaces,
         described.text_size or saved[TEXT_PROJECTION].shape[0],
         seed=0,
+        after=described.after,
     )
     if described.adapter:
         from emosym.models.adapters import load_adapter  # peft: only where there is an adapter

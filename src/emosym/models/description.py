@@ -17,6 +17,7 @@ from emosym.files import MAX_JSON_BYTES
 from emosym.models.calibration import Calibration, calibration_row, checked_calibration
 from emosym.models.description_schema import Older, Whole
 from emosym.models.painter.mappers import CONDITIONS
+from emosym.models.reader.latent_tokens import PROMPT
 from emosym.models.reader.reader import TEMPLATES
 from emosym.space_rows import space_of_row
 
@@ -70,6 +71,8 @@ class Description:
     causes: LabelSpace | None = None
     pictures: LabelSpace | None = None
     history: bool = True
+    after: str = PROMPT
+    adapts_prompt: bool = True
 
 
 def parse_description(content: bytes, where: Path) -> Description:
@@ -299,6 +302,8 @@ def _from_whole(whole: Whole, where: Path) -> Description:
         causes=None if whole.causes is None else named[whole.causes],
         pictures=None if whole.pictures is None else named[whole.pictures],
         history=whole.history,
+        after=whole.after,
+        adapts_prompt=whole.adapts_prompt,
     )
 
 

@@ -67,6 +67,8 @@ class Whole(Strict):
     template: str
     num_context_tokens: Annotated[int, Field(ge=0, le=256)]
     recurrent: bool
+    after: Literal["prompt", "sentences"] = "prompt"
+    adapts_prompt: bool = True
     text_size: Annotated[int, Field(ge=1, le=65536)]
     calibrations: dict[str, dict[str, Any]]
     validation: dict[str, Annotated[int, Field(ge=0)]]

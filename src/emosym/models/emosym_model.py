@@ -20,7 +20,8 @@ from emosym.models.once import Once
 from emosym.models.painter.mappers import ConditionMappers
 from emosym.models.presets import Base, resolve_base
 from emosym.models.reader.backbone import open_chat
-from emosym.models.reader.prefix import text_config
+from emosym.models.reader.latent_tokens import PROMPT
+from emosym.models.reader.prefix import spare_prompt, text_config
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import EmotionReasoner
 from emosym.types import IMAGE_EMOTION
@@ -146,15 +147,20 @@ def new_model(
     space: str | LabelSpace = "mikels8",
     device: str = "cpu",
     four_bit: bool = False,
+    after: str = PROMPT,
+    adapts_prompt: bool = True,
 ) -> EmoSymModel:
     """Open a base and put fresh latent tokens, heads and, where it paints, mappers on it."""
     base = resolve_base(base) if isinstance(base, str) else base
     chat = open_chat(base, device, four_bit)
+    spare_prompt(chat.backbone, not adapts_prompt)
     open_painter = PainterSource(base, None, device) if base.painter else None
     painter = open_painter() if open_painter is not None else None
     # without a painter the frozen language model embeds the rationales
     width = text_config(chat.backbone).hidden_size if painter is None else text_width(painter)
-    reasoner = EmotionReasoner(chat.backbone, num_context_tokens, recurrent, (space,), width, seed)
+    reasoner = EmotionReasoner(
+        chat.backbone, num_context_tokens, recurrent, (space,), width, seed, after
+    )
     reader = make_reader(chat, reasoner, template, reasoner.spaces[0], device)
     hidden = reasoner.latent_tokens.emotion_embed.shape[1]
     mappers = None

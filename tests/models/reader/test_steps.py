@@ -122,7 +122,9 @@ def test_what_steps_see_by_hand() -> None:
         [0, 0, 1, 0],
         [0, 0, 1, 1],
     ]
-    assert step_offsets(2, 3, mask.device).tolist() == [1, 2, 3, 2, 3, 4]
+    assert step_offsets(thought, 2, 3).tolist() == [1, 2, 3, 2, 3, 4]
+    within = replace(thought, places=torch.tensor([[1, 6]]))  # the first would stand at 2
+    assert step_offsets(within, 2, 3).tolist() == [[0, 1, 2, 5, 6, 7]]
 
 
 @torch.no_grad()

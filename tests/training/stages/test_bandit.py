@@ -26,6 +26,7 @@ from emosym.training.stages.bandit import (
     f1_of_sets,
     hits_in,
     latents_log_probability,
+    queries_of,
     set_log_probabilities,
     word_sets,
 )
@@ -130,9 +131,20 @@ def model(tiny_checkpoint: Path) -> EmoSymModel:
 
 
 @pytest.mark.parametrize("learner", ["grpo", "exact", "random", "star", "revealed", "labels"])
-def test_every_learner_learns_something(
-    model: EmoSymModel, tiny_pictures, tmp_path: Path, learner: str
+def test_every_learner_learns_something_from_as_many_queries_as_are_counted(
+    model: EmoSymModel,
+    tiny_pictures,
+    tmp_path: Path,
+    learner: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked, own = [], Desk.heard
+
+    def heard(desk: Desk, turn: int, rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return own(desk, turn, rows)
+
+    monkeypatch.setattr(Desk, "heard", heard)  # counts, and answers as before
     feed = feed_of(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
     section = {"learner": "grpo", "exact": True} if learner == "exact" else {"learner": learner}
     recipe = recipe_of(
@@ -140,6 +152,7 @@ def test_every_learner_learns_something(
     )
     before = snapshot(model)
     train_rl(model, feed, recipe, progress=False)
+    assert sum(asked) == queries_of(recipe) and (learner == "labels") == (not asked)
     rows = metrics(tmp_path)
     assert abs(rows[0]["kl"]) < 1e-6
     changed = moved(before, model)

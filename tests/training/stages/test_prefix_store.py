@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.training.makers import tiny_feed
+from tests.training.makers import recipe_of, tiny_feed
 
-from emosym.models.adapters import train_adapter
-from emosym.models.checkpoint import load_checkpoint
+from emosym.models.adapters import merged_adapter, train_adapter
+from emosym.models.checkpoint import load_checkpoint, save_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.presets import resolve_base
-from emosym.models.reader.prefix import Prefix
+from emosym.models.reader.prefix import Prefix, spares_prompt
 from emosym.models.reader.reader import ADAPTER
 from emosym.training.stages.feed import Feed, label_targets, loose_feed
-from emosym.training.stages.prefix_store import MARKER, store_prefixes
+from emosym.training.stages.prefix_store import MARKER, shared_prefixes, store_prefixes
 from emosym.training.stages.read_all import read_all
+from emosym.training.stages.start import use_lora
 from emosym.types import picture_sample
 
 
@@ -119,3 +120,41 @@ def test_pictures_of_many_lengths(
         same(store.prefix(rows), feed.prefix(rows))
     kept, now = read_all(feed, 2, store), read_all(feed, 3)
     torch.testing.assert_close(kept.logits, now.logits, atol=2e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_prompts_that_no_adapter_touches_are_kept_for_every_run(
+    tiny_base: Path, tiny_pictures, tmp_path: Path
+) -> None:
+    model = new_model(str(tiny_base), 2, True, "emosym", 0, adapts_prompt=False)
+    reasoner = model.reader.reasoner
+    data = tiny_feed(model.reader, tiny_pictures.pictures[:6], tiny_pictures.labels[:6])
+    before = data.prefix(np.arange(6))
+    kept = shared_prefixes(data, tmp_path)
+    assert kept is not None and len(list(tmp_path.iterdir())) == 1
+    recipe = recipe_of("align", tmp_path / "run", lora={"r": 2, "prompt": False}, w_align=0)
+    use_lora(model, recipe)
+    plain = read_all(data).emotion
+    for name, parameter in reasoner.backbone.named_parameters():
+        if ".lora_B." in name:
+            parameter.add_(0.1)
+            parameter.requires_grad_(True)  # it trains
+    same(data.prefix(np.arange(6)), before)
+    assert not data.prefix(np.arange(2)).keys[0].requires_grad
+    again = shared_prefixes(data, tmp_path)  # with an adapter it is still the same prompt
+    assert again is not None and len([p for p in tmp_path.iterdir() if p.name != "run"]) == 1
+    assert kept.holds() and again.holds()
+    same(again.prefix(np.arange(6)), before)
+    moved = read_all(data).emotion
+    assert (moved - plain).abs().max() > 1e-3
+    with merged_adapter(reasoner.backbone, ADAPTER) as merged:
+        assert merged == 0
+        torch.testing.assert_close(read_all(data, store=again).emotion, moved, atol=1e-5, rtol=1e-4)
+    save_checkpoint(model, tmp_path / "checkpoint")
+    found = load_checkpoint(tmp_path / "checkpoint")
+    assert spares_prompt(found.reader.reasoner.backbone)
+    elsewhere = tiny_feed(found.reader, tiny_pictures.pictures[:6], tiny_pictures.labels[:6])
+    torch.testing.assert_close(read_all(elsewhere).emotion, moved, atol=1e-5, rtol=1e-4)
+    adapted = new_model(str(tiny_base), 2, True, "emosym", 0).reader
+    other = tiny_feed(adapted, tiny_pictures.pictures[:6], tiny_pictures.labels[:6])
+    assert shared_prefixes(other, tmp_path) is None

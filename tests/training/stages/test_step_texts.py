@@ -11,11 +11,14 @@ import torch
 from tests.training.makers import ADAPTED, HEAD, TOKENS, metrics, moved, recipe_of, snapshot
 from tests.training.makers import tiny_feed as feed_of
 
+from emosym.data.sources.open import open_dataset
 from emosym.data.storybook import write_storybook
 from emosym.errors import UsageError
+from emosym.evaluation.measure import evaluate_reading
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, new_model
-from emosym.studies.ablation.jobs import measure_reading
+from emosym.pipelines.trained import EmoSymPipeline
+from emosym.studies.ablation.jobs import LOGITS, load_logits, measure_reading
 from emosym.training.stages.align import (
     run_align,
     shuffled_rows,
@@ -72,6 +75,11 @@ def test_a_sample_with_fewer_steps_says_its_last_again() -> None:
     assert steps.spoken(np.array([0, 1]))[0].tolist() == [[5, 6, 7, 2], [8, 2, 2, 2]]
     assert steps.spoken(np.array([0, 1]), 1)[0].tolist() == [[7, 2], [2, 2]]
     assert padded([[1], [2, 3]], 0)[1].tolist() == [[1, IGNORE], [2, 3]]
+    late = StepTexts((([5, 6], [7]), ([8],)), 3, 2, late=True)  # the first ones wait
+    assert late.of_latents(np.array([0, 1]))[0].tolist() == [
+        [[5, 6, 2], [5, 6, 2], [7, 2, 2]],
+        [[8, 2, 2]] * 3,
+    ]
 
 
 def test_steps_go_where_rationales_go(model: EmoSymModel, tiny_pictures, tmp_path: Path) -> None:
@@ -149,14 +157,27 @@ def test_tales_from_recipe_to_checkpoint(tiny_base: Path, tmp_path: Path) -> Non
         tmp_path / "run",
         init=str(tiny_base),
         data={"root": str(tales), "level": "tales", "workers": 1},
-        latents={"num_context_tokens": 5},
+        latents={"num_context_tokens": 5, "after": "sentences"},
+        lora={"r": 2, "prompt": False},
         w_steps=0.5,
         bottleneck=0.5,
         w_align=0,
     )
     run_align(recipe, progress=False)
     model = load_checkpoint(tmp_path / "run" / "checkpoint")
-    found = measure_reading(model, {"test": tales}, tmp_path / "logits.safetensors")
+    assert model.reader.tokens.after == "sentences"
+    assert model.reader.tokens.context_embeds.shape[0] == 1  # every step has the same
+    found = measure_reading(model, {"test": tales}, tmp_path / LOGITS)
     assert 0 <= found["accuracy"] <= 1 and {"accuracy_short", "set_f1"} <= set(found)
     rows = metrics(tmp_path / "run")
     assert all(np.isfinite(row["steps"]) for row in rows)
+    assert list((tales / ".cache").glob("prefixes-*")), "kept, with where the latents stand"
+    # what `emosym evaluate` reads of tales is what the study measured
+    test = open_dataset("storybook", tales, "test")
+    pipeline = EmoSymPipeline.from_pretrained(str(tmp_path / "run" / "checkpoint"))
+    told = evaluate_reading(pipeline, test, workers=1)
+    assert told.result["values"]["accuracy"] == pytest.approx(found["accuracy"])
+    shares = load_logits(tmp_path)["test"].softmax(-1).tolist()
+    named = [(sample.id, sample) for sample in test]
+    for (_, reading), row in zip(pipeline.understand_many(named), shares, strict=True):
+        assert list(reading.raw_probabilities.values()) == pytest.approx(row, abs=1e-4)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 HEAD_WIDTH = 256
+PROMPT, SENTENCES = "prompt", "sentences"  # what the context tokens stand after
 OLD_GAIN = "latent_tokens.recurrent_gain"  # of checkpoints from before the gate
 
 
@@ -18,19 +19,31 @@ class LatentTokens(nn.Module):
     hidden state times a learned gate (H,). The gate starts at zero, where the tokens stand side by
     side: at the size of the embeddings, the gradient grows from step to step through the chain and
     drowns what there is to learn. Without context tokens there is nothing to feed back.
+
+    `after` says where the context tokens stand: all after the prompt, or one after each of its
+    sentences (`sentence_stops`). There they share one embedding: what a step does must not hang on
+    its number, of which a longer text has more.
     """
 
     holds_embeddings = True  # for the optimizer: no weight decay, as for any embedding table
 
-    def __init__(self, hidden_size: int, num_context_tokens: int, recurrent: bool) -> None:
-        """Create K + 1 embeddings of size H."""
+    def __init__(
+        self, hidden_size: int, num_context_tokens: int, recurrent: bool, after: str = PROMPT
+    ) -> None:
+        """Create K + 1 embeddings of size H; two where those of the context are shared."""
         super().__init__()
         self.num_context_tokens = num_context_tokens
         self.recurrent = recurrent and num_context_tokens > 0
-        self.context_embeds = nn.Parameter(torch.zeros(num_context_tokens, hidden_size))
+        self.after = after
+        count = min(num_context_tokens, 1) if after == SENTENCES else num_context_tokens
+        self.context_embeds = nn.Parameter(torch.zeros(count, hidden_size))
         self.emotion_embed = nn.Parameter(torch.zeros(1, hidden_size))
         if self.recurrent:
             self.recurrent_gate = nn.Parameter(torch.zeros(hidden_size))
+
+    def context_inputs(self) -> torch.Tensor:
+        """Return the input embeddings of [CTX] x K, (K, H)."""
+        return self.context_embeds.expand(self.num_context_tokens, -1)
 
     def fed_back(self, latent: torch.Tensor) -> torch.Tensor:
         """Return what a hidden state (B, 1, H) adds to the next token's input embedding."""

@@ -9,8 +9,8 @@ place; all others by the library's own attention and cache, which is slower.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,19 @@ LOGIT_CHANGES: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
 }
 TEXT_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "num_patches", "frames")
 FRAMES = "frames"  # (B,): how many pictures each row has, where it is not one
-OF_THE_FEED = ("num_patches", FRAMES)  # what no model takes
+STOPS = "stops"  # (B, K): how many columns each context token sees, where they stand within
+OF_THE_FEED = ("num_patches", FRAMES, STOPS)  # what no model takes
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """Where K context tokens stand that do not all come after the prompt.
+
+    The k-th sees the columns before `columns` (B, K) and stands at the position `places` (B, K).
+    """
+
+    columns: torch.Tensor
+    places: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +59,24 @@ class Prefix:
     """Keys and values of everything before [CTX].
 
     Per layer (B, kv_heads, P, d); `mask` (B, P) is True on real tokens; `next_position` (B,).
+    `stops` are there where [CTX] tokens stand within it.
     """
 
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
     mask: torch.Tensor
     next_position: torch.Tensor
+    stops: Stops | None = None
 
     def select(self, rows: torch.Tensor) -> Prefix:
         """Return the prefix of chosen rows (repeats allowed)."""
+        stops = self.stops
         return Prefix(
             tuple(k[rows] for k in self.keys),
             tuple(v[rows] for v in self.values),
             self.mask[rows],
             self.next_position[rows],
+            None if stops is None else Stops(stops.columns[rows], stops.places[rows]),
         )
 
 
@@ -173,6 +189,7 @@ def prefill(
 
     `inputs` are a processor's (input_ids (B, P), attention_mask, pixel_values, ...). `vision` is
     what `see` returned, or features (B, T, H) from `vision_features`: then the tower is not run.
+    Where the prompt is spared (`spare_prompt`), no adapter acts on it, and it has no gradient.
 
     Raises:
         UsageError: when a layer of the model sees fewer than P tokens at once.
@@ -194,16 +211,45 @@ def prefill(
         arguments["mm_encoder_outputs"] = {"image": vision}
     arguments["attention_mask"] = None if bool(mask.all()) else arguments["attention_mask"]
     cache = prefill_cache(backbone)
-    with suppress(PrefixIsRead):
+    with _bare(backbone) if spares_prompt(backbone) else nullcontext(), suppress(PrefixIsRead):
         body(backbone)(**arguments, position_ids=positions, past_key_values=cache, use_cache=True)
     layers = cache.layers
     flat = positions if positions.ndim == 2 else positions.amax(dim=0)  # (B, P)
+    flat = flat.masked_fill(~mask, -1)
+    stops = None
+    if STOPS in inputs:
+        until = flat.cummax(dim=1).values.expand(len(ids), -1)  # (B, P)
+        columns = inputs[STOPS]
+        stops = Stops(columns, until.gather(1, columns - 1) + 1)
     return Prefix(
         tuple(layer.keys for layer in layers),
         tuple(layer.values for layer in layers),
         mask.expand(len(ids), -1),
-        flat.masked_fill(~mask, -1).amax(dim=1) + 1,
+        flat.amax(dim=1) + 1,
+        stops,
     )
+
+
+def spare_prompt(backbone: nn.Module, spared: bool) -> None:
+    """Let adapters act on what comes after a prompt alone; what is before [CTX] stays the base's.
+
+    Keys and values of a prompt then never change, and can be kept (`prefix_store`).
+    """
+    backbone.spares_prompt = spared  # type: ignore[assignment]
+
+
+def spares_prompt(backbone: nn.Module) -> bool:
+    """Return whether adapters leave prompts alone."""
+    return bool(getattr(backbone, "spares_prompt", False))
+
+
+@contextmanager
+def _bare(backbone: nn.Module) -> Iterator[None]:
+    """Within the block no adapter of the model acts, and nothing has a gradient."""
+    from emosym.models.adapters import without_adapters  # peft: only where there may be one
+
+    with torch.no_grad(), without_adapters(backbone):
+        yield
 
 
 def prefill_cache(backbone: nn.Module) -> DynamicCache:
@@ -257,6 +303,15 @@ def open_cache(prefix: Prefix) -> DynamicCache:
 def grow(mask: torch.Tensor, count: int) -> torch.Tensor:
     """Append `count` visible columns to a mask (B, S)."""
     return torch.cat([mask, mask.new_ones(len(mask), count)], dim=1)
+
+
+def seen_at(prefix: Prefix, mask: torch.Tensor, k: int) -> torch.Tensor:
+    """Return what context token k sees of a mask (B, S) that begins with the prefix's columns."""
+    if prefix.stops is None:
+        return mask
+    width = prefix.mask.shape[1]
+    inside = torch.arange(width, device=mask.device) < prefix.stops.columns[:, k, None]  # (B, P)
+    return torch.cat([mask[:, :width] & inside, mask[:, width:]], dim=1)
 
 
 def extend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +16,10 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models import chat as chats
 from emosym.models.chat import ChatModel
-from emosym.models.reader.latent_tokens import LatentTokens
-from emosym.models.reader.prefix import Prefix, prefill, vision_features
+from emosym.models.reader.latent_tokens import SENTENCES, LatentTokens
+from emosym.models.reader.prefix import STOPS, Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
-from emosym.models.render import ask_of_pictures, render, row_tokens
+from emosym.models.render import ask_of_pictures, padded, render, row_tokens
 from emosym.models.render_turns import render_turns
 from emosym.models.turn_windows import Fitted, each_alone, fit, head_tokens, until_focus
 from emosym.tasks.question import QUESTIONS, ask
@@ -90,7 +91,7 @@ def prepare_inputs(reader: Reader, images: Sequence[Image.Image]) -> dict[str, t
 
     Returns input_ids, attention_mask (B, P), and the family's picture tensors.
     """
-    return render(reader.chat, ask_of_pictures(images, reader.question)).inputs
+    return with_stops(reader, render(reader.chat, ask_of_pictures(images, reader.question)).inputs)
 
 
 def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
@@ -107,7 +108,58 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
             raise UsageError("Single pictures and conversations are asked about in other words.")
         cut = [until_focus(fit_turns(reader, sample)) for sample in samples]
         return render_turns(reader.chat, cut, TEMPLATES[TURNS]).inputs
-    return render(reader.chat, [ask(sample, reader.question) for sample in samples]).inputs
+    asked = [ask(sample, reader.question) for sample in samples]
+    return with_stops(reader, render(reader.chat, asked).inputs)
+
+
+def with_stops(reader: Reader, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return inputs with `stops` (B, K) where a reader's context tokens stand after sentences."""
+    tokens = reader.tokens
+    if tokens.after != SENTENCES or not tokens.num_context_tokens:
+        return inputs
+    words = sentence_marks(reader.tokenizer)
+    asked = reader.tokenizer.encode(reader.question, add_special_tokens=False)
+    ids, device = inputs["input_ids"].cpu(), inputs["input_ids"].device
+    marked = torch.isin(ids, torch.tensor(sorted(words)))  # (B, P)
+    picture = torch.zeros_like(marked)
+    if reader.chat.reads_pictures:
+        picture = ids == chats.image_token(reader.chat)
+    shown = inputs["attention_mask"].cpu().bool()
+    ends = sum(token in words for token in asked)
+    rows = [
+        stops_of(_columns(one), _columns(other), ends)
+        for one, other in zip(marked & shown, picture & shown, strict=True)
+    ]
+    count = tokens.num_context_tokens
+    columns = [([row[0]] * count + row)[-count:] for row in rows]
+    return {**inputs, STOPS: torch.tensor(columns, device=device)}
+
+
+def _columns(row: torch.Tensor) -> list[int]:
+    """Return the columns of a row (P,) that are True."""
+    found: list[int] = torch.nonzero(row)[:, 0].tolist()
+    return found
+
+
+def stops_of(marks: list[int], picture: list[int], asked: int) -> list[int]:
+    """Return how many columns stand before each stop of a row: its picture's end, sentences' ends.
+
+    `marks` are the columns of tokens that end a sentence, `picture` those of pictures; the last
+    `asked` sentences are the question, after which nothing stops. Without a picture the first stop
+    is the first sentence's; with nothing at all it is the first column's.
+    """
+    said = marks[: len(marks) - asked] if asked else marks
+    begin = [picture[-1] + 1] if picture else []
+    told = [column + 1 for column in said if not picture or column > picture[-1]]
+    return begin + told or [1]
+
+
+@functools.lru_cache(maxsize=8)
+def sentence_marks(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the tokens that end a sentence: a full stop or the like, whatever comes before it."""
+    texts = {i: tokenizer.decode([i]).rstrip() for i in range(len(tokenizer))}
+    special = set(tokenizer.all_special_ids)
+    return frozenset(i for i, t in texts.items() if t.endswith(tuple(".!?")) and i not in special)
 
 
 def fit_turns(reader: Reader, sample: Sample, head: int | None = None) -> Fitted:
@@ -142,25 +194,46 @@ def encode_pictures(reader: Reader, pictures: np.ndarray, batch_size: int = 64) 
     return torch.cat(parts)
 
 
-def feature_inputs(reader: Reader, features: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return the text side of the inputs for equally sized pictures with features (B, T, H)."""
-    row = prompt_tokens(reader, features.shape[1])
+def token_rows(
+    reader: Reader, samples: Sequence[Sample], image_tokens: int
+) -> tuple[list[int], ...]:
+    """Return the tokens of everything before [CTX] of samples with one picture each."""
+    asked = (ask(sample, reader.question) for sample in samples)
+    return tuple(row_tokens(reader.chat, one, [image_tokens])[0] for one in asked)
+
+
+def feature_inputs(
+    reader: Reader, features: torch.Tensor, rows: Sequence[list[int]] | None = None
+) -> dict[str, torch.Tensor]:
+    """Return the text side of the inputs for equally sized pictures with features (B, T, H).
+
+    `rows` are the tokens of each, of a picture alone unless given.
+    """
     device = reader.reasoner.device
-    ids = torch.tensor(row, device=device).expand(len(features), -1)
+    if rows is None:
+        row = prompt_tokens(reader, features.shape[1])
+        ids = torch.tensor(row, device=device).expand(len(features), -1)
+        mask = torch.ones_like(ids)
+    else:
+        text = padded(reader.chat, rows)
+        ids, mask = text["input_ids"].to(device), text["attention_mask"].to(device)
     merge = int(reader.image_processor.merge_size)
     side = round(features.shape[1] ** 0.5) * merge
-    return {
+    inputs = {
         "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "mm_token_type_ids": (ids == chats.image_token(reader.chat)).int(),
+        "attention_mask": mask,
+        "mm_token_type_ids": (ids == chats.image_token(reader.chat)).int() * mask.int(),
         "image_grid_thw": torch.tensor([[1, side, side]], device=device).expand(len(features), 3),
     }
+    return with_stops(reader, inputs)
 
 
-def prefill_features(reader: Reader, features: torch.Tensor) -> Prefix:
-    """Prefill from vision features (B, T, H) computed once by `encode_pictures`."""
+def prefill_features(
+    reader: Reader, features: torch.Tensor, rows: Sequence[list[int]] | None = None
+) -> Prefix:
+    """Prefill from vision features (B, T, H) computed once by `encode_pictures`; see above."""
     features = features.to(reader.reasoner.device)
-    return prefill(reader.reasoner.backbone, feature_inputs(reader, features), features)
+    return prefill(reader.reasoner.backbone, feature_inputs(reader, features, rows), features)
 
 
 def domain_features(features: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,12 @@ from torch import nn
 from transformers import DynamicCache
 
 from emosym.emotions import LabelSpace, label_space
-from emosym.models.reader.latent_tokens import ContextProjector, LatentTokens, build_heads
+from emosym.models.reader.latent_tokens import (
+    PROMPT,
+    ContextProjector,
+    LatentTokens,
+    build_heads,
+)
 from emosym.models.reader.pointer import CausePointer
 from emosym.models.reader.prefix import (
     Prefix,
@@ -25,6 +30,7 @@ from emosym.models.reader.prefix import (
     language_model,
     next_logits,
     open_cache,
+    seen_at,
     text_config,
 )
 from emosym.seeds import torch_rng
@@ -37,6 +43,7 @@ class Thought:
     """What `think` returns: context latents (B, K, H), emotion latent (B, H), and where it is.
 
     `context_means` (B, K, H) differ from the latents only where noise or given latents are used.
+    `places` (B, K) are the positions of context tokens that stand within the prompt.
     """
 
     context_latents: torch.Tensor
@@ -46,6 +53,7 @@ class Thought:
     mask: torch.Tensor
     next_position: torch.Tensor
     prefix_length: int
+    places: torch.Tensor | None = None
 
 
 class EmotionReasoner(nn.Module):
@@ -59,13 +67,14 @@ class EmotionReasoner(nn.Module):
         spaces: Sequence[str | LabelSpace],
         text_size: int,
         seed: int,
+        after: str = PROMPT,
     ) -> None:
         """Add tokens, heads and projector, drawn from the stream (seed, "latent-init")."""
         super().__init__()
         self.backbone = backbone
         self.spaces = tuple(label_space(space) for space in spaces)
         hidden_size = text_config(backbone).hidden_size
-        self.latent_tokens = LatentTokens(hidden_size, num_context_tokens, recurrent)
+        self.latent_tokens = LatentTokens(hidden_size, num_context_tokens, recurrent, after)
         table = backbone.get_input_embeddings().weight  # type: ignore[operator]
         generator = torch_rng(seed, "latent-init")
         self.latent_tokens.initialise(table.detach().cpu(), generator)
@@ -129,13 +138,15 @@ def think(
     included. The policy over latents of stage 2 is a Gaussian around each hidden state: `noise`
     (B, K, H) draws from it, `given` (B, K, H) takes latents drawn before. `block_context` hides
     [CTX] from [EMO], for causal tests. In rows where `bottleneck` (B,) is True, [EMO] sees nothing
-    before [CTX]: what it answers must have come through the latents.
+    before [CTX]: what it answers must have come through the latents. Where the prefix has `stops`,
+    each context token sees it up to its own, as if it stood there; [EMO] comes after everything.
     """
     tokens = reasoner.latent_tokens
     count = tokens.num_context_tokens
     batch = len(prefix.next_position)
     cache, mask, position = open_cache(prefix), prefix.mask, prefix.next_position
-    embeds = tokens.context_embeds.expand(batch, -1, -1)  # (B, K, H)
+    embeds = tokens.context_inputs().expand(batch, -1, -1)  # (B, K, H)
+    stops = prefix.stops
     emotion_embed = tokens.emotion_embed.expand(batch, -1, -1)  # (B, 1, H)
     if tokens.recurrent:
         means: list[torch.Tensor] = []
@@ -144,7 +155,9 @@ def think(
             step = embeds[:, k : k + 1]
             if k:
                 step = step + tokens.fed_back(latents[-1])
-            means.append(extend(reasoner.backbone, step, cache, mask, position + k))
+            place = position + k if stops is None else stops.places[:, k]
+            seen = seen_at(prefix, mask, k)
+            means.append(extend(reasoner.backbone, step, cache, seen, place))
             mask = grow(mask, 1)
             latents.append(_latent(means[-1], k, noise, given))
         mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
@@ -152,8 +165,14 @@ def think(
         seen = _without_last(mask, count) if block_context else mask
         seen = _narrowed(seen, prefix, bottleneck)
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
-    elif count and (block_context or bottleneck is not None):
-        mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
+    elif count and (block_context or bottleneck is not None or stops is not None):
+        if stops is None:
+            mean = context = extend(reasoner.backbone, embeds, cache, mask, position)  # (B, K, H)
+        else:
+            seen = torch.stack([seen_at(prefix, mask, k) for k in range(count)], dim=1)
+            start, places = torch.zeros_like(position), stops.places
+            mean = extend(reasoner.backbone, embeds, cache, seen, start, offsets=places)
+            context = mean
         mask = grow(mask, count)
         seen = _without_last(mask, count) if block_context else mask
         seen = _narrowed(seen, prefix, bottleneck)
@@ -172,6 +191,7 @@ def think(
         mask=grow(mask, 1),
         next_position=position + count + 1,
         prefix_length=prefix.mask.shape[1],
+        places=None if stops is None else stops.places,
     )
 
 

@@ -42,7 +42,7 @@ def step_loss(
         step_mask(thought, count, length),
         thought.next_position - count - 1,  # where the first latent stands
         within=step_blocks(count, length, tokens.device),
-        offsets=step_offsets(count, length, tokens.device),
+        offsets=step_offsets(thought, count, length),
     )
     spoken = labels.flatten(1)
     wanted = spoken != IGNORE
@@ -70,10 +70,17 @@ def step_blocks(count: int, length: int, device: torch.device) -> torch.Tensor:
     return torch.block_diag(*[causal] * count).bool()
 
 
-def step_offsets(count: int, length: int, device: torch.device) -> torch.Tensor:
-    """Return where the tokens of K steps stand, (K R,), counted from the first latent."""
-    steps = torch.arange(count, device=device)[:, None]
-    return (steps + 1 + torch.arange(length, device=device)).flatten()
+def step_offsets(thought: Thought, count: int, length: int) -> torch.Tensor:
+    """Return where the tokens of K steps stand, each after its own latent, (K R,) or (B, K R).
+
+    They are counted from where the first latent would stand after the prompt.
+    """
+    device = thought.next_position.device
+    words = torch.arange(1, length + 1, device=device)
+    if thought.places is None:
+        return (torch.arange(count, device=device)[:, None] + words).flatten()
+    start = thought.next_position - count - 1  # (B,)
+    return ((thought.places - start[:, None])[..., None] + words).flatten(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def think_aloud(
     emotion_embed = own.emotion_embed.expand(batch, -1, -1)  # (B, 1, H)
     last: torch.Tensor | None = None
     for k in range(latents):
-        step = own.context_embeds[k : k + 1].expand(batch, -1, -1)
+        step = own.context_inputs()[k : k + 1].expand(batch, -1, -1)
         if own.recurrent and last is not None:
             step = step + own.fed_back(last)
         last = extend(reasoner.backbone, step, cache, mask, position + k)

@@ -73,7 +73,7 @@ def think_turns(reasoner: EmotionReasoner, turns: Turns) -> TurnLatents:
     device, start = until.device, turns.positions.new_zeros(batch)
     alone = torch.eye(count, dtype=torch.bool, device=device)
     if not tokens.recurrent:  # nothing is fed back: all in one call, the steps of a branch together
-        both = torch.cat([tokens.context_embeds, tokens.emotion_embed])  # (K + 1, H)
+        both = torch.cat([tokens.context_inputs(), tokens.emotion_embed])  # (K + 1, H)
         width = steps + 1
         causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
         places = turns.positions[..., None] + torch.arange(width, device=device)
@@ -88,7 +88,7 @@ def think_turns(reasoner: EmotionReasoner, turns: Turns) -> TurnLatents:
         ).unflatten(1, (count, width))  # (B, N, K + 1, H)
         return TurnLatents(hidden[:, :, -1], hidden[:, :, :-1])
     latents: list[torch.Tensor] = []
-    embeds = [*tokens.context_embeds, tokens.emotion_embed[0]]
+    embeds = [*tokens.context_inputs(), tokens.emotion_embed[0]]
     for k, embed in enumerate(embeds):
         step = embed.expand(batch, count, -1)
         if k:

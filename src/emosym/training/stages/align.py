@@ -28,9 +28,10 @@ from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.stages.align_loss import AlignParts, KnowledgeBase, align_losses
-from emosym.training.stages.feed import Feed, Stretch, open_feeds
+from emosym.training.stages.feed import Feed, Stretch, cache_folder, open_feeds
 from emosym.training.stages.finish import StageResult, finish_stage, loop_settings
 from emosym.training.stages.join import join_feeds
+from emosym.training.stages.prefix_store import shared_prefixes
 from emosym.training.stages.start import add_heads, open_start, use_lora
 from emosym.training.stages.step_texts import StepTexts, step_texts
 from emosym.types import Sample
@@ -89,10 +90,11 @@ def train_align(
     knowledge = knowledge_that_tells(model, train, recipe) if told else None
     steps = steps_that_tell(reader, train, recipe)
     spaces = [part.space for part in train.parts()]
+    kept = shared_prefixes(train, cache_folder(recipe.data.root, recipe.out))
     set_trainable(model, recipe, knowledge is not None, spaces)
     reasoner.train()
     processes = Processes()
-    parts = AlignParts(reader, train, recipe, processes, knowledge, steps)
+    parts = AlignParts(reader, train, recipe, processes, knowledge, steps, kept or train)
     optim = recipe.optim
     last = run_loop(
         loop_settings("align", recipe, deadline),
@@ -133,9 +135,10 @@ def knowledge_that_tells(
     Raises:
         UsageError: when they are all equal and no label is used.
     """
-    painter = None if model.open_painter is None else model.painter
+    embed = recipe.w_align > 0
+    painter = model.painter if embed and model.open_painter is not None else None
     knowledge = knowledge_base(
-        model.reader, painter, train, recipe.rationale, recipe.seed, recipe.data.knowledge
+        model.reader, painter, train, recipe.rationale, recipe.seed, recipe.data.knowledge, embed
     )
     if not say_nothing(knowledge.texts):
         return knowledge
@@ -181,6 +184,7 @@ def knowledge_base(
     kind: str,
     seed: int,
     stored: Path | None = None,
+    embed: bool = True,
 ) -> KnowledgeBase:
     """Collect rationales, and embed and tokenize them once.
 
@@ -188,7 +192,7 @@ def knowledge_base(
     from its attributes; `caption` takes the caption in its place; `label_aware` adds the emotion
     word; `shuffled` gives each picture another
     one's text, `shuffled_within` that of another one of its emotion. Where there is no painter, the
-    frozen language model embeds the texts.
+    frozen language model embeds the texts; without `embed` nothing does, and they have no width.
     """
     texts: list[str] = []
     for part in feed.parts():
@@ -208,15 +212,18 @@ def knowledge_base(
         texts = [texts[row] for row in shuffled_rows(dealt_among(kind, feed.truth), seed)]
     known: dict[str, int] = {}
     groups = torch.tensor([known.setdefault(text, len(known)) for text in texts])
+    embedded = torch.empty(len(known), 0)
+    if embed and painter is not None:
+        embedded = embed_texts(painter, list(known))
+    elif embed:
+        embedded = embed_by_reading(reader, list(known))
     return KnowledgeBase(
         tuple(texts),
         tuple(
             reader.tokenizer.encode(text, add_special_tokens=False)[:MAX_RATIONALE_TOKENS]
             for text in texts
         ),
-        embed_texts(painter, list(known))[groups]
-        if painter is not None
-        else embed_by_reading(reader, list(known))[groups],
+        embedded[groups],
         groups,
     )
 

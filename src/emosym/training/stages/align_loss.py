@@ -17,6 +17,7 @@ from emosym.processes import Processes
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.join import heads_loss
 from emosym.training.stages.losses import info_nce, state_distance
+from emosym.training.stages.prefix_store import PrefixStore
 from emosym.training.stages.step_texts import StepTexts, latents_at
 
 IGNORE = -100
@@ -38,7 +39,10 @@ class KnowledgeBase:
 
 @dataclass(frozen=True, slots=True)
 class AlignParts:
-    """What a step of `align` works on; `knowledge` and `steps` are None where they are not used."""
+    """What a step of `align` works on; `knowledge` and `steps` are None where they are not used.
+
+    Prefixes come from `source`: the feed, or what is kept of it.
+    """
 
     reader: Reader
     train: Feed
@@ -46,6 +50,7 @@ class AlignParts:
     processes: Processes
     knowledge: KnowledgeBase | None
     steps: StepTexts | None
+    source: Feed | PrefixStore
 
 
 def align_losses(parts: AlignParts, step: int, indices: np.ndarray) -> Losses:
@@ -55,7 +60,7 @@ def align_losses(parts: AlignParts, step: int, indices: np.ndarray) -> Losses:
     """
     recipe, processes, reasoner = parts.recipe, parts.processes, parts.reader.reasoner
     total, steps = len(indices), parts.steps
-    prefix = parts.train.prefix(processes.own(indices))
+    prefix = parts.source.prefix(processes.own(indices))
     count = parts.reader.tokens.num_context_tokens
     if steps is not None and recipe.curriculum:
         latents = latents_at(step, recipe.optim.steps, recipe.curriculum, count)

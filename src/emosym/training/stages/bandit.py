@@ -11,6 +11,7 @@ and at some queries, which nobody can tell from the others, it says that of a wr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from emosym.config.recipes import BanditSection
+from emosym.config.recipes import BanditSection, RlRecipe
 from emosym.errors import UsageError
 from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reasoner import EmotionReasoner, Thought, think
@@ -29,6 +30,16 @@ from emosym.training.stages.losses import kl_to_reference, label_loss
 from emosym.training.stages.objectives import LabelBatch, Losses, group_advantages
 
 BanditLoss = Callable[[int, np.ndarray, Prefix, LabelBatch], Losses]
+GROUPED = ("grpo", "random")  # learners whose queries serve `inner_steps` steps in a row
+
+
+def queries_of(recipe: RlRecipe) -> int:
+    """Return how many numbers a run of bandit feedback hears, or noisy labels; of true labels 0."""
+    learner, optim = recipe.bandit.learner, recipe.optim
+    if learner == "labels":
+        return 0
+    turns = math.ceil(optim.steps / (recipe.inner_steps if learner in GROUPED else 1))
+    return turns * optim.batch_size * recipe.num_generations
 
 
 def word_sets(classes: int) -> torch.Tensor:
@@ -174,7 +185,7 @@ def bandit_loss(bandit: Bandit, processes: Processes) -> BanditLoss:
     """
     if processes.world > 1:
         raise UsageError("Bandit feedback is learned from by one process: run without a launcher.")
-    if bandit.section.learner not in ("grpo", "random"):
+    if bandit.section.learner not in GROUPED:
         return partial(_by_words, bandit)
     if not bandit.reasoner.latent_tokens.recurrent:
         raise UsageError(

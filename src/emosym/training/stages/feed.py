@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +26,17 @@ from emosym.data.splits import Fold
 from emosym.data.storybook.levels import require_level
 from emosym.emotions import LabelSpace, label_space
 from emosym.errors import UsageError
-from emosym.files import is_writable
+from emosym.files import is_writable, write_atomic
 from emosym.models.odd_shapes import check_shape, is_odd
-from emosym.models.reader.prefix import Prefix, keeps_features, prefill
-from emosym.models.reader.reader import Reader, encode_pictures, prefill_features, prepare_samples
+from emosym.models.reader.prefix import Prefix, body, keeps_features, prefill
+from emosym.models.reader.reader import (
+    TURNS,
+    Reader,
+    encode_pictures,
+    prefill_features,
+    prepare_samples,
+    token_rows,
+)
 from emosym.processes import Processes
 from emosym.training.loop.ahead import Ahead
 from emosym.types import IMAGE_EMOTION, Sample
@@ -53,10 +62,10 @@ class Stretch:
 class Feed:
     """A labelled set of samples, ready for a reader.
 
-    `features` (N, T, H) are vision features of samples that are one picture of one size each, or
+    `features` (N, T, H) are vision features of samples that have one picture of one size each, or
     None where samples, of any number of pictures, are decoded per batch; `pictures` (N, S, S, 3)
-    uint8 likewise; `targets` (N, C) sum to 1; `truth`
-    (N,) are class indices. They are the truth of `task`.
+    uint8 likewise; `rows` are the samples' tokens where words stand beside the pictures; `targets`
+    (N, C) sum to 1; `truth` (N,) are class indices. They are the truth of `task`.
     A feed of several label spaces says by `stretches` which rows are of which (`join.join_feeds`).
     """
 
@@ -69,6 +78,7 @@ class Feed:
     ahead: Ahead[Sample, dict[str, torch.Tensor]] | None = None
     task: str = IMAGE_EMOTION
     stretches: tuple[Stretch, ...] = ()
+    rows: tuple[list[int], ...] | None = None
 
     def parts(self) -> tuple[Stretch, ...]:
         """Return its rows by label space: of most feeds all are of the reader's."""
@@ -81,7 +91,9 @@ class Feed:
     def prefix(self, indices: np.ndarray) -> Prefix:
         """Return the prefixes of chosen samples, computed now with the current adapter."""
         if self.features is not None:
-            return prefill_features(self.reader, self.features[torch.from_numpy(indices)])
+            features = self.features[torch.from_numpy(indices)]
+            rows = None if self.rows is None else [self.rows[i] for i in indices]
+            return prefill_features(self.reader, features, rows)
         inputs = self.inputs(indices)
         return prefill(self.reader.reasoner.backbone, inputs)
 
@@ -102,6 +114,8 @@ def open_feed(
 ) -> Feed:
     """Read samples and targets; for square presets also all pictures and their vision features.
 
+    Those are kept where each sample has one picture, alone or with words beside it.
+
     Raises:
         UsageError: when a sample has no label.
     """
@@ -113,14 +127,47 @@ def open_feed(
     targets = label_targets(samples, reader.space, task)
     truth = np.array([reader.space.index(str(s.label_of(task))) for s in samples])
     pictures_only = all(sample.is_picture for sample in samples)
-    if pictures_only and reader.image_size is not None and keeps_features(reader.reasoner.backbone):
-        pictures = images_array(dataset, reader.image_size, workers, cache)
-        features = encode_pictures(reader, pictures)
-        return Feed(reader, samples, targets, truth, pictures, features, task=task)
+    one_each = pictures_only or (
+        reader.template != TURNS and all(len(sample.images) == 1 for sample in samples)
+    )
+    if one_each and reader.image_size is not None and keeps_features(reader.reasoner.backbone):
+        source = dataset if pictures_only else samples
+        pictures = images_array(source, reader.image_size, workers, cache)
+        features = kept_features(reader, pictures, cache)
+        rows = None if pictures_only else token_rows(reader, samples, features.shape[1])
+        return Feed(reader, samples, targets, truth, pictures, features, task=task, rows=rows)
     kept = acceptable(reader, samples, workers)
     chosen = [samples[i] for i in kept]
     feed = loose_feed(reader, chosen, targets[kept], workers)
     return replace(feed, truth=truth[kept], task=task)
+
+
+def kept_features(reader: Reader, pictures: np.ndarray, cache: Path | None) -> torch.Tensor:
+    """Return the vision features (N, T, H) of pictures (N, S, S, 3), kept in `cache` for every run.
+
+    They are found again by the weights of the vision tower and by the pictures themselves.
+    """
+    if cache is None:
+        return encode_pictures(reader, pictures)
+    digest = hashlib.sha256(np.ascontiguousarray(pictures).data)
+    for name, parameter in body(reader.reasoner.backbone).named_parameters():
+        if "language_model" not in name:
+            digest.update(name.encode() + parameter.detach().float().cpu().numpy().tobytes())
+    path = cache / f"features-{digest.hexdigest()[:20]}.npy"
+    if path.is_file():
+        with suppress(OSError, ValueError, EOFError):  # a damaged file is made again
+            found = torch.from_numpy(np.load(path, allow_pickle=False))
+            if found.ndim == 3 and len(found) == len(pictures) and found.dtype == torch.float32:
+                return found
+    features = encode_pictures(reader, pictures)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda temporary: _save(temporary, features))
+    return features
+
+
+def _save(path: Path, features: torch.Tensor) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, features.numpy(), allow_pickle=False)
 
 
 def acceptable(reader: Reader, samples: Sequence[Sample], workers: int) -> list[int]:

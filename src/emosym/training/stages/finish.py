@@ -24,8 +24,8 @@ from emosym.models.reader.prefix import features_of_pictures, see
 from emosym.models.reader.reader import domain_features
 from emosym.processes import Processes
 from emosym.training.loop.loop import LoopSettings
-from emosym.training.stages.feed import Feed
-from emosym.training.stages.prefix_store import PrefixStore
+from emosym.training.stages.feed import Feed, cache_folder
+from emosym.training.stages.prefix_store import PrefixStore, shared_prefixes
 from emosym.training.stages.read_all import Readings, read_all
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,8 @@ def finish_stage(
     domain = model.domain
     if fit_domain_too:
         domain = picture_domain(train, val, *others)
+    if val_store is None:
+        val_store = shared_prefixes(val, cache_folder(recipe.data.root, recipe.out))
     readings = read_all(val, store=val_store)
     held = {val.reader.space: (readings.logits.numpy(), val.truth)}
     values = held_out_values(readings, val)

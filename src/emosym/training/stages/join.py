@@ -33,7 +33,8 @@ def join_feeds(reader: Reader, feeds: Sequence[Feed], workers: int = 2) -> Feed:
         start, labels = start + len(feed), labels + len(own.space)
     samples = [sample for feed in feeds for sample in feed.samples]
     targets, classes = torch.cat(wide), np.concatenate(truth)
-    features = [feed.features for feed in feeds if feed.features is not None]
+    bare = [feed for feed in feeds if feed.rows is None]  # pictures without words beside them
+    features = [feed.features for feed in bare if feed.features is not None]
     pictures = [feed.pictures for feed in feeds if feed.pictures is not None]
     if len(features) == len(pictures) == len(feeds):
         shown = np.concatenate(pictures), torch.cat(features)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +22,8 @@ from torch import nn
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json
 from emosym.models.chat import longest_picture
-from emosym.models.reader.prefix import Prefix
+from emosym.models.reader.latent_tokens import PROMPT
+from emosym.models.reader.prefix import Prefix, Stops, spares_prompt
 from emosym.models.reader.reader import prompt_tokens
 from emosym.processes import Processes
 from emosym.training.stages.feed import Feed
@@ -36,6 +40,7 @@ class PrefixStore:
     """Keys and values of N prefixes, per layer (N, kv_heads, P, d), padded on the left to P.
 
     `lengths` (N,) are the real tokens of each. `versions` are those of the backbone's weights.
+    `stops` (N, K), where there are any, count columns of the whole width P.
     """
 
     feed: Feed
@@ -44,6 +49,7 @@ class PrefixStore:
     lengths: torch.Tensor
     next_position: torch.Tensor
     versions: Versions
+    stops: Stops | None = None
 
     def prefix(self, indices: np.ndarray) -> Prefix:
         """Return the prefixes of chosen samples: stored, or computed now where they are stale."""
@@ -60,7 +66,15 @@ class PrefixStore:
             tuple(v[rows][:, :, kept].to(device) for v in self.values),
             (columns[None] >= (width - lengths)[:, None]).to(device),
             self.next_position[rows].to(device),
+            self._stops(rows, width - longest, device),
         )
+
+    def _stops(self, rows: torch.Tensor, cut: int, device: torch.device) -> Stops | None:
+        """Return the stops of rows of which `cut` columns on the left are left out."""
+        if self.stops is None:
+            return None
+        columns, places = self.stops.columns[rows] - cut, self.stops.places[rows]
+        return Stops(columns.to(device), places.to(device))
 
     def holds(self) -> bool:
         """Return whether everything before [CTX] is as it was, and frozen."""
@@ -68,11 +82,55 @@ class PrefixStore:
 
 
 def frozen_versions(backbone: nn.Module) -> Versions | None:
-    """Return the version counters of all weights; None while one of them trains."""
-    parameters = list(backbone.parameters())
+    """Return the version counters of all weights; None while one of them trains.
+
+    Where prompts are spared, those of adapters do not count.
+    """
+    parameters = [parameter for _, parameter in _of_prompts(backbone)]
     if any(p.requires_grad for p in parameters):
         return None
     return tuple(p._version for p in parameters)
+
+
+def _of_prompts(backbone: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield names, as they are without adapters, and weights of what prompts depend on."""
+    spared = spares_prompt(backbone)
+    for name, parameter in backbone.named_parameters():
+        if not (spared and ".lora_" in name):
+            yield name.replace(".base_layer.", "."), parameter
+
+
+@torch.no_grad()
+def shared_prefixes(feed: Feed, cache: Path, batch_size: int = 64) -> PrefixStore | None:
+    """Return a feed's prefixes where no adapter touches them, kept in `cache` for every run.
+
+    None where adapters do, or where they do not fit. Whoever is first makes them.
+    """
+    reasoner = feed.reader.reasoner
+    width, backbone = longest_prefix(feed), reasoner.backbone
+    if not spares_prompt(backbone) or width is None:
+        return None
+    training = {name: p.requires_grad for name, p in backbone.named_parameters()}
+    backbone.requires_grad_(False)
+    versions, probe = frozen_versions(backbone), feed.prefix(np.arange(1))
+    shape = (len(feed), probe.keys[0].shape[1], width, probe.keys[0].shape[3])
+    dtype, layers = probe.keys[0].dtype, len(probe.keys)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(training[name])
+    cache.mkdir(parents=True, exist_ok=True)
+    total = 2 * layers * dtype.itemsize * int(np.prod(shape))
+    if versions is None or total > DISK_SHARE * _free(cache):
+        return None
+    place = cache / f"prefixes-{store_key(feed, shape, layers, dtype)[:20]}"
+    if (place / MARKER).is_file():
+        return _kept(feed, batch_size, shape, layers, dtype, versions, place)
+    own = cache / f".{place.name}-{os.getpid()}"
+    store = _kept(feed, batch_size, shape, layers, dtype, versions, own)
+    try:
+        own.rename(place)
+    except OSError:  # another run was faster; what is mapped stays until it is let go
+        shutil.rmtree(own, ignore_errors=True)
+    return store
 
 
 @torch.no_grad()
@@ -135,9 +193,12 @@ def _kept(
     if done and spill is not None:
         found = read_json(spill / MARKER, "kept prefixes")
         lengths, position = (torch.tensor(found[k]) for k in ("lengths", "next_position"))
-        return PrefixStore(feed, keys, values, lengths, position, versions)
+        stops = found.get("stops") and Stops(*(torch.tensor(part) for part in found["stops"]))
+        return PrefixStore(feed, keys, values, lengths, position, versions, stops)
     lengths = torch.zeros(len(feed), dtype=torch.int64)
     position = torch.zeros(len(feed), dtype=torch.int64)
+    columns: list[torch.Tensor] = []
+    places: list[torch.Tensor] = []
     batches = [
         np.arange(start, min(start + batch_size, len(feed)))
         for start in range(0, len(feed), batch_size)
@@ -150,15 +211,23 @@ def _kept(
             stored[place, :, width - new.shape[2] :] = new.cpu()
         lengths[place] = part.mask.sum(1).cpu()
         position[place] = part.next_position.cpu()
+        if part.stops is not None:
+            columns.append(part.stops.columns.cpu() + width - part.mask.shape[1])
+            places.append(part.stops.places.cpu())
+    stops = Stops(torch.cat(columns), torch.cat(places)) if columns else None
     if spill is not None:
-        told = {"lengths": lengths.tolist(), "next_position": position.tolist()}
+        told: dict[str, Any] = {"lengths": lengths.tolist(), "next_position": position.tolist()}
+        if stops is not None:
+            told["stops"] = [stops.columns.tolist(), stops.places.tolist()]
         write_json(spill / MARKER, {"key": key, **told}, indent=None)
         log.info("Kept prefixes in %s.", spill)
-    return PrefixStore(feed, keys, values, lengths, position, versions)
+    return PrefixStore(feed, keys, values, lengths, position, versions, stops)
 
 
 def longest_prefix(feed: Feed) -> int | None:
     """Return the most tokens that stand before [CTX] in a feed; None where that is not known."""
+    if feed.rows is not None:
+        return max(map(len, feed.rows))
     if feed.features is not None:
         return len(prompt_tokens(feed.reader, feed.features.shape[1]))
     if feed.reader.processor is not None or not all(s.is_picture for s in feed.samples):
@@ -169,7 +238,9 @@ def longest_prefix(feed: Feed) -> int | None:
 def store_key(feed: Feed, shape: tuple[int, ...], layers: int, dtype: torch.dtype) -> str:
     """Return a SHA-256 over what stored prefixes depend on: weights, prompt, pictures, shapes."""
     digest = hashlib.sha256(f"{shape}:{layers}:{dtype}".encode())
-    digest.update(str(prompt_tokens(feed.reader, 1)).encode())
+    tokens = feed.reader.tokens
+    stand = (tokens.after, tokens.num_context_tokens) if tokens.after != PROMPT else ()
+    digest.update(f"{prompt_tokens(feed.reader, 1)}{stand or ''}".encode())
     for sample in feed.samples:
         digest.update(sample.id.encode("utf-8", "surrogatepass") + b"\0")
         for turn in sample.turns:
@@ -182,7 +253,9 @@ def store_key(feed: Feed, shape: tuple[int, ...], layers: int, dtype: torch.dtyp
                 if isinstance(frame, Path):
                     status = frame.stat()
                     digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode())
-    for name, parameter in feed.reader.reasoner.backbone.named_parameters():
+    if feed.features is not None:
+        digest.update(feed.features.contiguous().numpy().tobytes())
+    for name, parameter in _of_prompts(feed.reader.reasoner.backbone):
         flat = parameter.detach().flatten()
         step = max(1, flat.numel() // 4096)  # a sample: training moves every entry of a weight
         digest.update(name.encode() + flat[::step].float().cpu().numpy().tobytes())

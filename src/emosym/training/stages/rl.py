@@ -24,8 +24,8 @@ from emosym.rewards.labels import LABEL_REWARDS, check_weights, combined_reward
 from emosym.seeds import numpy_rng
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
-from emosym.training.stages.bandit import Bandit, Desk, bandit_loss
-from emosym.training.stages.feed import Feed, open_feeds
+from emosym.training.stages.bandit import GROUPED, Bandit, Desk, bandit_loss
+from emosym.training.stages.feed import Feed, cache_folder, open_feeds
 from emosym.training.stages.finish import (
     StageResult,
     finish_stage,
@@ -41,6 +41,7 @@ from emosym.training.stages.objectives import (
     parity,
     supervised,
 )
+from emosym.training.stages.prefix_store import PrefixStore, shared_prefixes
 from emosym.training.stages.read_all import read_all
 from emosym.training.stages.start import open_checkpoint
 
@@ -83,16 +84,17 @@ def train_rl(
         train = with_shuffled_labels(train, recipe.seed)
     reasoner = model.reader.reasoner
     reasoner.eval().requires_grad_(False)
-    reference = read_all(train, recipe.optim.batch_size, bf16=use_bf16(recipe.optim)).logits
+    kept = shared_prefixes(train, cache_folder(recipe.data.root, recipe.out))
+    reference = read_all(train, recipe.optim.batch_size, kept, use_bf16(recipe.optim)).logits
     if has_adapter(reasoner.backbone, ADAPTER):
         train_adapter(reasoner.backbone, ADAPTER, True)
     reasoner.latent_tokens.requires_grad_(True)
     reasoner.head(model.space).requires_grad_(True)
     processes = Processes()
-    loss_fn = loss_of_recipe(recipe, model.reader, train, reference, processes)
+    loss_fn = loss_of_recipe(recipe, model.reader, train, reference, processes, kept)
     optim = recipe.optim
     grouped = recipe.objective == "grpo" or (
-        recipe.objective == "bandit" and recipe.bandit.learner in ("grpo", "random")
+        recipe.objective == "bandit" and recipe.bandit.learner in GROUPED
     )
     repeat = recipe.inner_steps if grouped else 1
     last = run_loop(
@@ -132,11 +134,17 @@ def with_shuffled_labels(train: Feed, seed: int) -> Feed:
 
 
 def loss_of_recipe(
-    recipe: RlRecipe, reader: Reader, train: Feed, reference: torch.Tensor, processes: Processes
+    recipe: RlRecipe,
+    reader: Reader,
+    train: Feed,
+    reference: torch.Tensor,
+    processes: Processes,
+    kept: PrefixStore | None = None,
 ) -> LossFn:
     """Return the losses of a step: a batch is read once, and the recipe's objective scores it.
 
-    `reference` (N, C) are the frozen policy's logits of the training set.
+    `reference` (N, C) are the frozen policy's logits of the training set; `kept` are its prefixes,
+    where they do not change.
     """
     reasoner, space = reader.reasoner, reader.space
 
@@ -179,7 +187,7 @@ def loss_of_recipe(
     def loss_fn(step: int, indices: np.ndarray) -> Losses:
         rows, own = torch.from_numpy(indices), processes.own(indices)
         truth = torch.from_numpy(train.truth)
-        prefix = train.prefix(own)
+        prefix = (kept or train).prefix(own)
         groups = groups_of and groups_of(step, indices, prefix, truth[torch.from_numpy(own)])
         own_logits = reasoner.logits(think(reasoner, prefix).emotion_latent, space.name)
         logits = processes.whole(own_logits, len(indices))  # (B, C)

@@ -14,6 +14,7 @@ from emosym.models.adapters import add_adapter, has_adapter, language_lora
 from emosym.models.checkpoint import is_checkpoint, load_checkpoint
 from emosym.models.emosym_model import EmoSymModel, answering_in, new_model, of_pictures, tasks_of
 from emosym.models.presets import BASE_FILE, PRESETS, resolve_base
+from emosym.models.reader.prefix import spares_prompt
 from emosym.models.reader.reader import ADAPTER, OF_PICTURES, TURNS
 from emosym.models.snapshots import cached_snapshot, is_hub_id
 from emosym.pipelines.trained import find_checkpoint, shipped_models
@@ -60,6 +61,7 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
     own = {
         "num_context_tokens": tokens.num_context_tokens,
         "recurrent": tokens.recurrent,
+        "after": tokens.after,
         "template": model.reader.template,
     }
     for name in recipe.latents.model_fields_set:
@@ -68,6 +70,12 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
                 f"The checkpoint {recipe.init} has latents.{name}={own[name]}, which cannot change "
                 "any more; leave it out of the recipe."
             )
+    spared = spares_prompt(model.reader.reasoner.backbone)
+    if "prompt" in recipe.lora.model_fields_set and recipe.lora.prompt == spared:
+        raise UsageError(
+            f"The checkpoint {recipe.init} has lora.prompt={not spared}, which cannot change any "
+            "more; leave it out of the recipe."
+        )
     pictures = model.pictures
     if IMAGE_EMOTION in tasks_of(model):
         pictures = pictures or model.space
@@ -168,4 +176,6 @@ def _on_base(recipe: AlignRecipe | M2seRecipe, space: LabelSpace) -> EmoSymModel
         space=space,
         device=training_device(),
         four_bit=recipe.lora.four_bit,
+        after=latents.after,
+        adapts_prompt=recipe.lora.prompt,
     )

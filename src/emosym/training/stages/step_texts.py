@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from emosym.errors import UsageError
+from emosym.models.reader.latent_tokens import SENTENCES
 from emosym.models.reader.reader import Reader
 from emosym.types import Sample
 
@@ -21,15 +22,19 @@ class StepTexts:
     """Token ids of the steps of N samples, one or more each; latents and words are read from it.
 
     `count` is K: a sample with fewer steps says its last one again, one with more is refused.
+    Latents that stand after sentences are as many as there may be (`late`): of fewer sentences the
+    first ones wait after the picture, and all of them say the first step.
     """
 
     ids: tuple[tuple[list[int], ...], ...]
     count: int
     end_token: int
+    late: bool = False
 
     def of_latents(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens and labels (B, K, R): what each latent of chosen samples is to say."""
-        texts = [self.ids[row][min(k, len(self.ids[row]) - 1)] for row in rows for k in self._all()]
+        told = [self.ids[row] for row in rows]
+        texts = [own[self._step(k, len(own))] for own in told for k in self._all()]
         tokens, labels = padded([[*text, self.end_token] for text in texts], self.end_token)
         shape = (len(rows), self.count, tokens.shape[1])
         return tokens.view(shape), labels.view(shape)
@@ -41,6 +46,12 @@ class StepTexts:
 
     def _all(self) -> range:
         return range(self.count)
+
+    def _step(self, latent: int, steps: int) -> int:
+        """Return which of a sample's steps a latent says."""
+        if self.late:
+            return max(latent - (self.count - steps), 0)
+        return min(latent, steps - 1)
 
 
 def step_texts(
@@ -75,7 +86,7 @@ def step_texts(
         found.append(tuple(ids(step) for step in steps))
     if order is not None:
         found = [found[row] for row in order]
-    return StepTexts(tuple(found), count, reader.end_token)
+    return StepTexts(tuple(found), count, reader.end_token, reader.tokens.after == SENTENCES)
 
 
 def latents_at(step: int, steps: int, share: float, count: int) -> int:

@@ -1,0 +1,92 @@
+"""Context tokens after sentences: where they stand, and that each reads as if the text ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from emosym.config.load import resolve_recipe
+from emosym.errors import UsageError
+from emosym.models.emosym_model import new_model
+from emosym.models.reader.prefix import STOPS, Stops, prefill
+from emosym.models.reader.reader import Reader, prepare_samples, sentence_marks, stops_of
+from emosym.models.reader.reasoner import Thought, think
+from emosym.types import Sample, Turn
+
+K = 3
+GREY = Image.new("RGB", (64, 64), "grey")
+
+
+def told(*sentences: str) -> Sample:
+    return Sample("a", (Turn(frames=(GREY,), text=" ".join(sentences)),), 0)
+
+
+@pytest.fixture(params=[True, False], ids=["chain", "side by side"])
+def reader(tiny_base: Path, request: pytest.FixtureRequest) -> Reader:
+    found = new_model(str(tiny_base), K, request.param, "emosym", 0, after="sentences").reader
+    if request.param:
+        torch.manual_seed(0)
+        found.tokens.recurrent_gate.data.normal_(0, 0.05)
+    return found
+
+
+def test_stops_by_hand() -> None:
+    # two pictures' tokens, two sentences, a question of one sentence
+    assert stops_of([0, 6, 9, 14], [3, 4], 1) == [5, 7, 10]
+    assert stops_of([6, 9], [], 0) == [7, 10]
+    assert stops_of([14], [3], 1) == [4] and stops_of([], [], 0) == [1]
+
+
+@torch.no_grad()
+def test_each_stands_at_the_end_of_its_sentence(reader: Reader) -> None:
+    one, three = told("It rained."), told("It rained!", "A dog. Came.", "Then it was dry.")
+    inputs = prepare_samples(reader, [told(), one, three])
+    ends = sentence_marks(reader.tokenizer)
+    for row, count in ((0, 0), (1, 1), (2, 3)):
+        ids, stops = inputs["input_ids"][row].tolist(), inputs[STOPS][row].tolist()
+        begin = max(i for i, t in enumerate(ids) if t == reader.chat.backbone.config.image_token_id)
+        assert stops[0] == (begin + 1 if count < K else stops[0])
+        later = [stop for stop in stops if stop > begin + 1]
+        assert len(later) == min(count, K) and all(ids[stop - 1] in ends for stop in later)
+        heard = reader.tokenizer.decode(ids[begin + 1 : stops[-1]])
+        wanted = ("", "It rained.", "It rained! A dog. Came. Then it was dry.")[row]
+        assert heard.split("\n")[0].removeprefix("<|vision_end|>") == wanted
+    # of four sentences the last three have a token each
+    assert all(stop > begin + 1 for stop in inputs[STOPS][2].tolist())
+
+
+@torch.no_grad()
+def test_what_comes_later_changes_no_earlier_latent(reader: Reader) -> None:
+    def read(*sentences: str) -> Thought:
+        inputs = prepare_samples(reader, [told(*sentences)])
+        return think(reader.reasoner, prefill(reader.reasoner.backbone, inputs))
+
+    one, other = read("It rained.", "A dog came."), read("It rained.", "Then it was dry.")
+    for k, equal in ((0, True), (1, True), (2, False)):
+        away = (one.context_latents[:, k] - other.context_latents[:, k]).abs().max()
+        assert (float(away) < 1e-5) == equal
+    # by hand: the text cut at the first stop, and one token after it
+    inputs = prepare_samples(reader, [told("It rained.", "A dog came.")])
+    stop = int(inputs[STOPS][0, 0])
+    words = ("input_ids", "attention_mask", "mm_token_type_ids")
+    alone = {name: v[:, :stop] if name in words else v for name, v in inputs.items()}
+    del alone[STOPS]
+    cut = prefill(reader.reasoner.backbone, alone)
+    stops = Stops(torch.full((1, K), stop), cut.next_position[:, None].expand(1, K))
+    found = think(reader.reasoner, replace(cut, stops=stops))
+    torch.testing.assert_close(found.context_latents[:, 0], one.context_latents[:, 0])
+
+
+def test_what_cannot_stand_there_is_a_sentence(tiny_base: Path, tmp_path: Path) -> None:
+    latents = {"num_context_tokens": 2, "after": "sentences"}
+    raw = {"stage": "align", "out": str(tmp_path), "latents": latents}
+    with pytest.raises(UsageError, match="w_distill speaks steps after the prompt"):
+        resolve_recipe({**raw, "w_distill": 0.5}, "test")
+    with pytest.raises(UsageError, match="template: turns reads turns"):
+        resolve_recipe({**raw, "latents": {**latents, "template": "turns"}}, "test")
+    with pytest.raises(UsageError, match="a conversation is all prompt"):
+        resolve_recipe({"stage": "m2se", "out": "a", "lora": {"prompt": False}}, "test")
