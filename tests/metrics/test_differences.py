@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
-from emosym.metrics.differences import equivalence_p, holm, paired_test, power_of
+from emosym.metrics.differences import (
+    crossed_difference,
+    equivalence_p,
+    holm,
+    paired_test,
+    power_of,
+)
 
 
 def test_a_paired_test_by_hand() -> None:
@@ -65,3 +72,40 @@ def test_power_is_how_often_a_drawn_study_sees_it() -> None:
     assert power_of(0.05, 0.076, 14) == pytest.approx((p < 0.05).mean(), abs=0.03)
     assert power_of(0.0, 0.076, 14) == pytest.approx(0.05, abs=1e-6)
     assert power_of(0.05, 0.076, 1) == 0.0 and power_of(0.05, 0.0, 5) == 1.0
+
+
+def test_seeds_and_samples_crossed_by_hand() -> None:
+    # rows .5 and 0, columns 0 and .5, mean .25; what is left is +-.25 everywhere
+    found = crossed_difference(np.array([[0.0, 1.0], [0.0, 0.0]]))
+    assert found is not None and found.mean == 0.25
+    # mean squares .25, .25 and .25 of one degree each: no effect beyond what is left
+    assert (found.of_seeds, found.of_samples, found.of_both) == (0.0, 0.0, pytest.approx(0.25))
+    half = 12.7062 * (0.25 / 4) ** 0.5
+    assert (found.low, found.high) == (pytest.approx(0.25 - half), pytest.approx(0.25 + half))
+    # seeds .1 apart and samples .2 apart, nothing left: 2 (.05^2 + .05^2), 2 (.1^2 + .1^2)
+    added = crossed_difference(np.array([[0.0, 0.2], [0.1, 0.3]]))
+    assert added is not None and added.of_both == pytest.approx(0.0, abs=1e-12)
+    assert (added.of_seeds, added.of_samples) == (pytest.approx(0.005), pytest.approx(0.02))
+    degrees = 0.05**2 / (0.01**2 + 0.04**2)
+    half = float(student.ppf(0.975, degrees)) * (0.05 / 4) ** 0.5
+    assert added.high == pytest.approx(0.15 + half)
+    assert crossed_difference(np.zeros((1, 5))) is None
+
+
+def test_crossed_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        noise = rng.normal(0, 0.3, (8, 40))
+        drawn = 0.1 + rng.normal(0, 0.05, (8, 1)) + rng.normal(0, 0.2, (1, 40)) + noise
+        found = crossed_difference(drawn)
+        assert found is not None
+        hits += found.low <= 0.1 <= found.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_without_samples_effect_it_is_the_paired_test_of_seeds() -> None:
+    seeds = np.array([0.1, 0.2, 0.4])
+    found = crossed_difference(np.repeat(seeds[:, None], 5, axis=1))
+    plain = paired_test(seeds.tolist())
+    assert found is not None and plain is not None
+    assert (found.low, found.high) == (pytest.approx(plain.low), pytest.approx(plain.high))

@@ -1,6 +1,7 @@
 """Tests of paired differences: above zero, not worse than a margin, several at once, and power.
 
-The sample is the seeds: each draws its labels, first weights and order anew for all arms.
+The sample is the seeds: each draws its labels, first weights and order anew for all arms. Where the
+test pictures are to be a sample too, both are crossed (`crossed_difference`).
 """
 
 from __future__ import annotations
@@ -48,6 +49,56 @@ def paired_test(
     else:
         p = 0.0 if mean > bound else 1.0
     return PairedTest(mean, mean - half, mean + half, deviation, len(values), bound, p)
+
+
+@dataclass(frozen=True, slots=True)
+class CrossedDifference:
+    """A mean difference over seeds and samples with its interval, and where its variance is from.
+
+    `of_seeds`, `of_samples` and `of_both` are the variances of a seed's effect, of a sample's and
+    of what is left; 0 where less was found than chance gives.
+    """
+
+    mean: float
+    low: float
+    high: float
+    of_seeds: float
+    of_samples: float
+    of_both: float
+
+
+def crossed_difference(differences: np.ndarray, level: float = 0.95) -> CrossedDifference | None:
+    """Return the mean of differences (S, N) of S seeds on the same N samples, both drawn.
+
+    The linear mixed model with random effects of seeds and samples, in closed form since every seed
+    has every sample: variances by mean squares, degrees of freedom by Satterthwaite. None for fewer
+    than two of either. The variance is never taken to be less than the seeds alone give.
+    """
+    seeds, samples = differences.shape
+    if seeds < 2 or samples < 2:
+        return None
+    values = np.asarray(differences, np.float64)
+    mean, rows, columns = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    rest = values - rows[:, None] - columns[None] + mean
+    free = (seeds - 1, samples - 1, (seeds - 1) * (samples - 1))
+    by_seed = float(samples * ((rows - mean) ** 2).sum() / free[0])
+    by_sample = float(seeds * ((columns - mean) ** 2).sum() / free[1])
+    left = float((rest**2).sum() / free[2])
+    summed = by_seed + by_sample - left
+    if summed > by_seed:
+        parts = zip((by_seed, by_sample, left), free, strict=True)
+        degrees = summed**2 / sum(square**2 / count for square, count in parts)
+    else:
+        summed, degrees = by_seed, float(free[0])
+    half = float(t.ppf(0.5 + level / 2, degrees)) * (summed / (seeds * samples)) ** 0.5
+    return CrossedDifference(
+        float(mean),
+        float(mean) - half,
+        float(mean) + half,
+        max(by_seed - left, 0.0) / samples,
+        max(by_sample - left, 0.0) / seeds,
+        left,
+    )
 
 
 def equivalence_p(differences: Sequence[float], margin: float) -> float | None:

@@ -12,6 +12,7 @@ import yaml
 from tests.studies.ablation.makers import small
 
 from emosym.config.load import RECIPES
+from emosym.config.recipes import RlRecipe
 from emosym.data.sources.open import open_dataset
 from emosym.data.storybook import write_storybook
 from emosym.errors import Diverged, UsageError
@@ -21,8 +22,9 @@ from emosym.studies.ablation.grid import Job, Study, jobs_of, load_study, recipe
 from emosym.studies.ablation.jobs import by_length, knows_nothing, run_job
 from emosym.studies.ablation.primary import primary_rows
 from emosym.studies.ablation.registered import REGISTERED, register
-from emosym.studies.ablation.study import odd_jobs, run_study
+from emosym.studies.ablation.study import odd_jobs, results_of, run_study
 from emosym.studies.ablation.words import primary_markdown
+from emosym.training.stages.bandit import queries_of
 
 
 def with_test(raw: dict[str, Any], **test: Any) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def test_an_arm_that_diverges_is_a_row(
     assert found["values"]["accuracy"] == found["values"]["accuracy_long"] == 1 / 8
     assert found["values"]["diverged"] == 1.0 and found["values"]["nll"] == pytest.approx(np.log(8))
     assert run_job(job, tmp_path / "jobs", data, tmp_path / "none", 0) == found
-    odd = odd_jobs([job], tmp_path)
+    odd = odd_jobs(results_of([job], tmp_path))
     assert odd["diverged"] == {job.name: "align: the loss is nan at step 3."}
     assert odd["made_otherwise"] == {} and odd["made_with"] == found["made_with"]
 
@@ -138,7 +140,7 @@ def test_seeds_of_another_version_are_said(tmp_path: Path) -> None:
         folder = tmp_path / "jobs" / job.name
         folder.mkdir(parents=True)
         (folder / "measured.json").write_text(f'{{"values": {{}}, "made_with": "{version}"}}')
-    odd = odd_jobs(jobs, tmp_path)
+    odd = odd_jobs(results_of(jobs, tmp_path))
     assert odd["made_with"] == "1 x" and odd["made_otherwise"] == {jobs[2].name: "1 y"}
     told = "\n".join(primary_markdown(odd))
     assert "was made with 1 y, the others with 1 x" in told
@@ -161,11 +163,15 @@ def test_the_packaged_study_of_appraisals_makes_valid_recipes() -> None:
     study = load_study(RECIPES / "appraisal-study.yaml")
     jobs = jobs_of(study, Path("out"), Path("runs/data"))
     trained = [job for job in jobs if job.raw is not None]
-    assert len(trained) == 14 * (4 + 5 + 4 + 6)
+    assert len(trained) == 14 * (3 + 3 + 3 + 2) + 4 * (1 + 2 + 2 + 4)  # primary; exploratory
     roots = {job.part: str(job.raw["data"]["root"]) for job in trained if job.raw is not None}
     assert roots == dict.fromkeys(("tell", "rationale", "rl"), "runs/data") | {
         "chain": "runs/tales"
     }
     assert {test.kind for test in study.primary} == {"higher", "not_lower"}
-    budgets = {job.arm: recipe_of(job).optim.steps for job in trained if job.part == "rl"}
-    assert len(set(budgets.values())) == 1  # and as many queries
+    recipes = {job.arm: recipe_of(job) for job in trained if job.part == "rl"}
+    assert len({recipe.optim.steps for recipe in recipes.values()}) == 1
+    asked = {arm: queries_of(one) for arm, one in recipes.items() if isinstance(one, RlRecipe)}
+    assert asked.pop("labels") == 0
+    assert set(asked) == {"grpo", "exact", "star", "revealed", "random"}
+    assert len(set(asked.values())) == 1 and asked["grpo"] > 0

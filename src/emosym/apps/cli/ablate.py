@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emosym.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,6 +32,13 @@ def ablate(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="A part of it; repeatable.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="Also write each finished job's numbers here, a file each."),
+    ] = None,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Commit each of these files in git as it is written.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="More seeds and steps: a day.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run, and stop.")] = False,
 ) -> None:
@@ -56,7 +65,9 @@ def ablate(
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    run_study(asked, out, jobs or usable_cores(), say, only or (), path)
+    if commit and keep is None:
+        raise UsageError("--commit commits what --keep FOLDER writes: give that too.")
+    run_study(asked, out, jobs or usable_cores(), say, only or (), path, keep, commit)
     say(f"Wrote {out / 'table.json'} and {out / 'report.html'}.")
 
 

@@ -47,6 +47,7 @@ from emosym.studies.emoverse import CONTRADICTIONS, REASONS, drawn_values
 from emosym.tasks.names import ECPE_PREDICTED
 from emosym.training.run import run_recipe
 from emosym.training.stages.feed import Feed, open_feed
+from emosym.training.stages.prefix_store import shared_prefixes
 from emosym.training.stages.read_all import read_all
 from emosym.training.stages.sets import picture_talks
 from emosym.training.stages.talk_values import held_out
@@ -201,8 +202,8 @@ def measure_reading(model: EmoSymModel, roots: dict[str, Path], keep: Path) -> d
     for kind, root in roots.items():
         feed = replace(feed_of(model.base.name, root, model.reader.space), reader=model.reader)
         with merged_adapter(model.reader.reasoner.backbone, ADAPTER):
-            logits = read_all(feed).logits
-        stored[kind] = logits
+            logits = read_all(feed, store=shared_prefixes(feed, root / ".cache")).logits
+        stored[kind], stored[f"{kind}_truth"] = logits, torch.from_numpy(feed.truth).to(torch.uint8)
         prefix = "" if kind == "test" else f"{kind}_"
         found = reading_values(logits.numpy(), model.temperature, feed.truth, model.reader.space)
         found |= by_length(logits.numpy().argmax(axis=1) == feed.truth, feed.samples)
@@ -282,5 +283,5 @@ def measure_painting(checkpoint: Path, data: Path, paintings: int, seed: int) ->
 
 
 def load_logits(folder: Path) -> dict[str, torch.Tensor]:
-    """Return what `measure_reading` kept: `test` and `ood` logits, and the `temperature`."""
+    """Return what `measure_reading` kept: logits and truth of `test` and `ood`, `temperature`."""
     return load_file(folder / LOGITS)

@@ -37,8 +37,9 @@ def chain_lengths(jobs: Sequence[Job]) -> dict[str, int]:
 def run_jobs(
     jobs: Sequence[Job], done: frozenset[str], work: Work, workers: int, threads: int, tell: Told
 ) -> dict[str, str]:
-    """Run jobs that are not `done`, those with the longest chain behind them first.
+    """Run jobs that are not `done`, seed by seed, those with the longest chain behind them first.
 
+    So a run that is stopped leaves whole seeds, which arms are compared on, and not whole arms.
     `tell` hears of every job with its result, or with what went wrong. A job whose predecessor
     failed is left out; the others go on. Returns what went wrong, by job name.
     """
@@ -54,7 +55,7 @@ def run_jobs(
                 failed[name] = f"{job.after} failed"
                 tell(job, None, failed[name])
             ready = [j for j in waiting.values() if j.after is None or j.after in finished]
-            ready.sort(key=lambda job: -lengths[job.name])  # stable: else the grid's order
+            ready.sort(key=lambda job: (job.seed, -lengths[job.name]))  # stable: the grid's order
             for job in ready[: workers - len(running)]:
                 running[pool.submit(work, waiting.pop(job.name))] = job
             if not running:

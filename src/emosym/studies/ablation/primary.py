@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from emosym.metrics.differences import holm, paired_test, power_of
-from emosym.studies.ablation.grid import PrimaryTest, Study
+import numpy as np
+
+from emosym.metrics.differences import crossed_difference, holm, paired_test, power_of
+from emosym.studies.ablation.grid import PrimaryTest, Study, job_name, seeds_of
 from emosym.studies.ablation.table import Values, by_seed
 
 LEVEL = 0.05
@@ -24,18 +27,48 @@ def differences_of(
     return {seed: one[seed] - other[seed] for seed in sorted(set(one) & set(other))}
 
 
-def primary_rows(study: Study, measured: Mapping[str, Values]) -> list[dict[str, Any]]:
+def crossed_of(
+    study: Study, test: PrimaryTest, right: Mapping[str, np.ndarray]
+) -> dict[str, float] | None:
+    """Return a test's difference with seeds and test pictures both as samples; exploratory.
+
+    `right` (N,) bool says by job which test pictures were read right. None where a seed of an arm
+    lacks it, and for another metric than accuracy.
+    """
+    part = next(part for part in study.parts if part.name == test.part)
+    names = [
+        [
+            job_name(part.name, arm, test.fraction, seed)
+            for seed in seeds_of(study, part.arms[arm], test.fraction)
+        ]
+        for arm in (test.first, test.second)
+    ]
+    pairs = [pair for pair in zip(*names, strict=False) if all(name in right for name in pair)]
+    if test.metric != "accuracy" or len(pairs) < 2:
+        return None
+    rows = [right[one].astype(float) - right[other].astype(float) for one, other in pairs]
+    found = crossed_difference(np.stack(rows))
+    return None if found is None else asdict(found)
+
+
+def primary_rows(
+    study: Study,
+    measured: Mapping[str, Values],
+    right: Mapping[str, np.ndarray] | None = None,
+) -> list[dict[str, Any]]:
     """Return the primary tests with what was found; p is corrected for all of them (Holm).
 
     A test of which fewer than two seeds are measured has no numbers, and counts as p = 1: it is
     one of those that were promised. `power` is the chance to find the smallest effect of interest
-    with as many seeds, at the deviation found and without correction.
+    with as many seeds, at the deviation found and without correction. `with_pictures` has the
+    interval where the test pictures are a sample, too (`crossed_of`, from `right`).
     """
     rows: list[dict[str, Any]] = []
     for test in study.primary:
         gaps = differences_of(study, test, measured)
         found = paired_test(list(gaps.values()), -test.margin if test.kind == "not_lower" else 0.0)
         row = {**test.model_dump(mode="json"), "n": len(gaps), "seeds": sorted(gaps)}
+        row["with_pictures"] = crossed_of(study, test, right or {})
         numbers = ("mean", "low", "high", "deviation", "p")
         row |= {name: None if found is None else getattr(found, name) for name in numbers}
         effect = test.smallest if test.kind == "higher" else test.margin

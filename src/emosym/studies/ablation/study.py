@@ -7,11 +7,12 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from emosym.data.storybook import write_storybook
@@ -29,11 +30,19 @@ from emosym.studies.ablation.grid import (
     jobs_of,
     tales_beside,
 )
-from emosym.studies.ablation.jobs import is_done, run_job
+from emosym.studies.ablation.jobs import MEASURED, run_job
+from emosym.studies.ablation.kept import (
+    commit,
+    finished,
+    keep_numbers,
+    kept_numbers,
+    packed_right,
+    unpacked_right,
+)
 from emosym.studies.ablation.page import ablation_page
 from emosym.studies.ablation.pool import run_jobs
 from emosym.studies.ablation.primary import primary_rows
-from emosym.studies.ablation.registered import REGISTERED, register
+from emosym.studies.ablation.registered import REGISTERED, register, sha256_of_study
 from emosym.studies.ablation.table import make_table
 from emosym.studies.ablation.words import ablation_latex, ablation_markdown
 
@@ -51,11 +60,14 @@ def run_study(
     say: Say,
     only: Sequence[str] = (),
     path: Path | None = None,
+    keep: Path | None = None,
+    into_git: bool = False,
 ) -> dict[str, Any]:
     """Run all jobs of a study (of the parts `only`, with what they start from); return its table.
 
     A stopped study goes on where it was. Each worker is one process with one share of the cores.
-    `path` is the file of a pre-registered study.
+    `path` is the file of a pre-registered study. In `keep` the numbers of every finished job are
+    written as it ends, and with `into_git` committed; what is kept there is not run again.
 
     Raises:
         UsageError: when `out` holds another study, or a pre-registered one is not committed or has
@@ -68,10 +80,18 @@ def run_study(
     with one_writer(out, "running a study"):
         if path is not None:
             register(study, path, out)
-        return _run(study, out, workers, say, only)
+        return _run(study, out, workers, say, only, keep, into_git)
 
 
-def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -> dict[str, Any]:
+def _run(
+    study: Study,
+    out: Path,
+    workers: int,
+    say: Say,
+    only: Sequence[str],
+    keep: Path | None,
+    into_git: bool,
+) -> dict[str, Any]:
     """Run a study in its folder, of which this is the only run."""
     claim(study, out)
     data, ood = out / "data", out / "ood"
@@ -80,7 +100,23 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
     every = jobs_of(study, out / "jobs", data)
     wanted = with_ancestors(every, only)
     trained = [job for job in wanted if job.raw is not None]
-    done = frozenset(job.name for job in trained if is_done(job, out / "jobs"))
+    own, kept = sha256_of_study(study), dict[str, dict[str, Any]]()
+    for job in every:
+        found = kept_numbers(keep, job.name, own)
+        if found is not None:
+            kept[job.name] = found
+    done = finished(trained, out / "jobs", kept)
+
+    def remember(job: Job) -> None:
+        if keep is not None and job.name not in kept:
+            path = keep_numbers(job, out / "jobs", keep, own)
+            kept[job.name] = read_json(path, "kept job")
+            if into_git:
+                commit(path)
+
+    for job in trained:
+        if job.name in done:
+            remember(job)
     starts = frozenset(job.name for job in wanted if job.raw is None)
     say(f"{len(trained):,} jobs, {len(done):,} of them done; {workers} side by side")
     began, count = time.monotonic(), [len(done)]
@@ -88,6 +124,8 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
     def tell(job: Job, found: dict[str, Any] | None, error: str | None) -> None:
         count[0] += 1
         minutes = (time.monotonic() - began) / 60
+        if found is not None:
+            remember(job)
         result = f"failed: {error}" if found is None else told(found)
         say(f"{count[0]}/{len(trained)} ({minutes:.1f} min) {job.name}: {result}")
 
@@ -103,7 +141,7 @@ def _run(study: Study, out: Path, workers: int, say: Say, only: Sequence[str]) -
     # All workers compute alike: what this process finds best for the CPU is told to all of them.
     os.environ.setdefault("EMOSYM_CPU_PLAN", f"{cpu_plan().dtype} {cpu_plan().attention}")
     failed = run_jobs(trained, done | starts, work, workers, threads, tell)
-    table = write_table(study, out, every)
+    table = write_table(study, out, every, kept)
     if failed:
         first = next(iter(failed))
         raise EmoSymError(
@@ -177,30 +215,53 @@ def with_ancestors(jobs: Sequence[Job], only: Sequence[str]) -> list[Job]:
     return [job for job in jobs if job.name in wanted]
 
 
-def measured_of(jobs: Sequence[Job], out: Path) -> dict[str, dict[str, float]]:
+def results_of(
+    jobs: Sequence[Job], out: Path, kept: Mapping[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what every job that trains has measured, in its folder or in what is `kept`."""
+    found: dict[str, dict[str, Any]] = dict(kept or {})
+    for job in jobs:
+        path = out / "jobs" / job.name / MEASURED
+        if job.raw is not None and path.is_file():
+            found[job.name] = read_json(path, "measured job")
+    return found
+
+
+def measured_of(
+    jobs: Sequence[Job], results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, float]]:
     """Return the values of every measured job; those of an arm that is another one's are its."""
     found: dict[str, dict[str, float]] = {}
     for job in jobs:
         place = job.name if job.raw is not None else str(job.after)
-        path = out / "jobs" / place / "measured.json"
-        if path.is_file():
-            found[job.name] = read_json(path, "measured job")["values"]
+        if place in results:
+            found[job.name] = results[place]["values"]
     return found
 
 
-def odd_jobs(jobs: Sequence[Job], out: Path) -> dict[str, Any]:
+def right_of(
+    jobs: Sequence[Job], out: Path, results: Mapping[str, Mapping[str, Any]], count: int
+) -> dict[str, np.ndarray]:
+    """Return which of `count` test pictures (bool) each job of single pictures read right."""
+    found: dict[str, np.ndarray] = {}
+    for job in jobs:
+        if job.raw is None or job.name not in results or job.raw["data"].get("level") == TALES:
+            continue
+        stored = results[job.name].get("right") or packed_right(out / "jobs" / job.name)
+        if "test" in stored:
+            found[job.name] = unpacked_right(stored["test"], count)
+    return found
+
+
+def odd_jobs(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return which measured jobs diverged, and which ran on another version than most."""
     diverged: dict[str, str] = {}
     made: dict[str, str] = {}
-    for job in jobs:
-        path = out / "jobs" / job.name / "measured.json"
-        if job.raw is None or not path.is_file():
-            continue
-        found = read_json(path, "measured job")
+    for name, found in results.items():
         if "diverged" in found:
-            diverged[job.name] = found["diverged"]
+            diverged[name] = found["diverged"]
         if "made_with" in found:
-            made[job.name] = found["made_with"]
+            made[name] = found["made_with"]
     versions = Counter(made.values())
     usual = versions.most_common(1)[0][0] if versions else None
     return {
@@ -210,14 +271,18 @@ def odd_jobs(jobs: Sequence[Job], out: Path) -> dict[str, Any]:
     }
 
 
-def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Write table.json and the pages of a study from what is measured; return the table."""
-    seconds = [0.0]
-    for job in jobs:
-        path = out / "jobs" / job.name / "measured.json"
-        if path.is_file():
-            found = read_json(path, "measured job")
-            seconds.append(found["train_seconds"] + found["measure_seconds"])
+def write_table(
+    study: Study,
+    out: Path,
+    jobs: Sequence[Job],
+    kept: Mapping[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Write table.json and the pages of a study from what is measured; return the table.
+
+    `kept` are numbers of jobs that need not lie in `out`.
+    """
+    results = results_of(jobs, out, kept)
+    seconds = [found["train_seconds"] + found["measure_seconds"] for found in results.values()]
     text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
     about: dict[str, Any] = {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -227,10 +292,11 @@ def write_table(study: Study, out: Path, jobs: Sequence[Job]) -> dict[str, Any]:
         "minutes": round(sum(seconds) / 60, 1),  # of one worker
         "study_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
-    measured = measured_of(jobs, out)
+    measured = measured_of(jobs, results)
+    right = right_of(jobs, out, results, study.data.test)
     if (out / REGISTERED).is_file():
         about["registered"] = read_json(out / REGISTERED, "registration")
-    about |= {"primary": primary_rows(study, measured), **odd_jobs(jobs, out)}
+    about |= {"primary": primary_rows(study, measured, right), **odd_jobs(results)}
     table: dict[str, Any] = make_table(study, measured, about)
     write_json(out / TABLE, table)
     ablation_page(table, out / "report.html")
