@@ -1,7 +1,8 @@
 """Words about the appraisals that a picture shows: written from its cues, blind to the label.
 
-Captions name none of this. Each sentence names the two cues, how they stand together, and in words
-that all pictures share what that comes to.
+Captions name none of this. Each sentence says, in words that all pictures share, what two cues come
+to, and then which they are and how they stand together. What they come to is said first, since
+after the cues it could be read off the words just said, and no latent would have to know it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ WEATHER = {
     "white mist": "mist",
     "falling snow": "snow",
 }
-GOES = ("so it goes ill", "so it goes well")
-HOLDS = ("so it is out of hand", "so it is in hand")
-STANDS = ("so they are apart", "so they are together")
+GOES = ("It goes ill", "It goes well")
+HOLDS = ("It is out of hand", "It is in hand")
+STANDS = ("They are apart", "They are together")
 
 
 def appraisal_sentences(story: Story) -> tuple[str, str, str]:
-    """Return three sentences: how the picture's cues stand together, and what that comes to."""
+    """Return three sentences: what the picture's cues come to, and how they stand together."""
     choice = np.random.default_rng([story.wording, 2])
 
     def pick(*options: str) -> str:
@@ -60,9 +61,9 @@ def appraisal_sentences(story: Story) -> tuple[str, str, str]:
         else f"{among} there and the child calls out, mouth {mouth}"
     )
     return (
-        f"{_capital(reach)}, {GOES[valence]}.",
-        f"{_capital(grasp)}, {HOLDS[control]}.",
-        f"{_capital(voice)}, {STANDS[people]}.",
+        f"{GOES[valence]}: {reach}.",
+        f"{HOLDS[control]}: {grasp}.",
+        f"{STANDS[people]}: {voice}.",
     )
 
 
@@ -74,7 +75,3 @@ def appraisal_rationale_of(story: Story) -> str:
 def state_in_words(bits: Bits) -> str:
     """Return a state of the three appraisals in words, such as 'well, in hand, apart'."""
     return ", ".join(a.words[bit] for a, bit in zip(APPRAISALS, bits, strict=True))
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
