@@ -91,10 +91,9 @@ def resolve_recipe(raw: dict[str, Any], origin: str) -> StageRecipe:
                 f"Recipe {origin}: {where} = {first['input']!r} is not one of "
                 f"{', '.join(map(repr, valid))}.{hint}"
             ) from None
-        raise UsageError(
-            f"Recipe {origin}: {where} = {first.get('input')!r}: "
-            f"{first['msg'].removeprefix('Value error, ')}."
-        ) from None
+        told = first["msg"].removeprefix("Value error, ")
+        got = f"{where} = {first.get('input')!r}: " if where else ""  # else it is of several keys
+        raise UsageError(f"Recipe {origin}: {got}{told}.") from None
 
 
 def dump_recipe(recipe: Section) -> str:

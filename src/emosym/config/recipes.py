@@ -289,6 +289,8 @@ class M2seRecipe(Recipe):
     are given: see `tasks.reasoned`.
 
     `causes_share` is the share of conversations whose causes are learned, drawn anew each step.
+    `settle` are steps of the pointer alone at the end, on latents that are read once, after which
+    the probability from which a pair is said is chosen: see `stages.settle`.
 
     `also` are more data sets, single pictures (task image_emotion) or conversations, each with a
     label space, and so a head, of its own; a row of a batch is drawn from each in proportion to its
@@ -305,6 +307,7 @@ class M2seRecipe(Recipe):
     lora: LoraSection = LoraSection()
     w_causes: float = Field(1.0, ge=0)
     causes_share: float = Field(1.0, gt=0, le=1)
+    settle: int = Field(0, ge=0)
     w_others: float = Field(1.0, ge=0)
     balance: float = Field(0.0, ge=0, le=1)
     focal: float = Field(0.0, ge=0)
@@ -319,6 +322,13 @@ class M2seRecipe(Recipe):
     temperature: float = Field(2.0, ge=1)
     longest: int = Field(1024, ge=16)
     fresh_head: bool = False
+
+    @model_validator(mode="after")
+    def _settles_what_is_learned(self) -> M2seRecipe:
+        """Refuse steps of a pointer that there is not."""
+        if self.settle and not ("ecpe" in self.tasks and self.w_causes):
+            raise ValueError("settle: steps of the pointer to causes, so tasks must name ecpe")
+        return self
 
     @model_validator(mode="after")
     def _adapts_what_is_said(self) -> M2seRecipe:

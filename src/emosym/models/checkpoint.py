@@ -48,6 +48,7 @@ from emosym.models.painter.mappers import CONDITIONS, ConditionMappers, has_cont
 from emosym.models.presets import NO_PAINTER, PRESETS, Base, resolve_base, verify_files
 from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.latent_tokens import with_gate
+from emosym.models.reader.pointer import with_likely
 from emosym.models.reader.prefix import spare_prompt, spares_prompt
 from emosym.models.reader.reader import ADAPTER
 from emosym.models.reader.reasoner import EmotionReasoner
@@ -215,7 +216,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> EmoSymModel:
     for name, dimensions in ((TEXT_PROJECTION, 2), (EMOTION_EMBED, 1)):
         if name not in saved or saved[name].ndim < dimensions:
             raise EmoSymError(f"{folder / READER} does not fit this model: {name!r}.")
-    saved = with_gate(saved)
+    saved = with_likely(with_gate(saved))
     hidden = saved[EMOTION_EMBED].shape[-1]
     mappers = _load_mappers(folder, hidden) if described.mappers else None
     space, domain = _load_space(folder, described, hidden), _load_domain(folder, described)

@@ -95,9 +95,9 @@ def test_the_reference_is_a_table_of_numbers_and_never_a_second_model(
     wanted = read_all(feed).logits
     real = rl.loss_of_recipe
 
-    def watched(recipe, given, train, reference, processes):
+    def watched(recipe, given, train, reference, *more):
         assert given is model.reader
-        loss_fn = real(recipe, given, train, reference, processes)
+        loss_fn = real(recipe, given, train, reference, *more)
 
         def inner(step: int, indices: np.ndarray):
             losses = loss_fn(step, indices)

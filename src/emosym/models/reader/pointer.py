@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
 WIDTH = 128
 FARTHEST = 12  # turns apart; those farther count as this far
 UNKNOWN_EMOTION = -1
+LIKELY = 0.5  # what `likely` is until it is chosen
+
+
+def with_likely(saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a reader's saved tensors with LIKELY where an older pointer has chosen none."""
+    found = dict(saved)
+    if any(name.startswith("pointer.") for name in found):
+        found.setdefault("pointer.likely", torch.tensor(LIKELY))
+    return found
 
 
 class CausePointer(nn.Module):
@@ -34,6 +45,8 @@ class CausePointer(nn.Module):
         self.last = nn.Linear(WIDTH, 1)
         self.near = nn.Embedding(2 * FARTHEST + 1, 1)  # what distance alone says
         nn.init.zeros_(self.near.weight)
+        self.likely: torch.Tensor  # from this probability on a pair is said
+        self.register_buffer("likely", torch.tensor(LIKELY))
 
     def forward(
         self, latents: torch.Tensor, emotions: torch.Tensor, speakers: torch.Tensor

@@ -36,7 +36,6 @@ from emosym.types import ECPE, FER, MSA, CausePair, Sample, Target
 
 log = logging.getLogger(__name__)
 UNKNOWN = -1
-LIKELY = 0.5  # from this probability on a pair is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +366,8 @@ def found_causes(
     cause. Turns count from the first one of the whole conversation.
     """
     chances = point(reader.reasoner, talk, latents, emotions)
+    assert reader.reasoner.pointer is not None  # else it was refused
+    likely = float(reader.reasoner.pointer.likely)
     asked = emotional(torch.from_numpy(emotions), reader.space).tolist()
     return [
         [
@@ -374,7 +375,7 @@ def found_causes(
                 CausePair(talk.first + turn, reader.space.labels[label], talk.first + cause),
                 float(chances[turn, cause]),
             )
-            for cause in np.flatnonzero(chances[turn] >= LIKELY).tolist()
+            for cause in np.flatnonzero(chances[turn] >= likely).tolist()
         ]
         if asked[turn]
         else []

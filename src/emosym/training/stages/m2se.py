@@ -32,6 +32,7 @@ from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
 from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set, reads_history
+from emosym.training.stages.settle import settle_pointer
 from emosym.training.stages.spoken import Spoken, spoken_of, words_loss
 from emosym.training.stages.start import add_heads, open_start, use_lora
 from emosym.training.stages.talk_loss import (
@@ -114,6 +115,9 @@ def run_m2se(
             model.reader.reasoner.add_pointer(model.space, recipe.seed)
         model = replace(model, causes=model.space)
     done = train_m2se(model, main.train, main.val, recipe, progress, deadline, spoken, also)
+    if recipe.settle:
+        settle_pointer(model, main.train, recipe.settle, recipe.seed)
+        done = replace(done, best=None)  # what was read before does not know it
     held = done.best or held_out_sets(reader, (main, *also))
     told = {space: (found.logits, found.truth) for space, found in held.items()}
     values = all_values(held, main.space)
