@@ -74,6 +74,12 @@ def test_a_sample_has_no_part_in_its_own_threshold() -> None:
     assert values["macro_f1_at_half"] == values["micro_f1_at_half"] == 0.0
 
 
+def test_where_all_are_true_even_a_probability_of_0_is_said() -> None:
+    shares = np.array([[0.0], [1.0], [1.0]])
+    assert best_thresholds(shares, np.ones((3, 1)))[0] == 0.0
+    assert best_thresholds(shares, np.array([[0], [1], [1]]))[0] == 0.5
+
+
 @given(
     arrays(float, (12, 1), elements=st.floats(0, 1)),
     arrays(int, (12, 1), elements=st.integers(0, 1)),

@@ -79,7 +79,8 @@ def best_thresholds(probabilities: ArrayLike, truth: ArrayLike) -> Floats:
         hits = np.cumsum(true[order])  # among the i + 1 surest
         scores = 2.0 * hits / (np.arange(1, len(sure) + 1) + true.sum())
         below = np.append(sure[1:], 0.0)
-        scores[below == sure] = -1.0  # equal probabilities stay together
+        tied = np.append(sure[1:] == sure[:-1], False)
+        scores[tied] = -1.0  # equal probabilities stay together
         place = int(scores.argmax())
         found[label] = (sure[place] + below[place]) / 2
     return found

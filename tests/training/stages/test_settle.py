@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from tests.training.stages.test_m2se import adapted, base, opened, plan, talk_data
@@ -15,27 +14,10 @@ from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.pointer import LIKELY, with_likely
 from emosym.models.reader.talks import talks_of
 from emosym.training.stages.m2se import train_m2se
-from emosym.training.stages.settle import SURE, best_likely, settle_pointer
+from emosym.training.stages.settle import settle_pointer
 from emosym.training.stages.talk_values import held_out
 
 __all__ = ("base",)
-
-
-@pytest.mark.parametrize(
-    ("chances", "truth", "wanted"),
-    [
-        # F1 of the first 1, 2, 3, 4: 2/3, .5, .8, 2/3
-        ([0.2, 0.9, 0.4, 0.6], [0, 1, 1, 0], 0.4),
-        ([0.9, 0.8, 0.1], [1, 1, 0], 0.8),
-        # those that are alike are said together: 2/3 with both, .5 with the first three
-        ([0.7, 0.7, 0.3], [1, 0, 0], 0.7),
-        ([0.7, 0.2], [0, 0], SURE),
-    ],
-)
-def test_from_where_pairs_are_said_is_where_f1_is_best(
-    chances: list[float], truth: list[int], wanted: float
-) -> None:
-    assert best_likely(np.array(chances), np.array(truth, dtype=bool)) == wanted
 
 
 def weights(model: EmoSymModel) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from emosym.metrics.several import best_thresholds
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.reader.pointer import UNKNOWN_EMOTION
 from emosym.models.reader.talks import (
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 ASKED = 7  # one conversation in seven is not learned from: it says from where on a pair is said
 BATCH = 16
 RATE, DECAY, DROPOUT = 1e-3, 0.1, 0.3
-SURE = 0.5  # what a pair takes where nothing else does better
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def settle_pointer(model: EmoSymModel, talks: Sequence[Talk], steps: int, seed: 
         loss.backward()
         optimizer.step()
     pointer.requires_grad_(False)
-    pointer.likely.fill_(best_likely(*chances_of(pointer, data.rows(kept))))
+    chances, truth = chances_of(pointer, data.rows(kept))
+    pointer.likely.fill_(float(best_thresholds(chances, truth)[0]))
     log.info("Pairs are said from a probability of %.2f on.", float(pointer.likely))
 
 
@@ -120,21 +121,7 @@ def read_latents(model: EmoSymModel, talks: Sequence[Talk]) -> Latents:
 
 @torch.no_grad()
 def chances_of(pointer: nn.Module, data: Latents) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probability and the truth (M,) of every pair that is asked, emotions given."""
+    """Return the probability and the truth (M, 1) of every pair that is asked, emotions given."""
     logits = pointer(data.latents, data.labels, data.speakers)
     pairs = data.asked[:, :, None] & data.there[:, None]
-    return logits[pairs].sigmoid().cpu().numpy(), data.causes[pairs].cpu().numpy()
-
-
-def best_likely(chances: np.ndarray, truth: np.ndarray) -> float:
-    """Return the probability from which on saying (M,) pairs has the best F1, among theirs.
-
-    SURE where no pair is true.
-    """
-    if not truth.any():
-        return SURE
-    order = np.argsort(-chances, kind="stable")
-    hits, said = np.cumsum(truth[order]), np.arange(1, len(order) + 1)
-    scores = 2 * hits / (said + truth.sum())  # F1 where the first `said` are
-    last = np.append(np.diff(chances[order]) != 0, True)  # alike ones are said together
-    return float(chances[order][np.where(last, scores, -1.0).argmax()])
+    return logits[pairs].sigmoid().cpu().numpy()[:, None], data.causes[pairs].cpu().numpy()[:, None]
