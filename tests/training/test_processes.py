@@ -104,7 +104,9 @@ def runs(
 
     two, one = folder / "two", folder / "one"
     code, said = launch([align(two / "align"), align(killed / "two", die_at=3)], folder)
-    assert code != 0 and "process 1 kills itself" in said, said[-4000:]  # and the other process did not wait for ever
+    assert code != 0 and "process 1 kills itself" in said, said[
+        -4000:
+    ]  # and the other process did not wait for ever
     assert len(metrics(two / "align")) == 4, said[-4000:]
     assert [p.name for p in (killed / "two" / "state").iterdir()] == ["step-00000002"]
     for name in ("one", "sharded"):

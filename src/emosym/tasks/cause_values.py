@@ -103,14 +103,14 @@ def cause_records(
             rows["read"].append(pairs_text(own))  # type: ignore[arg-type]
             rows["raw"].append(literal[turn] if literal else pairs_text(own))  # type: ignore[arg-type]
             rows["gold"].append(pairs_text(p for p in gold if p.turn == turn))
-            rows["own"].append(pairs_text(_self_and_previous(own)))  # type: ignore[arg-type]
+            rows["own"].append(pairs_text(self_and_previous(own)))  # type: ignore[arg-type]
             rows["asked"].append(f"{turn + 1}_{wanted.get(turn, 'neutral')}")
             true = [CausePair(turn, wanted[turn], turn)] if turn in wanted else []
             if targets is None:
                 true = sorted((p for p in gold if p.turn == turn), key=lambda p: pairs_text([p]))[
                     :1
                 ]
-            rows["usual"].append(pairs_text(_self_and_previous(true)))
+            rows["usual"].append(pairs_text(self_and_previous(true)))
         if isinstance(read, Unparsed):
             rows["read"][-1] = UNREADABLE
     return rows
@@ -141,7 +141,8 @@ def _literal(found: Prediction, turns: Sequence[int]) -> dict[int, str] | None:
     return {turn: ";".join(some) for turn, some in pieces.items()}
 
 
-def _self_and_previous(pairs: Iterable[CausePair]) -> list[CausePair]:
+def self_and_previous(pairs: Iterable[CausePair]) -> list[CausePair]:
+    """Answer "this turn and the one before" for every turn and emotion that pairs name."""
     named = {(pair.turn, pair.emotion) for pair in pairs}
     return [
         CausePair(turn, emotion, cause)

@@ -166,7 +166,7 @@ def test_it_learns_what_only_the_turns_before_tell(done) -> None:
     assert result.values["causes_given_f1"] > 0.9
     assert result.values["causes_found_f1"] > 0.8
     # the cause is never the turn itself, and seldom the one before
-    assert result.values["self_previous_f1"] < 0.5
+    assert result.values["self_previous_given_f1"] < 0.5
     best = max(r.values["weighted_f1"] for r in rounds)
     assert result.values["weighted_f1"] == pytest.approx(best)
 
@@ -369,12 +369,18 @@ def test_causes_are_scored_beside_a_fixed_answer(base) -> None:
             parameter.zero_()
         pointer.near.weight.fill_(-9.0)[FARTHEST - 1] = 9.0
     values = cause_scores(model.reader, [talk], [TalkReading(np.eye(3)[labels], *nothing)])
-    assert values["self_previous_f1"] == pytest.approx(2 * 2 / (4 + 2))
+    for name in ("given", "found"):
+        assert values[f"self_previous_{name}_f1"] == pytest.approx(2 * 2 / (4 + 2))
     # (1, glee, 0) is right, (2, dread, 1) is not; (2, dread, 2) is missed
     assert values["causes_given_f1"] == values["causes_found_f1"] == pytest.approx(2 / 4)
     wrong = cause_scores(model.reader, [talk], [TalkReading(np.eye(3)[[2, 1, 1]], *nothing)])
     assert wrong["causes_given_f1"] == pytest.approx(2 / 4) and wrong["causes_found_f1"] == 0.0
+    assert wrong["self_previous_given_f1"] == pytest.approx(2 * 2 / (4 + 2))
+    assert wrong["self_previous_found_f1"] == pytest.approx(2 * 1 / (4 + 2))  # (2, dread, 2)
     assert cause_scores(model.reader, [replace(talk, causes=None)], [None]) == {}
+    history = replace(talk, rows=np.array([-1, 1, 2]))  # of which neither emotion nor cause counts
+    felt = cause_scores(model.reader, [history], [TalkReading(np.eye(3)[[1, 0, 1]], *nothing)])
+    assert felt["causes_found_f1"] == pytest.approx(2 / 4)
 
 
 def test_conversations_keep_their_template(tmp_path) -> None:

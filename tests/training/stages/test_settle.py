@@ -57,6 +57,18 @@ def test_it_finds_causes_that_short_training_did_not(base: Path, tmp_path: Path)
     assert float(older["pointer.likely"]) == LIKELY and "pointer.likely" not in with_likely({})
 
 
+@pytest.mark.parametrize(("every", "read"), [(3, 0), (2, 2)])
+def test_held_out_data_are_read_before_it_only_to_choose_weights(
+    every: int, read: int, base: Path, tmp_path: Path
+) -> None:
+    recipe = plan(tmp_path, 3, evaluate_every=every, settle=1)
+    model = adapted(opened(base), recipe)
+    train, val = (talks_of(model.reader, talk_data("train", k, 15)) for k in (0, 500))
+    done = train_m2se(model, train, val, recipe, progress=False)
+    assert len(done.rounds) == read and (done.best is None) == (read == 0)
+    assert not any(p.requires_grad for p in model.reader.reasoner.parameters())
+
+
 def test_a_pointer_that_is_not_there_cannot_settle(tmp_path: Path) -> None:
     for changes in ({"tasks": ["mer"]}, {"w_causes": 0}):
         told = r"^Recipe test: settle: steps of the pointer to causes, so tasks must name ecpe\.$"

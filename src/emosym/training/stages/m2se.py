@@ -141,7 +141,8 @@ def train_m2se(
     With `spoken` the same steps also teach answers in words; batches mix the rows of the data sets
     `also` with those of `train`, see `sets.mixed_rows`.
 
-    What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it.
+    What each evaluation said is recipe.out/rounds.json; a stopped run goes on from it. Where the
+    pointer settles afterwards and there are no weights to choose among, nothing is evaluated.
     """
     reader, reasoner = model.reader, model.reader.reasoner
     rows, optim = [*train, *(talk for one in also for talk in one.train)], recipe.optim
@@ -173,6 +174,7 @@ def train_m2se(
     rounds = _rounds(recipe.out)
     best: Mapping[LabelSpace, HeldOut] | None = None
     stops = [*range(recipe.evaluate_every, optim.steps, recipe.evaluate_every), optim.steps]
+    chooses = len(stops) > 1 or not recipe.settle
     for stop in stops:
         if _is_over([score(done, names) for done in rounds], recipe.patience):
             break
@@ -186,7 +188,7 @@ def train_m2se(
             processes,
             progress,
         )
-        if stop in [done.step for done in rounds]:
+        if not chooses or stop in [done.step for done in rounds]:
             continue
         found = held_out_sets(reader, held)
         now = processes.agree(Evaluated(stop, all_values(found, model.space)))
@@ -200,10 +202,11 @@ def train_m2se(
         processes.wait()
         told = ", ".join(f"{name} {value:.3f}" for name, value in now.values.items())
         log.info("m2se step %d, held out: %s", stop, told)
-    best_weights = load_file(recipe.out / BEST)
-    with torch.no_grad():
-        for name, tensor in live.items():
-            tensor.copy_(best_weights[name])
+    if chooses:
+        best_weights = load_file(recipe.out / BEST)
+        with torch.no_grad():
+            for name, tensor in live.items():
+                tensor.copy_(best_weights[name])
     reasoner.eval().requires_grad_(False)
     return Trained(tuple(rounds), best)
 

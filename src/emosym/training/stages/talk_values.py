@@ -23,7 +23,7 @@ from emosym.models.reader.talks import (
     found_causes,
     read_all_turns,
 )
-from emosym.tasks.cause_values import measure_causes
+from emosym.tasks.cause_values import measure_causes, self_and_previous
 from emosym.tasks.names import open_task
 from emosym.training.stages.sets import TalkSet
 from emosym.types import ECPE, CausePair
@@ -128,24 +128,29 @@ def cause_scores(
     task = open_task(ECPE, reader.space)
     assert task.space is not None
     truths = [true_causes(talk, reader.space) for talk, _ in known]
-    asked = [emotions_of(talk, reader.space) for talk, _ in known]
+    asked = [emotions_of(talk.first, talk.labels, reader.space) for talk, _ in known]
     values: dict[str, float] = {}
     for name in ("given", "found"):
-        guesses = []
+        guesses, fixed = [], []
         for talk, one in known:
-            emotions = talk.labels if name == "given" else one.logits.argmax(1)
+            own = np.where(talk.rows < 0, UNKNOWN, one.logits.argmax(1))  # history is another's
+            emotions = talk.labels if name == "given" else own
             pairs = found_causes(reader, talk, one.emotion, emotions)
             guesses.append(tuple(pair for turn in pairs for pair, _ in turn))
-        scores = measure_causes(guesses, truths, task.space, task.parse, asked)
-        values[f"causes_{name}_f1"] = scores["pair_f1"]
-        values["self_previous_f1"] = scores["self_and_previous_pair_f1"]
+            felt = emotions_of(talk.first, emotions, reader.space)
+            fixed.append(
+                tuple(self_and_previous(CausePair(turn, emotion, turn) for turn, emotion in felt))
+            )
+        for prefix, said in (("causes", guesses), ("self_previous", fixed)):
+            scores = measure_causes(said, truths, task.space, task.parse, asked)
+            values[f"{prefix}_{name}_f1"] = scores["pair_f1"]
     return values
 
 
 def true_causes(talk: Talk, space: LabelSpace) -> tuple[CausePair, ...]:
     """Return the pairs that are true of a conversation whose causes are known."""
     assert talk.causes is not None
-    labels = dict(emotions_of(talk, space))
+    labels = dict(emotions_of(talk.first, talk.labels, space))
     pairs = np.argwhere(talk.causes).tolist()
     return tuple(
         CausePair(talk.first + turn, labels[talk.first + turn], talk.first + cause)
@@ -154,11 +159,14 @@ def true_causes(talk: Talk, space: LabelSpace) -> tuple[CausePair, ...]:
     )
 
 
-def emotions_of(talk: Talk, space: LabelSpace) -> list[tuple[int, str]]:
-    """Return (turn, emotion) of the turns whose emotion is known and not neutral."""
-    told = emotional(torch.from_numpy(talk.labels), space).tolist()
+def emotions_of(first: int, emotions: np.ndarray, space: LabelSpace) -> list[tuple[int, str]]:
+    """Return (turn, emotion) of class indices (n,) from a turn on: of those that are not neutral.
+
+    Those that are unknown are left out as well.
+    """
+    told = emotional(torch.from_numpy(emotions), space).tolist()
     return [
-        (talk.first + turn, space.labels[int(talk.labels[turn])])
-        for turn, has in enumerate(told)
+        (first + turn, space.labels[int(label)])
+        for turn, (has, label) in enumerate(zip(told, emotions, strict=True))
         if has
     ]
