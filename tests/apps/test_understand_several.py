@@ -78,7 +78,9 @@ def test_it_is_calibrated_to_other_texts(command, models, tmp_path: Path) -> Non
     ).values()
     by_hand = fit_several(held.logits, held.truth, 0.01)
     assert old.n == 0 and new.n == 40 and new.method == "platt"
-    assert new.scale == pytest.approx(by_hand.scale) and new.bias == pytest.approx(by_hand.bias)
+    # other batches round logits otherwise, and the fit passes that on enlarged
+    assert new.scale == pytest.approx(by_hand.scale, rel=1e-4)
+    assert new.bias == pytest.approx(by_hand.bias, rel=1e-4)
     assert new.thresholds == pytest.approx(by_hand.thresholds)
     assert new.abstain_below == pytest.approx(by_hand.abstain_below)
     code, shown, err = command(*ask, "--out", tmp_path / "kept", "--keep-probabilities")
