@@ -75,7 +75,7 @@ def evaluate_inside(
             label, or fewer than FEWEST of an emotion.
     """
     advance = progress or (lambda count: None)
-    model = of_pictures(pipeline.model) if _pictures(dataset) else pipeline.model
+    model = of_pictures(pipeline.model) if dataset[0].is_picture else pipeline.model
     labels, classes = dataset.labels(), len(model.space)
     taught, asked = halves(labels, model.space.labels, model.space.several, seed)
     samples = list(dataset)
@@ -122,10 +122,6 @@ def halves(
     mixed = [rng.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
     first = np.sort(np.concatenate([rows[: len(rows) // 2] for rows in mixed]))
     return first, np.setdiff1d(np.arange(len(labels)), first)
-
-
-def _pictures(dataset: Dataset) -> bool:
-    return dataset[0].is_picture
 
 
 @torch.no_grad()
