@@ -67,6 +67,7 @@ def settle_pointer(model: EmoSymModel, talks: Sequence[Talk], steps: int, seed: 
     known = [talk for talk in talks if talk.causes is not None]
     if pointer is None or len(known) < 2 * ASKED:
         return
+    log.info("The pointer settles: %d conversations are read, then %d steps.", len(known), steps)
     data, rng = read_latents(model, known), numpy_rng(seed, "settle")
     order = rng.permutation(len(known))
     kept, learned = order[: len(order) // ASKED], order[len(order) // ASKED :]
