@@ -16,8 +16,8 @@ from PIL import Image
 from scripts import kill_an_actor as killing
 from tests.apps.conftest import command
 
-from emosym.errors import UsageError
-from emosym.ray import Reader
+from emosym.errors import EmoSymError, UsageError
+from emosym.ray import Reader, start
 from emosym.service.picture_reader import open_picture_reader
 from emosym.service.sinks import parquet_table
 from emosym.service.wanted import Wanted
@@ -65,6 +65,38 @@ def test_options_that_do_not_go_together(command, tmp_path: Path, monkeypatch) -
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = command(*asked, "ray", "--out", tmp_path / "o")
     assert code == 1 and "pip install 'emosym[ray]'" in err
+
+
+class Slow:
+    """What `start` asks of Ray, where the machine is too busy: its words of release 2.60."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **options: object) -> None:
+        raise Exception(
+            "The current node timed out during startup. This could happen because some of the "
+            "raylet failed to startup or the GCS has become overloaded."
+        )
+
+    def shutdown(self) -> None:
+        self.ended = True
+
+
+def test_a_start_that_takes_too_long_is_one_sentence(monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    slow = Slow()
+    with pytest.raises(EmoSymError) as told:
+        start(slow)
+    assert slow.ended  # nothing of it is left to run
+    assert "The current node timed out during startup; it gives" in str(told.value)
+    assert str(told.value).count(". ") == 0 and "--engine" in str(told.value)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(EmoSymError, match=r"RAY_ADDRESS names \(10.0.0.1:6379\) cannot be joined"):
+        start(Slow())
 
 
 # slow: it starts a small cluster, two actors that import torch, and one of them once more

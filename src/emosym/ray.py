@@ -116,15 +116,15 @@ def read_parts(
     whose actor dies is read again by another one; a part is written whole or not at all.
 
     Raises:
-        EmoSymError: when Ray is not installed, or a part cannot be read for a fault of ours.
+        EmoSymError: when Ray is not installed or does not start, or a part cannot be read for a
+            fault of ours.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     ray = require("ray", "ray")
     data = require("ray.data", "ray")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+    start(ray)
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -146,6 +146,38 @@ def read_parts(
             yield int(row["rows"])
     except ray.exceptions.RayError as error:
         raise EmoSymError(f"Ray could not go on: {_last_line(error)}") from error
+
+
+def start(ray: Any) -> None:
+    """Start Ray on this machine, or join the cluster that RAY_ADDRESS names, unless that is done.
+
+    Raises:
+        EmoSymError: in one sentence, when it does not come up.
+    """
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+    except Exception as error:  # a start that takes too long is told as a bare Exception
+        ray.shutdown()  # what came up of it
+        told = _first_sentence(error)
+        address = os.environ.get("RAY_ADDRESS")
+        if address:
+            raise EmoSymError(
+                f"The Ray cluster that RAY_ADDRESS names ({address}) cannot be joined: {told}; "
+                "see by `ray status` whether it is up, or unset RAY_ADDRESS to read on this "
+                "machine alone."
+            ) from error
+        raise EmoSymError(
+            f"Ray did not start on this machine: {told}; it gives its own start 30 seconds, which "
+            "a busy machine may not keep, so try again later, or leave out --engine."
+        ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return the beginning of what Ray says, without a full stop."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words.split(". ", 1)[0].rstrip(".")
 
 
 def _last_line(error: Exception) -> str:

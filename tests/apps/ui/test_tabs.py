@@ -138,6 +138,33 @@ def test_stop_ends_a_painting_before_its_next_step_and_reading_before_the_next_p
     assert list(begun) == []
 
 
+def test_as_many_pictures_are_read_together_as_take_a_moment(
+    home: Home, pictures: list[Path], monkeypatch
+) -> None:
+    assert [reading.next_size(size, 0.1) for size in (1, 4, 8)] == [2, 8, 8]
+    assert [reading.next_size(size, 0.4) for size in (1, 8)] == [1, 8]
+    assert [reading.next_size(size, 0.6) for size in (1, 2, 8)] == [1, 1, 4]
+    plain = type(home.session.pipeline).understand_many
+    sizes: list[int] = []
+
+    def counted(self, some, size, *others, **more):
+        sizes.append(size)
+        return plain(self, some, size, *others, **more)
+
+    monkeypatch.setattr(type(home.session.pipeline), "understand_many", counted)
+    for patience, wanted in ((0.0, [8, 4, 2, 1, 1]), (1e9, [8, 8])):
+        monkeypatch.setattr(reading, "PATIENCE", patience)
+        sizes.clear()
+        *_, last = reading.read_pictures(home, [str(pictures[0])] * 16, False, Going())
+        assert "16 read" in last[0] and sizes == wanted
+
+    going, sizes[:] = Going(), []
+    begun = reading.read_pictures(home, [str(pictures[0])] * 16, False, going)
+    assert "8 of 16" in [next(begun), next(begun)][1][0]
+    reading.stopped_after(None, going)
+    assert list(begun) == [] and sizes == [8]  # nothing more was read
+
+
 def test_an_older_run_ends_where_a_new_one_begins() -> None:
     going = Going()
     first = going.begin()

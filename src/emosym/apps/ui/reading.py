@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from emosym.types import UnderstandingOutput
 
 READ_AT_ONCE = 8
+PATIENCE = 0.5  # seconds that Stop may wait for pictures that are read together
 PICTURED = 200  # of so many the page shows the pictures
 PICTURE_SIDE = 320
 NEAREST = 4
@@ -34,8 +36,10 @@ THUMBNAIL = 128
 MOST_NAMES = 3
 NO_PICTURE = "Drop a picture first, or choose one."
 Update = tuple[Any, ...]
-# Readings with their names; the label space, and the confidence below which they are unsure.
-Opened: TypeAlias = "tuple[Iterator[tuple[str, Any]], LabelSpace | None, float | None]"
+Read: TypeAlias = "Callable[[Sequence[str]], Iterator[tuple[str, Any]]]"
+# What reads some uploads, and how many at first; the label space, and the confidence below which
+# readings are unsure.
+Opened: TypeAlias = "tuple[Read, int, LabelSpace | None, float | None]"
 EMPTY = (
     '<div class="empty"><p>What a picture evokes will be shown here: the emotions as bars, how '
     "sure, and why.</p></div>"
@@ -44,7 +48,7 @@ HOW_DIALOGUE = "One turn a line; the speaker before a colon, as in: Ann: You cam
 
 
 def stopped_after(results: Results | None, going: Going) -> str:
-    """Stop reading before the next few pictures; returns what is said then."""
+    """Stop reading before the next pictures; returns what is said then."""
     going.stop()
     return status(f"Stopped; {0 if results is None else len(results.readings)} read.")
 
@@ -56,8 +60,13 @@ def read_pictures(
 
     def opened() -> Opened:
         session = home.session.of_pictures()
-        read = session.understand_many(stored(paths), READ_AT_ONCE, explain=explain)
-        return read, session.space, session.pipeline.abstain_below
+
+        def read(some: Sequence[str]) -> Iterator[tuple[str, Any]]:
+            return session.understand_many(stored(some), len(some), explain=explain)
+
+        # what is trained is quick, and gives the shell's numbers to the last digit
+        size = READ_AT_ONCE if session.about().trained else 1
+        return read, size, session.space, session.pipeline.abstain_below
 
     def show(name: str, found: Any, picture: str) -> Shown:
         near = nearest_entries(home, found) if picture else ()
@@ -70,7 +79,8 @@ def read_photographs(home: Home, paths: Sequence[str], going: Going) -> Iterator
     """Read uploaded photographs by the preset `photo`; yields as `read_pictures`."""
 
     def opened() -> Opened:
-        return home.photos().understand_many(stored(paths), READ_AT_ONCE), None, None
+        reader = home.photos()
+        return lambda some: reader.understand_many(stored(some), len(some)), 1, None, None
 
     def show(name: str, found: Any, picture: str) -> Shown:
         return Shown(affect_row(name, found), name, picture)
@@ -84,9 +94,10 @@ def few_at_a_time(
     show: Callable[[str, Any, str], Shown],
     going: Going,
 ) -> Iterator[Update]:
-    """Read what `opened` gives; `show` makes of a name, its reading and its picture what is shown.
+    """Read by what `opened` gives; `show` makes of a name, its reading and its picture a row.
 
-    The picture of one that is not among the first `PICTURED` is "".
+    As many pictures are read together as take a moment, so that Stop need not wait longer. The
+    picture of one that is not among the first `PICTURED` is "".
     """
     say: list[str] = []
     if not paths:
@@ -98,20 +109,31 @@ def few_at_a_time(
     space: LabelSpace | None = None
     below: float | None = None
     with told(say), suppress(Stopped):
-        read, space, below = opened()
-        for (name, found), path in zip(read, paths, strict=True):
+        read, size, space, below = opened()
+        while len(readings) < total:
             go_on()
-            first = len(readings) < PICTURED
-            picture = shown_frame(Path(path), PICTURE_SIDE).data if first else ""
-            readings.append(show(name, found, picture))
+            some, begun = paths[len(readings) : len(readings) + size], time.monotonic()
+            for (name, found), path in zip(read(some), some, strict=True):
+                first = len(readings) < PICTURED
+                picture = shown_frame(Path(path), PICTURE_SIDE).data if first else ""
+                readings.append(show(name, found, picture))
+            go_on()
+            size = next_size(len(some), time.monotonic() - begun)
             done = len(readings)
-            if done % READ_AT_ONCE == 0 and done < total:
+            if done < total:
                 line = status(f"Reading: {done} of {total}", done, total)
                 yield line, *views(readings, space, below)
     if say:
         yield alert(say[0]), EMPTY, "", None
     elif len(readings) == total:  # who stops it says so
         yield status(read_view.tally(readings)), *views(readings, space, below)
+
+
+def next_size(size: int, seconds: float) -> int:
+    """Return how many pictures to read together, where so many took so many seconds."""
+    if 2 * seconds <= PATIENCE:
+        return min(2 * size, READ_AT_ONCE)
+    return max(1, size if seconds <= PATIENCE else size // 2)
 
 
 def stored(paths: Sequence[str]) -> list[StoredImage]:
