@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import shutil
+import time
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +47,14 @@ def address(home: Home) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(
+    address: str, downloads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for word in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run"):
@@ -54,6 +65,8 @@ def browser(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_page_load_timeout(PATIENCE)
+    saves = {"behavior": "allow", "downloadPath": str(downloads)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", saves)
     resized(driver, DESK)
     driver.get(address)
     yield driver
@@ -81,8 +94,17 @@ def pressed(driver: Any, css: str, words: str = "") -> None:
     driver.execute_script("arguments[0].click()", seen(driver, css, words))
 
 
+def saved(downloads: Path, name: str) -> Path:
+    """Wait for a download of this name (a pattern) and return it."""
+    until = time.monotonic() + PATIENCE
+    while not (found := list(downloads.glob(name))):
+        assert time.monotonic() < until, f"{name} was not downloaded"
+        time.sleep(0.1)
+    return found[0]
+
+
 def test_an_uploaded_picture_is_read_and_nothing_comes_from_elsewhere(
-    browser: Any, address: str, home: Home, tiny_pictures: Any, tmp_path: Path
+    browser: Any, address: str, home: Home, downloads: Path, tiny_pictures: Any, tmp_path: Path
 ) -> None:
     picture = tmp_path / "first.png"
     Image.fromarray(tiny_pictures.pictures[0]).save(picture)
@@ -104,15 +126,26 @@ def test_an_uploaded_picture_is_read_and_nothing_comes_from_elsewhere(
     own = (address, "data:", "blob:", "chrome:", "chrome-untrusted:")  # or the empty page
     elsewhere = [url for url in asked if not url.startswith(own)]
     assert len(asked) > 10 and elsewhere == []
+    for kind in ("csv", "json"):
+        pressed(browser, f"#read-{kind}:not([disabled])")
+    (row,) = json.loads(saved(downloads, "readings.json").read_text())
+    (line,) = csv.DictReader(saved(downloads, "readings.csv").open(newline=""))
+    assert row["source"] == line["source"] == "first.png" and row["emotion"] in card
+    assert row["confidence"] == pytest.approx(reading.confidence, abs=1e-5)
 
 
-def test_sliders_paint_and_what_is_kept_is_seen_in_memory(browser: Any, home: Home) -> None:
+def test_sliders_paint_and_what_is_kept_is_seen_in_memory(
+    browser: Any, home: Home, downloads: Path
+) -> None:
     pressed(browser, "button[role=tab]", "Paint")
     for name, key in (("mix-1", Keys.HOME), ("mix-6", Keys.END), ("paint-count", Keys.HOME)):
         seen(browser, f"#{name} input[type=range]").send_keys(key)
     seen(browser, "#paint-steps input[type=range]").send_keys(Keys.HOME)
     pressed(browser, "#paint-go")
     seen(browser, "#paint-status", "1 painted: fear")
+    pressed(browser, "#paint-download:not([disabled])")
+    with zipfile.ZipFile(saved(downloads, "*.zip")) as archive:
+        assert sorted(name.rsplit(".")[-1] for name in archive.namelist()) == ["jsonl", "png"]
     pressed(browser, ".painting .keep")
     seen(browser, ".painting .kept")
     pressed(browser, "button[role=tab]", "Memory")
@@ -121,6 +154,45 @@ def test_sliders_paint_and_what_is_kept_is_seen_in_memory(browser: Any, home: Ho
     assert "fear 100 %" in whole.text
 
 
+def test_keys_move_the_place_on_the_plane_and_none_is_lost(browser: Any) -> None:
+    pressed(browser, "button[role=tab]", "Paint")
+    pressed(browser, "#paint-how label", "A place on the plane")
+    browser.execute_script("arguments[0].focus()", seen(browser, "#paint-plane svg"))
+    keys = webdriver.ActionChains(browser)
+    keys.send_keys(Keys.ARROW_RIGHT * 5).key_down(Keys.SHIFT).send_keys(Keys.ARROW_UP)
+    keys.key_up(Keys.SHIFT).perform()
+    seen(browser, "#paint-plane svg[aria-label*='pleasantness 6.0, excitement 6.0']")
+    number = "return document.querySelector(arguments[0] + ' input[type=number]').value"
+    assert [browser.execute_script(number, f"#paint-{axis}") for axis in AXES] == ["6", "6"]
+    still = "return document.activeElement.hasAttribute('data-plane')"
+    assert browser.execute_script(still)  # the drawing is another one, and has the focus
+    seen(browser, "#paint-valence input[type=range]").send_keys(Keys.HOME)
+    seen(browser, "#paint-plane svg[aria-label*='pleasantness 1.0, excitement 6.0']")
+    pressed(browser, "#paint-how label", "A mix of emotions")
+
+
+def test_a_run_is_watched_as_it_goes_on_and_its_report_is_opened(browser: Any, home: Home) -> None:
+    log = home.runs / "small" / "align" / "metrics.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"step": 10, "loss": 3.5}\n')
+    pressed(browser, "button[role=tab]", "Runs")
+    seen(browser, "#runs-status", "align: step 10; loss 3.5")
+    pressed(browser, "#runs-report-go")
+    seen(browser, "#runs-report-status [role=alert]", "holds nothing to report")
+    with log.open("a") as stream:
+        stream.write('{"step": 20, "loss": 3.25}\n')
+    seen(browser, "#runs-status", "align: step 20; loss 3.25")
+    seen(browser, "#runs-curves svg[aria-label*='align: from 3.5 to 3.25']")
+    assert seen(browser, "#runs-report-status [role=alert]")  # looking again leaves it there
+    stages = [{"stage": "align", "seconds": 3.0}]
+    (home.runs / "small" / "stages.json").write_text(json.dumps(stages))
+    pressed(browser, "#runs-report-go")
+    frame = seen(browser, "iframe.report[title='Report of small']")
+    assert "Stages" in frame.get_attribute("srcdoc")
+    seen(browser, "#runs-report-status", "The report of small is below")
+
+
+AXES = ("valence", "arousal")
 AXE = importlib.util.find_spec("axe_core_python")  # the script is all that is taken of it
 ASK_AXE = """const done = arguments[arguments.length - 1];
 axe.run(document, {resultTypes: ["violations"]}).then(
@@ -156,3 +228,23 @@ def test_every_tab_fits_and_axe_finds_nothing_serious(browser: Any) -> None:
             found[tab, theme] = serious(browser)
     browser.execute_script(dark, False)
     assert not any(found.values()), found
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core-python, which has axe-core, is not installed")
+def test_a_password_lets_in_and_a_wrong_one_does_not(browser: Any, home: Home) -> None:
+    at = replace(door("127.0.0.1", 0, None, False), passwords={"ann": "open sesame"})
+    page = serve(home, at, open_browser=False, wait=False)
+    try:
+        resized(browser, DESK)
+        browser.get(f"http://127.0.0.1:{at.port}")
+        word = seen(browser, "input[type=password]")
+        assert browser.title == "EmoSym" and serious(browser) == []
+        seen(browser, "input[type=text]").send_keys("ann")
+        word.send_keys("open", Keys.ENTER)
+        seen(browser, ".gradio-container", "Incorrect")
+        seen(browser, "input[type=text]").send_keys("ann")
+        seen(browser, "input[type=password]").send_keys("open sesame", Keys.ENTER)
+        seen(browser, "#read-go")
+        assert browser.title == "EmoSym"
+    finally:
+        page.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from emosym.apps.ui.drawing import alert, at, bars, percent, plane, status, told_place
+import pytest
+
+from emosym.apps.ui.drawing import alert, at, bars, percent, plane, status, told_place, width_of
 from emosym.emotions import MIKELS8
 
 
@@ -39,6 +41,29 @@ def test_no_word_lies_under_the_mark_of_the_place() -> None:
             begin = float(left) - (7 * len(word) if anchor == "end" else 0)
             beside = not begin - 13 < x < begin + 7 * len(word) + 13
             assert beside or float(line) - 10 >= y + 13 or float(line) + 3 <= y - 13, (label, word)
+
+
+def boxes(drawn: str) -> list[tuple[str, float, float, float, float]]:
+    text = r'text class="(?:word|edge)" x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">([\w ]+)<'
+    found = []
+    for x, y, anchor, word in re.findall(text, drawn):
+        width = width_of(word)
+        left = float(x) - {"start": 0, "middle": width / 2, "end": width}[anchor]
+        found.append((word, left, float(y) - 10, left + width, float(y) + 3))
+    return found
+
+
+def test_no_word_lies_on_another() -> None:
+    places = [(v / 2, a / 2) for v in range(2, 19) for a in range(2, 19)]
+    for place in (None, *places):
+        words = boxes(plane(MIKELS8, place))
+        assert len(words) == len(MIKELS8.labels) + 4
+        assert width_of("amusement") == pytest.approx(80.6, abs=2)  # as DejaVu Sans draws it
+        for number, (one, left, top, right, bottom) in enumerate(words):
+            assert left >= 14 and right <= 334, one
+            for other, *box in words[:number]:
+                apart = right <= box[0] or box[2] <= left or bottom <= box[1] or box[3] <= top
+                assert apart, (place, one, other)
 
 
 def test_an_interval_is_a_box() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from html import escape
 
@@ -13,8 +12,11 @@ SIDE = 320.0  # of the plane's square, in units of its viewBox
 LEFT, TOP = 14.0, 14.0
 HEIGHT = SIDE + 2 * TOP
 WIDTH = SIDE + 2 * LEFT
-LINE, WORD = 15.0, 90.0  # the height of a line, how far a word reaches
-SIGN, RING = 7.0, 14.0  # the width of a letter, and how far the mark of a place reaches
+LINE = 16.0  # the height of a line
+SIGN, WIDE, THIN = 8.3, 13.2, 5.4  # the widths of most letters, of m and w, and of f, i, j, l, t
+GAP, UNDER = 8.0, 3.0  # between a dot and its word; what of a letter is below the line
+DOT, RING = 4.5, 14.0  # how far a dot and the mark of a place reach
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 MIDDLE = (VAD_MIN + VAD_MAX) / 2
 BARS_SHOWN = 8
 
@@ -96,35 +98,62 @@ def _edge(text: str, x: float, y: float, anchor: str) -> str:
 
 
 def _words(space: LabelSpace, ring: tuple[float, float] | None) -> list[str]:
-    """Return the words of a space at their places, below another's line and the `ring` if need be.
+    """Return the words of a space beside their places, where they cover as little as may be.
 
     The ring is what marks the place that a plane shows.
     """
     placed = [
         (at(norm[0], norm[1]), label) for label in space.labels if (norm := space.norm(label))
     ]
-    lines: list[tuple[float, float]] = []
+    taken = [_around(x, y, DOT) for (x, y), _ in placed]
+    taken += [_edge_box(text, *where) for text, where in EDGES.items()]
+    if ring is not None:
+        taken.append(_around(*ring, RING))
     drawn = []
     for (x, y), label in sorted(placed, key=lambda word: word[0][1]):
-        below = [line + LINE for other, line in lines if abs(other - x) < WORD]
-        line = max([y + 4, *below])
-        anchor, dx = ("end", -8) if x > LEFT + 0.6 * SIDE else ("start", 8)
-        if ring is not None and _under(ring, x + dx, line, math.copysign(SIGN * len(label), dx)):
-            line = ring[1] + RING + LINE - 4
-        lines.append((x, line))
+        box = min(_beside(x, y, label), key=lambda box: sum(_shared(box, one) for one in taken))
+        taken.append(box)
+        anchor, edge = ("end", box[2]) if box[2] < x else ("start", box[0])
         drawn.append(
             f'<g style="--c:{colour(label)}"><circle class="word" cx="{x:.1f}" cy="{y:.1f}" '
-            f'r="3.5"/><text class="word" x="{x + dx:.1f}" y="{line:.1f}" '
+            f'r="3.5"/><text class="word" x="{edge:.1f}" y="{box[3] - UNDER:.1f}" '
             f'text-anchor="{anchor}">{escape(label)}</text></g>'
         )
     return drawn
 
 
-def _under(ring: tuple[float, float], x: float, line: float, width: float) -> bool:
-    """Return whether a word from x to x + width, on a line, would lie under the ring."""
-    left, right = sorted((x, x + width))
-    beside = ring[0] < left - RING or ring[0] > right + RING
-    return not beside and line - LINE + 4 < ring[1] + RING and line + 3 > ring[1] - RING
+def _beside(x: float, y: float, label: str) -> list[Box]:
+    """Return where a word may stand beside its dot, the best first; none leaves the field."""
+    width = width_of(label)
+    right, left, middle = x + GAP, x - GAP - width, x - width / 2
+    sides = (left, right) if x > LEFT + 0.6 * SIDE else (right, left)
+    rows = [(side, 0.0) for side in sides] + [(middle, LINE), (middle, -LINE)]
+    rows += [(side, k * LINE) for k in (1, -1, 2, -2) for side in sides]
+    found = [(start, y + row - 7, start + width, y + row + 7) for start, row in rows]
+    inside = [box for box in found if box[0] >= LEFT and box[2] <= LEFT + SIDE]
+    return inside or found
+
+
+def width_of(text: str) -> float:
+    """Return about how wide a word is drawn, in a system's font that is on the wide side."""
+    return sum(WIDE if sign in "mw" else THIN if sign in "fijlt " else SIGN for sign in text)
+
+
+def _around(x: float, y: float, size: float) -> Box:
+    return x - size, y - size, x + size, y + size
+
+
+def _edge_box(text: str, x: float, y: float, anchor: str) -> Box:
+    width = width_of(text)
+    left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
+    return left, y - 10, left + width, y + 3
+
+
+def _shared(one: Box, other: Box) -> float:
+    """Return how large the part is that two boxes share."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return max(wide, 0.0) * max(high, 0.0)
 
 
 def told_place(place: tuple[float, float] | None) -> str:

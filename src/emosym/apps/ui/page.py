@@ -9,12 +9,12 @@ from typing import Any
 from emosym import __version__
 from emosym.apps.ui import memory_tab, paint_tab, read_tab, runs_tab
 from emosym.apps.ui.home import Home
+from emosym.apps.ui.serving import TITLE
 from emosym.emotions import LABEL_SPACES
 from emosym.evaluation.report.palette import CYCLE, ROLES, css_name, places_of
 from emosym.extras import require
 from emosym.service.wanted import SHIPPED_MODEL
 
-TITLE = "EmoSym"
 TEMPLATES = Path(__file__).parent / "templates"
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -80,7 +80,12 @@ def theme() -> Any:
 
 
 PARTS = {
-    "paper": ("body_background_fill", "background_fill_secondary", "input_background_fill"),
+    "paper": (
+        "body_background_fill",
+        "background_fill_secondary",
+        "input_background_fill",
+        "button_secondary_background_fill_hover",
+    ),
     "card": (
         "block_background_fill",
         "background_fill_primary",

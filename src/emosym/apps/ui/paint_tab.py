@@ -94,7 +94,8 @@ def build(gr: Any, home: Home) -> None:
     how.change(show_inputs, [how], [mix_box, place_box, like_box], **quiet)
     drawn.placed(with_event(gr, move), None, [valence, arousal, drawn], **quiet)
     for slider in (valence, arousal):
-        slider.release(redraw, [valence, arousal], [drawn], **quiet)
+        # by hand or by keys; while it is dragged the last place is what counts
+        slider.input(redraw, [valence, arousal], [drawn], trigger_mode="always_last", **quiet)
     inputs = [*sliders, how, valence, arousal, like, prompt, intensity, seed, steps, count]
     outputs = [said, shown, held]
     painting = paint.click(run, [*inputs, guidance, going], outputs, **quiet)

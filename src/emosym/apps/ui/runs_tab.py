@@ -20,6 +20,7 @@ UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 TAIL = 65536
 SIGNS = ("metrics.jsonl", "stages.json", "run.json", "rounds.json")
 EMPTY = '<div class="empty"><p>{}</p></div>'
+NO_CURVE = "A curve will be drawn here once two lines are logged."
 
 
 def build(gr: Any, home: Home, tab: Any) -> None:
@@ -34,6 +35,7 @@ def build(gr: Any, home: Home, tab: Any) -> None:
     with gr.Row():
         make = gr.Button("Open the report", elem_id="runs-report-go")
         download = gr.DownloadButton("Download the report", interactive=False)
+    built = gr.HTML(status(""), elem_id="runs-report-status")  # looking again leaves it alone
     report = gr.HTML("", elem_id="runs-report")
     timer = gr.Timer(SECONDS, active=False)
     seen = gr.State("")
@@ -52,21 +54,25 @@ def build(gr: Any, home: Home, tab: Any) -> None:
         found = looked(home, name, before)
         return found if found[3] != before else (found[0], gr.skip(), gr.skip(), before)
 
+    def another(name: str | None) -> tuple[Any, ...]:
+        none = gr.DownloadButton(interactive=False)
+        return (*looked(home, name, ""), status(""), "", none)
+
     def reported(name: str | None) -> Iterator[tuple[str, str, Any]]:
         yield status("Building the report", None, 1), "", gr.DownloadButton(interactive=False)
         say: list[str] = []
         with told(say):
             page = report_of(home, name)
             made = gr.DownloadButton(value=str(page), interactive=True)
-            yield status("The report is below."), framed(page, str(name)), made
+            yield status(f"The report of {name} is below."), framed(page, str(name)), made
         if say:
             yield alert(say[0]), "", gr.DownloadButton(interactive=False)
 
     tab.select(opened, [run], [run, timer, *outputs], **quiet)
-    run.input(lambda name: (*looked(home, name, ""), ""), [run], [*outputs, report], **quiet)
+    run.input(another, [run], [*outputs, built, report, download], **quiet)
     timer.tick(again, [run, seen], outputs, **quiet)
     watch.change(lambda on: gr.Timer(active=on), [watch], [timer], **quiet)
-    make.click(reported, [run], [said, report, download], **quiet)
+    make.click(reported, [run], [built, report, download], **quiet)
 
 
 def runs_in(root: Path) -> list[str]:
@@ -121,7 +127,7 @@ def looked(home: Home, name: str | None, before: str) -> tuple[str, str, str, st
             '<article class="card curves"><h2 class="lesser">Training loss</h2>'
             f"{inline(losses(found))}</article>"
             if found
-            else EMPTY.format("Nothing was logged yet.")
+            else EMPTY.format(NO_CURVE)
         )
         return status(line), drawn, paintings_of(folder), mark
     return alert(say[0]), "", "", ""
@@ -146,7 +152,9 @@ def where_it_is(folder: Path) -> str:
         return "Nothing was logged."
     row = last_row(logs[-1])
     stage = "" if logs[-1].parent == folder else f"{logs[-1].parent.name}: "
-    told_of = [f"{key} {value:.4g}" for key, value in row.items() if key != "step"]
+    told_of = [
+        f"{key.replace('_', ' ')} {value:.4g}" for key, value in row.items() if key != "step"
+    ]
     ago = max(0, int(time.time() - logs[-1].stat().st_mtime))
     size, unit = next((unit for unit in UNITS if ago >= 2 * unit[0]), (1, "seconds"))
     when = f"{ago // size:,} {unit}"

@@ -179,7 +179,7 @@ def read_run(root: Path) -> Run:
     if not any(found) and run.bank_before is None and run.bank_after is None:
         raise UsageError(
             f"{root} holds nothing to report: no stages.json, results/, readings/, paintings/ "
-            "or rounds.json."
+            "or rounds.json. Put what `emosym evaluate` measures of its checkpoint into results/."
         )
     return run
 

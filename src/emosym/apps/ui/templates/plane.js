@@ -1,13 +1,30 @@
 const left = 14, top_ = 14, side = 320, low = 1, high = 9;
-function place(valence, arousal) {
-  const keep = value => Math.min(high, Math.max(low, Math.round(value * 10) / 10));
-  trigger('placed', {valence: keep(valence), arousal: keep(arousal)});
-}
-function here(svg) {
-  const dot = svg.querySelector('circle.here');
+const rest = 150;  // milliseconds without a key before the server is asked to draw
+const patience = 5000;  // after so many a drawing is believed, whatever was asked for
+let wanted = null, timer = null, asked = 0, keyed = false;
+const within = value => Math.min(high, Math.max(low, Math.round(value * 10) / 10));
+const plane = () => element.querySelector('svg[data-plane]');
+function drawn() {
+  const dot = plane()?.querySelector('circle.here');
   const x = dot ? +dot.getAttribute('cx') : left + side / 2;
   const y = dot ? +dot.getAttribute('cy') : top_ + side / 2;
   return [low + (high - low) * (x - left) / side, high - (high - low) * (y - top_) / side];
+}
+function mark([valence, arousal]) {  // at once; words make room when the server has drawn
+  for (const circle of plane()?.querySelectorAll('circle.here, circle.halo') ?? []) {
+    circle.setAttribute('cx', left + side * (valence - low) / (high - low));
+    circle.setAttribute('cy', top_ + side * (high - arousal) / (high - low));
+  }
+}
+function place(valence, arousal) {
+  wanted = [within(valence), within(arousal)];
+  mark(wanted);
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    timer = null;
+    asked = Date.now();
+    trigger('placed', {valence: wanted[0], arousal: wanted[1]});
+  }, rest);
 }
 element.addEventListener('click', event => {
   const svg = event.target.closest('svg[data-plane]');
@@ -22,7 +39,18 @@ element.addEventListener('keydown', event => {
   const step = steps[event.key];
   if (!svg || !step) return;
   event.preventDefault();
-  const [valence, arousal] = here(svg), size = event.shiftKey ? 1 : 0.2;
+  keyed = true;
+  const [valence, arousal] = wanted ?? drawn(), size = event.shiftKey ? 1 : 0.2;
   place(valence + size * step[0], arousal + size * step[1]);
-  setTimeout(() => element.querySelector('svg[data-plane]')?.focus(), 300);
 });
+element.addEventListener('focusout', event => { if (event.relatedTarget) keyed = false; });
+new MutationObserver(() => {  // a new drawing: from the sliders, or of a place asked for
+  const svg = plane();
+  if (!svg) return;
+  if (keyed && document.activeElement === document.body) svg.focus();
+  if (wanted === null) return;
+  const [valence, arousal] = drawn();
+  const same = within(valence) === wanted[0] && within(arousal) === wanted[1];
+  if (timer === null && (same || Date.now() - asked > patience)) wanted = null;
+  else mark(wanted);
+}).observe(element, {childList: true, subtree: true});
