@@ -17,6 +17,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # nothing is told to anyone unasked, and nothing of Ray's own affairs to the terminal
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+
+NO_START = (OSError, RuntimeError, ValueError)  # what Ray says of a start that failed
 
 
 class Reader:
@@ -156,25 +159,34 @@ def start(ray: Any) -> None:
     """
     if ray.is_initialized():
         return
-    try:
-        ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
-    except Exception as error:  # a start that takes too long is told as a bare Exception
+
+    def tell(kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
+        # a start that takes too long is an Exception of no kind of its own
+        if kind is None or not (kind is Exception or issubclass(kind, NO_START)):
+            return False
         ray.shutdown()  # what came up of it
-        told = _first_sentence(error)
-        address = os.environ.get("RAY_ADDRESS")
-        if address:
-            raise EmoSymError(
-                f"The Ray cluster that RAY_ADDRESS names ({address}) cannot be joined: {told}; "
-                "see by `ray status` whether it is up, or unset RAY_ADDRESS to read on this "
-                "machine alone."
-            ) from error
-        raise EmoSymError(
-            f"Ray did not start on this machine: {told}; it gives its own start 30 seconds, which "
-            "a busy machine may not keep, so try again later, or leave out --engine."
-        ) from error
+        raise EmoSymError(_no_start(error)) from error
+
+    with ExitStack() as stack:
+        stack.push(tell)
+        ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
 
 
-def _first_sentence(error: Exception) -> str:
+def _no_start(error: BaseException | None) -> str:
+    """Return that Ray did not start, why, and what to do."""
+    told, address = _first_sentence(error), os.environ.get("RAY_ADDRESS")
+    if address:
+        return (
+            f"The Ray cluster that RAY_ADDRESS names ({address}) cannot be joined: {told}; see by "
+            "`ray status` whether it is up, or unset RAY_ADDRESS to read on this machine alone."
+        )
+    return (
+        f"Ray did not start on this machine: {told}; it gives its own start 30 seconds, which a "
+        "busy machine may not keep, so try again later, or leave out --engine."
+    )
+
+
+def _first_sentence(error: BaseException | None) -> str:
     """Return the beginning of what Ray says, without a full stop."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words.split(". ", 1)[0].rstrip(".")
