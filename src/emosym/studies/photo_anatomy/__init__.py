@@ -1,0 +1,1 @@
+"""The reader's own anatomy on photographs, beside the kernel that is shipped."""
