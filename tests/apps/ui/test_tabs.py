@@ -200,6 +200,9 @@ def test_a_run_is_watched_while_it_goes_on(home: Home, tmp_path: Path) -> None:
     folder = tmp_path / "first" / "align"
     folder.mkdir(parents=True)
     log = folder / "metrics.jsonl"
+    log.write_text("")
+    line, curves, _, _ = runs_tab.looked(watched, "first", "")
+    assert "align: it has begun; nothing is logged yet." in line and "once two lines" in curves
     log.write_text('{"step": 10, "loss": 3.5}\n{"step": 20, "loss": 3.25, "acc": 0.5}\n{"st')
     assert runs_tab.runs_in(tmp_path) == ["first", "first/align"]
     line, curves, _, mark = runs_tab.looked(watched, "first", "")

@@ -152,6 +152,8 @@ def where_it_is(folder: Path) -> str:
         return "Nothing was logged."
     row = last_row(logs[-1])
     stage = "" if logs[-1].parent == folder else f"{logs[-1].parent.name}: "
+    if not row:
+        return f"{stage}it has begun; nothing is logged yet."
     told_of = [
         f"{key.replace('_', ' ')} {value:.4g}" for key, value in row.items() if key != "step"
     ]
