@@ -11,7 +11,7 @@ from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.rewards.text import answer_label, has_format, stated_confidence
 from emosym.tasks.image_emotion import image_emotion
-from emosym.tasks.reasoned import CONFIDENCES, in_form
+from emosym.tasks.reasoned import CONFIDENCES, has_form, in_form
 from emosym.types import IMAGE_EMOTION, Sample, Turn
 
 SEA = Sample(
@@ -38,6 +38,17 @@ def test_what_is_asked_and_taught() -> None:
     assert text == sure.teach(SEA)[-1].parts[0]  # the same for the same sample
 
 
+def test_an_answer_may_be_rated_without_a_reason() -> None:
+    rated = in_form(TASK, "rated")
+    question = str(rated.conversation(SEA)[0].parts[1])
+    assert "<think>" not in question and "<confidence>how sure" in question
+    (text,) = rated.teach(replace(SEA, rationale=None))[-1].parts
+    sure = str(in_form(TASK, "sure").teach(SEA)[-1].parts[0])
+    assert text == sure.removeprefix("<think>Waves.</think>")
+    assert answer_label(str(text), MIKELS8) == "awe" and has_form(str(text), "rated")
+    assert not has_form("<answer>Awe.</answer>", "rated") and not has_form(str(text), "sure")
+
+
 def test_taught_confidence_says_nothing_of_the_answer() -> None:
     sure = in_form(TASK, "sure")
     stated = [
@@ -51,5 +62,7 @@ def test_taught_confidence_says_nothing_of_the_answer() -> None:
 def test_what_cannot_be_taught() -> None:
     with pytest.raises(UsageError, match=r"no rationale.*plain"):
         in_form(TASK, "reasoned").teach(replace(SEA, rationale=None))
-    with pytest.raises(UsageError, match="no form of an answer; valid are plain, reasoned, sure"):
+    with pytest.raises(
+        UsageError, match="no form of an answer; valid are plain, reasoned, sure, rated"
+    ):
         in_form(TASK, "loud")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from emosym.config.schema import LoraSection, Recipe
 
 # How an answer is given: see `tasks.reasoned`.
-AnswerForm: TypeAlias = Literal["plain", "reasoned", "sure"]
+AnswerForm: TypeAlias = Literal["plain", "reasoned", "sure", "rated"]
 
 
 class TextRecipe(Recipe):
@@ -53,11 +53,14 @@ class RlTextRecipe(TextRecipe):
 class PreferenceRecipe(TextRecipe):
     """DPO on explanations of storybook pictures (TRL's trainer): what is there before what is not.
 
-    A pair is the picture's own explanation, and the same with a thing named that is not there.
+    A pair is the picture's own explanation, and the same with a thing named that is not there:
+    `wrong: random` puts any in the place of one; `likely` adds one that often stands beside those
+    that are there or, one time in two, leaves one out, so that naming few does not pay.
     `w_said` weighs, beside the preference, the likelihood of the preferred text itself, which DPO
     alone may let fall.
     """
 
     stage: Literal["preference"]
     beta: float = Field(0.1, gt=0)
+    wrong: Literal["random", "likely"] = "random"
     w_said: float = Field(0.0, ge=0)

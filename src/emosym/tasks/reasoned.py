@@ -1,8 +1,8 @@
 """Any task's answer with its reason before it, and how sure it is after it.
 
 The forms: `plain` is the task's own answer, `reasoned` is
-`<think>why</think><answer>Awe.</answer>`, and `sure` adds `<confidence>0.7</confidence>` to it. The
-rewards of `emosym.rewards` read all of them.
+`<think>why</think><answer>Awe.</answer>`, and `sure` adds `<confidence>0.7</confidence>` to it;
+`rated` is answer and confidence without a reason. The rewards of `emosym.rewards` read all of them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from emosym.errors import UsageError
+from emosym.rewards.text import has_format, stated_confidence, tagged
 from emosym.seeds import numpy_rng
 from emosym.tasks.question import taught
 from emosym.tasks.task import Task
 from emosym.types import Conversation, Message, Sample
 
-PLAIN, REASONED, SURE = FORMS = ("plain", "reasoned", "sure")
+PLAIN, REASONED, SURE, RATED = FORMS = ("plain", "reasoned", "sure", "rated")
 ASKED = {
     REASONED: "Answer in the form <think>why</think><answer>the answer</answer>.",
     SURE: (
         "Answer in the form <think>why</think><answer>the answer</answer>"
+        "<confidence>how sure, from 0 to 1</confidence>."
+    ),
+    RATED: (
+        "Answer in the form <answer>the answer</answer>"
         "<confidence>how sure, from 0 to 1</confidence>."
     ),
 }
@@ -45,7 +50,7 @@ def in_form(task: Task, form: str) -> Task:
         return asked(task.conversation(sample), ASKED[form])
 
     def teach(sample: Sample) -> Conversation:
-        if not sample.rationale:
+        if form != RATED and not sample.rationale:
             raise UsageError(
                 f"Sample {sample.id!r} has no rationale, so its answer cannot be taught with a "
                 f"reason: set the form to {PLAIN!r}, or give it one (emosym data annotate)."
@@ -58,8 +63,9 @@ def in_form(task: Task, form: str) -> Task:
 
 def written(sample: Sample, said: str, form: str, rationale: str | None = None) -> str:
     """Return an answer in a form, with the sample's rationale or the one given."""
-    text = f"<think>{rationale or sample.rationale}</think><answer>{said}</answer>"
-    if form != SURE:
+    reason = "" if form == RATED else f"<think>{rationale or sample.rationale}</think>"
+    text = f"{reason}<answer>{said}</answer>"
+    if form == REASONED:
         return text
     place = int(numpy_rng(0, f"taught-confidence-{sample.id}").integers(len(CONFIDENCES)))
     return f"{text}<confidence>{CONFIDENCES[place]}</confidence>"
@@ -72,3 +78,10 @@ def asked(conversation: Conversation, more: str) -> Conversation:
     text = question.rstrip() if isinstance(question, str) else ""
     kept = parts if isinstance(question, str) else [*parts, question]
     return (*before, Message(last.role, (*kept, f"{text} {more}".strip())))
+
+
+def has_form(answer: str, form: str) -> bool:
+    """Return whether an answer has the form that was asked for."""
+    if form == RATED:
+        return bool(tagged(answer, "answer")) and stated_confidence(answer) is not None
+    return has_format(answer)

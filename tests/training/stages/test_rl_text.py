@@ -18,7 +18,7 @@ from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.reasoned import in_form
 from emosym.training.run import run_recipe
 from emosym.training.stages import text_rewards
-from emosym.training.stages.text_rewards import columns_of, open_rewards
+from emosym.training.stages.text_rewards import columns_of, open_rewards, readable_of
 from emosym.training.stages.trl_policy import PictureProcessor, messages_of
 
 OPTIM = {"steps": 4, "batch_size": 2, "lr": 0.02, "log_every": 1, "checkpoint_every": 2}
@@ -54,7 +54,11 @@ def rows_of(out: Path) -> list[dict[str, float]]:
 
 @pytest.mark.slow  # importing trl and datasets takes longer than what they are asked
 def test_grpo_moves_the_adapter_alone_and_goes_on_after_a_stop(
-    tiny_checkpoint: Path, tiny_storybook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path,
+    tiny_storybook: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(text_rewards.OTHERS, "few_letters", few_letters)
 
@@ -73,6 +77,8 @@ def test_grpo_moves_the_adapter_alone_and_goes_on_after_a_stop(
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert abs(rows[0]["kl"]) < 1e-6 and rows[-1]["kl"] > 1e-4  # the policy that came in
     assert rows[0]["reward"] == pytest.approx(rows[0]["few_letters"] + 0.5 * rows[0]["accuracy"])
+    assert rows[0]["readable"] == 0.0  # it has learned no label yet, and this is said
+    assert "Only 0 % of the first sampled answers" in caplog.text
     assert {"score", "score before", "form before", "names_absent"} <= set(values)
     before, after = adapter_of(tiny_checkpoint), adapter_of(written)
     assert before.keys() == after.keys()
@@ -96,11 +102,17 @@ def test_grpo_moves_the_adapter_alone_and_goes_on_after_a_stop(
     assert more == pytest.approx(values)
 
 
+@pytest.mark.parametrize("wrong", ["random", "likely"])
 def test_dpo_prefers_what_is_there(
-    tiny_checkpoint: Path, tiny_storybook: Path, tmp_path: Path
+    wrong: str, tiny_checkpoint: Path, tiny_storybook: Path, tmp_path: Path
 ) -> None:
     recipe = recipe_of(
-        "preference", tmp_path / "out", tiny_checkpoint, tiny_storybook, optim={"steps": 3}
+        "preference",
+        tmp_path / "out",
+        tiny_checkpoint,
+        tiny_storybook,
+        wrong=wrong,
+        optim={"steps": 3},
     )
     written, _ = run_recipe(recipe, progress=False)
     rows = rows_of(tmp_path / "out")
@@ -147,6 +159,7 @@ def test_rewards_by_name_and_what_they_need(
     assert weights == [1.0, 0.5, 0.1]
     columns = {name: [value] for name, value in columns_of(sample, task).items()}
     assert [one([said], **columns) for one in functions] == [[1.0], [1.0], [1.0]]
+    assert readable_of(task)([said, "A ball.", ""]) == [1.0, 0.0, 0.0]
     with pytest.raises(UsageError, match=r"Unknown reward 'acuracy'.*accuracy"):
         open_rewards({"acuracy": 1}, task, MIKELS8)
     recipe = recipe_of(
@@ -161,7 +174,8 @@ def test_rewards_by_name_and_what_they_need(
     [
         ({"tasks": ["image_emotion", "mer"]}, "one task is trained at a time"),
         ({"lora": {"r": 0}}, "lora.r must be 1 or more"),
-        ({"form": "plain", "stage": "preference"}, "no reason to prefer"),
+        ({"form": "plain", "stage": "preference"}, "no reason to prefer in the form 'plain'"),
+        ({"form": "rated", "stage": "preference"}, "no reason to prefer in the form 'rated'"),
         ({"tasks": ["mood"]}, "Unknown task 'mood'"),
     ],
 )

@@ -6,7 +6,8 @@ Scenes, objects, faces and actions, as its attributes and its sentences name the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from emosym.data.storybook.words import (
     ACTION_NOTES,
     ACTION_PHRASES,
     brows_of,
+    joined,
     mouth_of,
     with_article,
 )
@@ -22,6 +24,7 @@ from emosym.errors import UsageError
 from emosym.types import Sample
 
 KINDS = ("scene", "object", "face", "action")
+MOST_LISTED = 3  # objects that a picture shows
 
 
 def facts_of(sample: Sample) -> Mapping[str, frozenset[str]]:
@@ -103,6 +106,47 @@ def wrong_by_one(rationale: str, sample: Sample, rng: np.random.Generator) -> st
 
     changed = pattern.sub(put, rationale)
     return changed if changed != rationale else None
+
+
+def companions(samples: Iterable[Sample]) -> Counter[tuple[str, str]]:
+    """Return how many pictures show two objects together, both ways round; errors as `facts_of`."""
+    return Counter(
+        (one, other)
+        for sample in samples
+        for one in facts_of(sample)["object"]
+        for other in facts_of(sample)["object"]
+        if one != other
+    )
+
+
+def wrong_by_companion(
+    rationale: str,
+    sample: Sample,
+    rng: np.random.Generator,
+    together: Mapping[tuple[str, str], int],
+) -> str | None:
+    """Return a rationale whose list of objects is wrong, but likely; one time in two it is short.
+
+    Else it holds one more, drawn by how often it stands with those that are there (`companions`);
+    of MOST_LISTED objects it takes the place of one. Short it lacks one, so that naming few is no
+    way to be right. None where the rationale does not list what is there, or nothing else ever
+    stands with it.
+    """
+    there = [item for item in OBJECTS if item in facts_of(sample)["object"]]
+    listed = joined([with_article(item) for item in there])
+    place = rationale.lower().find(listed)
+    others = [item for item in OBJECTS if item not in there]
+    often = np.array([sum(together.get((item, one), 0) for one in there) for item in others], float)
+    if place < 0 or not often.sum():
+        return None
+    added = others[int(rng.choice(len(others), p=often / often.sum()))]
+    short = len(there) > 1 and rng.random() < 0.5
+    if short or len(there) >= MOST_LISTED:
+        del there[int(rng.integers(len(there)))]
+    told = there if short else [item for item in OBJECTS if item in {*there, added}]
+    words = joined([with_article(item) for item in told])
+    words = words[0].upper() + words[1:] if rationale[place].isupper() else words
+    return rationale[:place] + words + rationale[place + len(listed) :]
 
 
 def _placeless(text: str) -> str:

@@ -108,7 +108,8 @@ def brows_of(face: str) -> str:
     return face.split(", ")[1].removeprefix("brows ")
 
 
-def _joined(names: list[str]) -> str:
+def joined(names: list[str]) -> str:
+    """Return names as a list in words: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -124,7 +125,7 @@ def rationale_of(story: Story) -> str:
         return options[int(choice.integers(len(options)))]
 
     light, pose = pick(LIGHT_NOTES[story.light]), pick(ACTION_NOTES[story.action])
-    things = _joined([with_article(item) for item in story.objects])
+    things = joined([with_article(item) for item in story.objects])
     scene = with_article(story.scene)
     mouth, brows = mouth_of(story.face), brows_of(story.face)
     face = pick((f"mouth {mouth}, brows {brows}", f"mouth {mouth} under {brows} brows"))
@@ -161,7 +162,7 @@ def questions_of(story: Story) -> list[tuple[str, str]]:
         (f"Is there {with_article(unseen)}?", "no"),
         (f"Where is the {where_item}?", where),
         ("How many objects are there?", NUMBERS[len(story.objects)]),
-        ("Which objects are there?", _joined(list(story.objects))),
+        ("Which objects are there?", joined(list(story.objects))),
         ("How is the mouth?", mouth_of(story.face)),
         ("How are the brows?", brows_of(story.face)),
         ("What is the child doing?", ACTION_PHRASES[story.action]),

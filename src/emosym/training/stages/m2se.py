@@ -203,10 +203,7 @@ def train_m2se(
         told = ", ".join(f"{name} {value:.3f}" for name, value in now.values.items())
         log.info("m2se step %d, held out: %s", stop, told)
     if chooses:
-        best_weights = load_file(recipe.out / BEST)
-        with torch.no_grad():
-            for name, tensor in live.items():
-                tensor.copy_(best_weights[name])
+        _put_back(live, recipe.out / BEST)
     reasoner.eval().requires_grad_(False)
     return Trained(tuple(rounds), best)
 
@@ -225,6 +222,13 @@ def _order(
 def _keep(live: Mapping[str, torch.Tensor], path: Path) -> None:
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in live.items()}
     write_atomic(path, lambda temporary: save_file(kept, temporary))
+
+
+def _put_back(live: Mapping[str, torch.Tensor], path: Path) -> None:
+    kept = load_file(path)
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(kept[name])
 
 
 def _rounds(out: Path) -> list[Evaluated]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from emosym.config.text_recipes import PreferenceRecipe
-from emosym.data.storybook.facts import wrong_by_one
+from emosym.data.storybook.facts import companions, wrong_by_companion, wrong_by_one
 from emosym.errors import UsageError
 from emosym.extras import require
 from emosym.seeds import numpy_rng
-from emosym.tasks.reasoned import PLAIN
+from emosym.tasks.reasoned import PLAIN, RATED
 from emosym.training.stages.finish import StageResult
 from emosym.training.stages.text_start import TextStart, finish_text, open_text, score_before
 from emosym.training.stages.trl_policy import (
@@ -34,8 +34,10 @@ def run_preference(
         StoppedEarly: at the deadline; the same call goes on.
     """
     require("trl", "rl")
-    if recipe.form == PLAIN:
-        raise UsageError("There is no reason to prefer in a plain answer: set form=reasoned.")
+    if recipe.form in (PLAIN, RATED):
+        raise UsageError(
+            f"There is no reason to prefer in the form {recipe.form!r}: set form=reasoned."
+        )
     start = open_text(recipe)
     before = score_before(start, recipe)
     train_preference(start, recipe, progress, deadline)
@@ -45,18 +47,22 @@ def run_preference(
 def pairs_of(start: TextStart, recipe: PreferenceRecipe) -> list[tuple[Sample, str, str]]:
     """Return for each sample what is preferred and what is not: the second is wrong by one thing.
 
-    A sample whose rationale names none of its objects is left out. The thing is drawn from the
+    A sample whose rationale names none of its objects is left out. What is wrong is drawn from the
     stream (seed, "preference-ID").
 
     Raises:
         UsageError: when none is left.
     """
     pairs = []
+    together = companions(start.train) if recipe.wrong == "likely" else {}
     for sample in start.train:
         said = "".join(map(str, start.task.teach(sample)[-1].parts))
         reason = sample.rationale or ""
         rng = numpy_rng(recipe.seed, f"preference-{sample.id}")
-        wrong = wrong_by_one(reason, sample, rng)
+        if recipe.wrong == "likely":
+            wrong = wrong_by_companion(reason, sample, rng, together)
+        else:
+            wrong = wrong_by_one(reason, sample, rng)
         if wrong is not None:
             pairs.append((sample, said, said.replace(reason, wrong)))
     if not pairs:

@@ -8,7 +8,12 @@ from __future__ import annotations
 from emosym.config.text_recipes import RlTextRecipe
 from emosym.extras import require
 from emosym.training.stages.finish import StageResult
-from emosym.training.stages.text_rewards import check_columns, columns_of, open_rewards
+from emosym.training.stages.text_rewards import (
+    check_columns,
+    columns_of,
+    open_rewards,
+    readable_of,
+)
 from emosym.training.stages.text_start import TextStart, finish_text, open_text, score_before
 from emosym.training.stages.trl_policy import (
     as_policy,
@@ -61,13 +66,13 @@ def train_rl_text(
         temperature=recipe.temperature,
         loss_type=recipe.loss,
         epsilon=recipe.clip,
-        reward_weights=weights,
+        reward_weights=[*weights, 0.0],
     )
     with as_policy(start.model, recipe.lora, recipe.seed) as policy:
         set_ends(policy, chat)
         trainer = trl.GRPOTrainer(
             policy,
-            rewards,
+            [*rewards, readable_of(task)],
             args=settings,
             train_dataset=rows_of(len(start.train), row),
             processing_class=processing_class(chat),

@@ -8,9 +8,8 @@ from emosym.data.storybook.facts import absent_objects, spoken
 from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
 from emosym.pipelines.task_reading import speak_words
-from emosym.rewards.text import has_format
 from emosym.rewards.words import thought_part
-from emosym.tasks.reasoned import PLAIN
+from emosym.tasks.reasoned import PLAIN, RATED, has_form
 from emosym.tasks.said import score_of, spoken_values
 from emosym.tasks.task import Task, Unparsed
 from emosym.types import Sample
@@ -47,7 +46,9 @@ def said_values(
     values |= {k: float(sure[k]) for k in SPOKEN if sure.get(k) is not None}
     if form == PLAIN:
         return values
-    values["form"] = sum(map(has_format, answers)) / len(answers)
+    values["form"] = sum(has_form(answer, form) for answer in answers) / len(answers)
+    if form == RATED:
+        return values
     reasons = [thought_part(answer) for answer in answers]
     try:
         absent = [bool(absent_objects(r, s)) for r, s in zip(reasons, samples, strict=True)]

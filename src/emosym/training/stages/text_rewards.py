@@ -10,13 +10,21 @@ from emosym.data.storybook.facts import spoken
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError, unknown_name
 from emosym.rewards.cues import cue_precision
-from emosym.rewards.text import accuracy, answer_format, brier, confidence, polarity, vad
+from emosym.rewards.text import (
+    accuracy,
+    answer_format,
+    brier,
+    completion_text,
+    confidence,
+    polarity,
+    vad,
+)
 from emosym.rewards.trees import tree
 from emosym.rewards.units import action_units
 from emosym.rewards.votes import agreement
 from emosym.rewards.writing import length, repetition
 from emosym.tasks.expression import parts_of
-from emosym.tasks.task import Task, label_said
+from emosym.tasks.task import Task, Unparsed, label_said
 from emosym.types import EXPRESSION, FER, Sample, Votes
 
 TextReward = Callable[..., "list[float | None]"]
@@ -36,6 +44,7 @@ OTHERS: dict[str, TextReward] = {
     "repetition": repetition,
 }
 TASK, CUES = "task", "cues"
+READABLE = "readable"  # no reward: it is written down, and counts nothing
 NAMES = (TASK, *OF_LABELS, CUES, *OTHERS)
 NEEDS = {
     "accuracy": "label",
@@ -100,6 +109,17 @@ def check_columns(names: Collection[str], samples: Sequence[Sample], task: Task)
                 f"The reward {name!r} needs {column}, which no sample of the training split has "
                 f"for the task {task.name!r}: leave it out of `rewards`."
             )
+
+
+def readable_of(task: Task) -> TextReward:
+    """Return a function that TRL logs as `readable`: 1 where an answer says something usable."""
+
+    def readable(completions: Sequence[Any], **_: Any) -> list[float | None]:
+        return [
+            float(not isinstance(task.parse(completion_text(one)), Unparsed)) for one in completions
+        ]
+
+    return readable
 
 
 def _objects_named(text: str) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Callable
@@ -18,8 +19,11 @@ from emosym.training.loop.deadline import is_late
 from emosym.training.loop.metrics_log import MetricsLog
 from emosym.training.loop.progress import training_bar
 from emosym.training.stages.finish import training_device, use_bf16
+from emosym.training.stages.text_rewards import READABLE
 
+log = logging.getLogger(__name__)
 STATE, WHOLE = "state", "whole"
+FEW = 0.5  # of sampled answers: with fewer that say something, spelling is what is rewarded
 LEFT_OUT = ("epoch", "step_time", "total_flos", "num_tokens", "learning_rate")
 
 
@@ -75,6 +79,13 @@ class Watch(TrainerCallback):
             if isinstance(value, (int, float)) and name not in LEFT_OUT
         }
         row = {name: float(value) for name, value in row.items() if "/std" not in name}
+        if state.global_step <= args.logging_steps and row.get(READABLE, 1.0) < FEW:
+            log.warning(
+                "Only %.0f %% of the first sampled answers say something usable, so rewards would "
+                "mostly teach it to spell the answers that it can spell, and accuracy may fall: "
+                "teach it for longer first (recipe say), or sample at a lower temperature.",
+                100 * row[READABLE],
+            )
         self.log.add(state.global_step - 1, row)
         while self.advance is not None and self.shown < state.global_step:
             self.advance(row.get("loss", 0.0), self.batch)
