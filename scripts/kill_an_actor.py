@@ -48,8 +48,13 @@ class Kill:
     seconds: float
 
 
-def read_and_kill(asked: Sequence[str], out: Path, parts: int) -> Kill:
+def read_and_kill(
+    asked: Sequence[str], out: Path, parts: int, quiet: float = QUIET_SECONDS
+) -> Kill:
     """Run `emosym understand ASKED --engine ray --out OUT` and kill one of its two actors.
+
+    It is killed after `quiet` seconds without a new part: where a part takes longer, others than
+    those that it holds are missing, too.
 
     Raises:
         RuntimeError: when the run ended before an actor could be killed, or did not end well.
@@ -69,7 +74,7 @@ def read_and_kill(asked: Sequence[str], out: Path, parts: int) -> Kill:
         victim = actors[0]
         os.kill(victim, signal.SIGSTOP)
         count, changed = -1, time.monotonic()
-        while time.monotonic() - changed < QUIET_SECONDS:
+        while time.monotonic() - changed < quiet:
             if len(done_in(out)) != count:
                 count, changed = len(done_in(out)), time.monotonic()
             time.sleep(0.1)
@@ -129,12 +134,15 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, help="A folder of pictures.")
     parser.add_argument("--part", type=int, default=50, help="Pictures a part.")
     parser.add_argument("--model", default="storybook")
+    parser.add_argument(
+        "--quiet", type=float, default=QUIET_SECONDS, help="Seconds; longer than a part takes."
+    )
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         one, out = Path(folder, "one.parquet"), Path(folder, "out")
         asked = [str(options.pictures), "--model", options.model]
         parts = len(plan_parts(find_files(asked[:1]), options.part))
-        kill = read_and_kill([*asked, "--part", str(options.part)], out, parts)
+        kill = read_and_kill([*asked, "--part", str(options.part)], out, parts, options.quiet)
         begun = time.monotonic()
         plain = [sys.executable, "-m", "emosym", "understand", *asked, "--parquet", str(one)]
         subprocess.run(plain, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -143,8 +151,8 @@ def main() -> None:
         held = [len(parquet.read_table(out / f"part-{k:06d}.parquet")) for k in kill.missing]
         print(f"one process: {len(wanted)} rows in {alone:.0f} s")
         print(f"{ACTORS} actors: {len(found)} rows in {parts} parts, {kill.seconds:.0f} s")
-        print(f"process {kill.victim} was killed with parts {list(kill.missing)} in its hands")
-        print(f"processes {list(kill.after)} read these {sum(held)} pictures again")
+        print(f"process {kill.victim} was killed when parts {list(kill.missing)} were missing")
+        print(f"processes {list(kill.after)} read these {sum(held)} pictures")
         print(f"rows that differ from those of one process: {differences(found, wanted)}")
         print(json.loads((out / "summary.json").read_text()))
 
