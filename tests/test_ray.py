@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -94,8 +95,19 @@ def test_a_start_that_takes_too_long_is_one_sentence(monkeypatch) -> None:
     assert slow.ended  # nothing of it is left to run
     assert "The current node timed out during startup; it gives" in str(told.value)
     assert str(told.value).count(". ") == 0 and "--engine" in str(told.value)
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    with pytest.raises(EmoSymError, match=r"RAY_ADDRESS names \(10.0.0.1:6379\) cannot be joined"):
+    with socket.socket() as cluster:
+        cluster.bind(("127.0.0.1", 0))
+        cluster.listen()
+        address = f"127.0.0.1:{cluster.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(EmoSymError, match=f"RAY_ADDRESS names .{address}. cannot be joined"):
+            start(Slow())
+    nobody = Slow()  # Ray would try for many minutes to reach it
+    with pytest.raises(EmoSymError, match=r"cannot be joined: .*refused; see by `ray status`"):
+        start(nobody)
+    assert not nobody.ended
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(EmoSymError, match="timed out during startup"):
         start(Slow())
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # nothing is told to anyone unasked, and nothing of Ray's own affairs to the terminal
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
+MOST_PORTS, KNOCK_SECONDS = 65535, 5.0
 NO_START = (OSError, RuntimeError, ValueError)  # what Ray says of a start that failed
 
 
@@ -159,6 +161,7 @@ def start(ray: Any) -> None:
     """
     if ray.is_initialized():
         return
+    knock(os.environ.get("RAY_ADDRESS", ""))
 
     def tell(kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool:
         # a start that takes too long is an Exception of no kind of its own
@@ -170,6 +173,21 @@ def start(ray: Any) -> None:
     with ExitStack() as stack:
         stack.push(tell)
         ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+
+
+def knock(address: str) -> None:
+    """Refuse the address of a cluster at which nothing answers: Ray would try for many minutes.
+
+    Raises:
+        EmoSymError: in one sentence.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit() or int(port) > MOST_PORTS:
+        return  # a word such as auto: Ray knows what it means
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except OSError as error:
+        raise EmoSymError(_no_start(error)) from error
 
 
 def _no_start(error: BaseException | None) -> str:
