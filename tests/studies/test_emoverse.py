@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from emosym.data.dataset import Dataset
+from emosym.data.sources.open import open_dataset
 from emosym.errors import UsageError
-from emosym.studies.emoverse import RECIPES, EmoVerseSettings, run_emoverse
+from emosym.evaluation.answer_tasks import answer_tasks
+from emosym.models.checkpoint import load_checkpoint
+from emosym.pipelines.dialogue_reasons import gives_reasons
+from emosym.studies.emoverse import RECIPES, EmoVerseSettings, answer_all_tasks, run_emoverse
 
 SMALL = (
     "optim.steps=3",
@@ -18,6 +24,10 @@ SMALL = (
     "optim.bf16=false",
 )
 OF_M2SE = ("evaluate_every=2", "lora.r=2", "spoken_batch=2")
+
+
+def rows_of(data: Dataset, ids: Sequence[str]) -> list[int]:
+    return [row for row, sample in enumerate(data) if sample.id in ids]
 
 
 def settings_in(out: Path, base: Path) -> EmoVerseSettings:
@@ -39,6 +49,13 @@ def test_from_data_to_report_and_again_without_training(tmp_path: Path, tiny_bas
     kept = [tmp_path / f"run/{stage}/checkpoint/emosym.json" for stage in ("stage1", "stage2")]
     points = [bool(json.loads(path.read_text()).get("causes")) for path in kept]
     assert points == [False, True]  # the pointer to causes comes with the task ecpe
+    # reasons are of what was found, so the checkpoint explains dialogues as it is
+    model = load_checkpoint(kept[1].parent)
+    assert gives_reasons(model)
+    test = open_dataset("storybook-dialogues", tmp_path / "run/data", "test", model.space)
+    told_why = next(one for one in answer_all_tasks(model, test, 2) if one.name == "eri")
+    (grounded,) = answer_tasks(model, ["eri_grounded"], test.subset(rows_of(test, told_why.ids)))
+    assert told_why.answers == grounded.answers
     page = report.read_text()
     for words in ("emotion: right", "cause pairs, emotions given: F1", "the most frequent one"):
         assert words in page

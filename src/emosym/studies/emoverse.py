@@ -6,7 +6,7 @@ Everything lands in one run folder; what is already there is not made again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from emosym.locks import one_writer
 from emosym.models.checkpoint import load_checkpoint
 from emosym.models.emosym_model import EmoSymModel
 from emosym.models.presets import resolve_base
+from emosym.pipelines.dialogue_reasons import gives_reasons
 from emosym.studies.stages import check_overrides, packaged_recipe
-from emosym.tasks.names import ECPE_PREDICTED
+from emosym.tasks.names import ECPE_PREDICTED, ERI_GROUNDED
 from emosym.tasks.said import said
 from emosym.training.run import run_recipe
 from emosym.types import ECPE, ERI, FER, MER, MSA, CausePair, Sample
@@ -149,10 +150,14 @@ def stage_recipe(settings: EmoVerseSettings, stage: str) -> StageRecipe:
 
 
 def answer_all_tasks(model: EmoSymModel, test: Dataset, reasons: int) -> list[Answered]:
-    """Answer what latents answer about all turns, and give reasons for the first that have one."""
+    """Answer what latents answer about all turns, and give reasons for the first that have one.
+
+    Reasons are of the emotions and causes that were found, where the model was taught such ones.
+    """
     moved = [place for place, sample in enumerate(test) if ERI in sample.targets][:reasons]
-    spoken = answer_tasks(model, [ERI], test.subset(moved)) if moved else []
-    return [*answer_tasks(model, READ, test), *spoken]
+    asked = ERI_GROUNDED if gives_reasons(model) else ERI
+    spoken = answer_tasks(model, [asked], test.subset(moved)) if moved else []
+    return [*answer_tasks(model, READ, test), *(replace(one, name=ERI) for one in spoken)]
 
 
 def measured(
