@@ -168,7 +168,7 @@ def test_measures_by_hand(opened: Opened) -> None:
 def test_the_script_compares_and_goes_on(
     asked: Asked, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "DRAWS", 50)
+    monkeypatch.setattr(study, "DRAWS", 100)
     out, result = tmp_path / "out", tmp_path / "result.json"
     words = [str(asked.root), "--out", str(out), "--result", str(result), "--base", asked.base]
     words += ["--seeds", "2", "--folds", "2", "--steps", "2", "--dtype", "float32"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,10 +46,6 @@ class Settings:
     context: int = 1
     dropout: float = 0.1
     align: float = 0.5
-
-    def described(self) -> dict[str, Any]:
-        """Return the settings as a file has them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

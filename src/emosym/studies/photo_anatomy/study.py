@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
 from emosym.evaluation.results.result import make_result, subject_of
-from emosym.files import read_json, write_json
+from emosym.files import read_json, write_atomic, write_json
+from emosym.metrics.intervals import bootstrap
 from emosym.models.chat import ChatModel
 from emosym.models.photo.encoder import encoder_folder, open_encoder
 from emosym.models.photo.head import (
@@ -32,7 +33,6 @@ from emosym.models.reader.backbone import open_chat
 from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reader import OF_PICTURES, Reader
 from emosym.models.snapshots import fingerprint
-from emosym.seeds import numpy_rng
 from emosym.studies.photo_anatomy.folds import (
     ARMS,
     SHIPPED,
@@ -87,7 +87,7 @@ def run_study(asked: Asked) -> dict[str, Any]:
     """
     rated = open_rated(asked.root)
     subject = subject_of(None, "each theme left out by folds", rated.names)
-    described = {**asked.settings.described(), "encoder": asked.encoder, "base": asked.base}
+    described = {**asdict(asked.settings), "encoder": asked.encoder, "base": asked.base}
     same_settings(
         asked.out / SETTINGS, {**described, "dtype": asked.dtype, "pictures": subject["ids"]}
     )
@@ -139,7 +139,7 @@ def open_all(asked: Asked, rated: Rated) -> Opened:
         blocks = dict(np.load(kept, allow_pickle=False))
     else:
         blocks, _ = features_of(rated.dataset, open_encoder(place), 16)
-        np.savez(kept, **blocks)  # type: ignore[arg-type]
+        write_atomic(kept, lambda temporary: np.savez(temporary, **blocks))  # type: ignore[arg-type]
     chat = open_chat(resolve_base(asked.base))
     chat.backbone.to(getattr(torch, asked.dtype))
     prompt = read_question(chat)
@@ -235,7 +235,8 @@ def difference(
     themes, truth = np.unique(rated.themes, return_inverse=True)[1], rated.ratings[:, column]
     members = [np.flatnonzero(themes == theme) for theme in range(int(themes.max()) + 1)]
 
-    def apart(rows: np.ndarray) -> float:
+    def of_themes(drawn: np.ndarray) -> float:
+        rows = np.concatenate([members[theme] for theme in drawn])
         pairs = zip(some, others, strict=True)
         return float(
             np.mean(
@@ -243,13 +244,8 @@ def difference(
             )
         )
 
-    rng = numpy_rng(0, "photo-anatomy-themes", column)
-    drawn = [
-        apart(np.concatenate([members[k] for k in rng.integers(0, len(members), len(members))]))
-        for _ in range(DRAWS)
-    ]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return [apart(np.arange(len(truth))), float(low), float(high)]
+    found = bootstrap([np.arange(len(members))], of_themes, 0, DRAWS)
+    return [found.value, found.low, found.high]
 
 
 def _r(told: Told, truth: np.ndarray, column: int, rows: np.ndarray) -> float:
