@@ -59,6 +59,13 @@ def test_themes_are_left_out_whole(trained: Path) -> None:
     assert not np.array_equal(folds, dealt(rated.themes, 3, 1))
     predictions = list(csv.DictReader((trained / "run" / "predictions.csv").open()))
     assert len(predictions) == 24 and predictions[0]["theme"] == "ThingA"
+    values = json.loads((trained / "run" / "finished.json").read_text())
+    for name in ("valence", "arousal"):
+        held = [
+            float(p[f"{name}_low"]) <= float(p[name]) <= float(p[f"{name}_high"])
+            for p in predictions
+        ]
+        assert np.mean(held) == pytest.approx(values[f"{name}_interval_holds"])
 
 
 def test_the_kernel_is_chosen_without_the_group_that_it_predicts() -> None:

@@ -83,7 +83,7 @@ def run_photo(recipe: PhotoRecipe) -> dict[str, float]:
     folder = recipe.out / "checkpoint"
     save_head(folder, head, recipe.encoder, fingerprint(place), data, values)
     write_text(folder / "recipe.yaml", dump_recipe(recipe))
-    write_text(recipe.out / PREDICTIONS, predictions_table(rated, told, values))
+    write_text(recipe.out / PREDICTIONS, predictions_table(rated, groups, told))
     for name, value in values.items():
         log.info("%s: %.3f", name.replace("_", " "), value)
     return values
@@ -166,14 +166,19 @@ def left_out(
     return LeftOut(predicted, deviation)
 
 
-def covered(left: LeftOut, ratings: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return which intervals hold (n,), each as wide as the residuals of other groups say."""
+def margins(left: LeftOut, ratings: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return half of each interval (n,), as wide as the residuals of other groups say."""
     sizes = np.abs(left.predicted - ratings) / left.deviation
-    holds = np.empty(len(ratings), dtype=bool)
+    found = np.empty(len(ratings))
     for group in np.unique(groups):
         mine = groups == group
-        holds[mine] = sizes[mine] <= conformal_width(sizes[~mine])
-    return holds
+        found[mine] = left.deviation[mine] * conformal_width(sizes[~mine])
+    return found
+
+
+def covered(left: LeftOut, ratings: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return which intervals hold (n,)."""
+    return np.asarray(np.abs(left.predicted - ratings) <= margins(left, ratings, groups))
 
 
 def measured(
@@ -205,12 +210,20 @@ def of_colours(colours: np.ndarray, ratings: np.ndarray, groups: np.ndarray) -> 
     return found
 
 
-def predictions_table(rated: Rated, told: Sequence[LeftOut], values: Mapping[str, float]) -> str:
-    """Return a CSV of every picture: its ratings, and what was predicted without its theme."""
+def predictions_table(rated: Rated, groups: np.ndarray, told: Sequence[LeftOut]) -> str:
+    """Return a CSV of every picture: its ratings, and what was predicted without its theme.
+
+    With the interval of each prediction, which other groups' residuals made.
+    """
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["name", "theme", *RATED, *(f"{name}_predicted" for name in RATED)])
-    for row, (name, theme) in enumerate(zip(rated.names, rated.themes.tolist(), strict=True)):
-        found = [f"{left.predicted[row]:.4f}" for left in told]
-        table.writerow([name, theme, *(f"{x:.4f}" for x in rated.ratings[row]), *found])
+    found = [f"{name}_{kind}" for name in RATED for kind in ("predicted", "low", "high")]
+    table.writerow(["name", "theme", *RATED, *found])
+    columns = []
+    for column, left in enumerate(told):
+        half = margins(left, rated.ratings[:, column], groups)
+        columns += [left.predicted, left.predicted - half, left.predicted + half]
+    numbers = np.column_stack([rated.ratings, *columns])
+    for name, theme, row in zip(rated.names, rated.themes.tolist(), numbers, strict=True):
+        table.writerow([name, theme, *(f"{number:.4f}" for number in row)])
     return stream.getvalue()
