@@ -50,12 +50,18 @@ NO_DIALOGUES = "This model was not taught conversations: train one by a recipe o
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a call leaves open: of painting, and how many are read and painted at once."""
+    """What a call leaves open: of painting, and how many are read and painted at once.
+
+    `places` and `lights` are the words of a prompt that its painter was trained with, where these
+    are few; empty where it knows words of any kind.
+    """
 
     guidance_scale: float
     num_inference_steps: int
     paint_at_once: int
     read_at_once: int
+    places: tuple[str, ...] = ()
+    lights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,12 @@ from emosym.pipelines.dialogue_reasons import explained
 from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
 from emosym.pipelines.trained_dialogue import read_dialogues
-from emosym.pipelines.trained_painting import cannot_paint, paint_stream, require_space
+from emosym.pipelines.trained_painting import (
+    cannot_paint,
+    own_words,
+    paint_stream,
+    require_space,
+)
 from emosym.pipelines.trained_reading import read_pictures, read_samples
 from emosym.types import (
     IMAGE_EMOTION,
@@ -163,7 +168,16 @@ class EmoSymPipeline(EmotionPipeline):
 
     def usual(self) -> Usual:
         """Return what a call leaves open."""
-        return Usual(guidance_scale=3.0, num_inference_steps=10, paint_at_once=16, read_at_once=32)
+        own = self.can_paint and self.base.image_size is not None
+        places, lights = own_words() if own else ((), ())
+        return Usual(
+            guidance_scale=3.0,
+            num_inference_steps=10,
+            paint_at_once=16,
+            read_at_once=32,
+            places=places,
+            lights=lights,
+        )
 
     def about(self) -> About:
         """Return what the model is and can do."""

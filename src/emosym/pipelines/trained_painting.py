@@ -28,6 +28,15 @@ LATENT_STREAM = "generate-latents"
 NOISE_STREAM = "generate-noise"
 
 
+def own_words() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words of a place and of a light that this package's own painters know."""
+    from emosym.data.storybook.words import SCENE_PHRASES, with_article
+    from emosym.data.storybook.world import LIGHTS, SCENES
+
+    places = tuple(with_article(scene) for scene in SCENES)
+    return places, tuple(f"{SCENE_PHRASES[light]} {light}" for light in LIGHTS)
+
+
 def require_space(model: EmoSymModel) -> EmotionSpace:
     """Return the emotion space.
 

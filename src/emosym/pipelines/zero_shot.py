@@ -19,6 +19,7 @@ from emosym.models.reader.backbone import open_chat, reads_pictures
 from emosym.models.snapshots import locate
 from emosym.pipelines.protocol import About, EmotionPipeline, Takes, Usual, check_batch_size
 from emosym.pipelines.requests import PaintRequest
+from emosym.pipelines.trained_painting import own_words
 from emosym.pipelines.zero_shot_reading import (
     ZeroShotReader,
     question_for,
@@ -254,8 +255,9 @@ class ZeroShotPipeline(EmotionPipeline):
         from emosym.models.painter.stock import is_own_painter
 
         own = self.can_paint and is_own_painter(self._painter_folder())
-        settings = (OWN_GUIDANCE, OWN_STEPS) if own else (GUIDANCE, STEPS)
-        return Usual(*settings, paint_at_once=PAINT_BATCH_SIZE, read_at_once=BATCH_SIZE)
+        scale, steps = (OWN_GUIDANCE, OWN_STEPS) if own else (GUIDANCE, STEPS)
+        places, lights = own_words() if own else ((), ())
+        return Usual(scale, steps, PAINT_BATCH_SIZE, BATCH_SIZE, places, lights)
 
     def read(
         self, pictures: Sequence[Image.Image], explain: bool = False, batch_size: int = BATCH_SIZE

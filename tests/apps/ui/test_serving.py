@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emosym.apps.ui import serving
+from emosym.apps.ui.guards import guards, is_page, login_page
 from emosym.apps.ui.serving import door, lock, read_passwords
 from emosym.errors import UsageError
 
@@ -85,12 +85,37 @@ def test_a_page_of_this_machine_answers_to_its_names_only() -> None:
     from starlette.testclient import TestClient
 
     routes = [Route("/", lambda request: PlainTextResponse("here"))]
-    app = Starlette(routes=routes, middleware=serving.guards(serving.Door()))
+    app = Starlette(routes=routes, middleware=guards("127.0.0.1"))
     with TestClient(app, base_url="http://127.0.0.1:7860") as client:
         found = client.get("/")
         assert (found.status_code, found.text) == (200, "here")
         assert "connect-src 'self'" in found.headers["content-security-policy"]
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_the_page_that_asks_is_ours_and_every_other_page_is_left_as_it_is() -> None:
+    pytest.importorskip("gradio", reason="the extra ui is not installed")
+    from starlette.applications import Starlette
+    from starlette.responses import HTMLResponse, StreamingResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    asks = '<html><body>window.gradio_config = {"auth_required":true};</body></html>'
+    parts = ["<html>", "page ", "</html>"]
+    routes = [
+        Route("/", lambda request: HTMLResponse(asks)),
+        Route("/long", lambda request: StreamingResponse(iter(parts), media_type="text/html")),
+    ]
+    app = Starlette(routes=routes, middleware=guards("127.0.0.1"))
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        found = client.get("/")
+        assert found.content == login_page() and "no-store" in found.headers["cache-control"]
+        assert int(found.headers["content-length"]) == len(login_page())
+        for part in ("<main>", "<h1>EmoSym</h1>", '<html lang="en">', 'action="login"'):
+            assert part in found.text
+        assert client.get("/long").text == "".join(parts)
+        assert "content-security-policy" in client.get("/long").headers
+    assert not is_page([(b"content-type", b"text/html"), (b"content-encoding", b"br")])
 
 
 def test_a_hosted_space_lets_anyone_in_and_other_machines_nobody(monkeypatch) -> None:

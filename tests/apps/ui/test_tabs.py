@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from emosym.apps.ui import memory_tab, painting, reading, runs_tab
+from emosym.apps.ui import memory_tab, paint_tab, painting, reading, runs_tab
 from emosym.apps.ui.home import Going, Home, Stopped
 from emosym.apps.ui.memory_tab import Wish
 from emosym.apps.ui.painting import LIKE, MIX, PLACE, Asked, Painted
-from emosym.apps.ui.read_view import Shown
+from emosym.apps.ui.read_view import FOR_PHOTOGRAPHS, Shown, card
 from emosym.errors import UsageError
 from emosym.service.affect_rows import affect_row
+from emosym.service.rows import reading_row
 from emosym.types import AffectOutput, RatedPicture
 
 ASKED = Asked(MIX, {"awe": 70, "fear": 30}, 5, 5, None, "{}", 1.0, 3, 2, 2, 2.0)
@@ -194,6 +195,26 @@ def test_a_place_a_picture_to_be_like_and_what_cannot_be_asked(
         assert told in said and 'role="alert"' in said and found is None
 
 
+def test_a_place_and_a_light_write_the_prompt_where_the_painter_knows_few_words(
+    home: Home,
+) -> None:
+    usual = home.session.usual()
+    assert "a city street" in usual.places and "under a rainbow sky" in usual.lights
+    drawn = paint_tab.choices({"a place": usual.places, "a light": usual.lights})
+    assert drawn.count("<select>") == 2 and drawn.count('<option value="">any') == 2
+    assert paint_tab.worded(["a city street", "in a starry night"]) == paint_tab.EXAMPLE
+    assert paint_tab.worded(["", "in grey rain"]) == "{} in grey rain"
+    assert paint_tab.worded(["", ""]) == "{}"
+
+
+def test_a_picture_from_another_world_is_told_where_photographs_are_read(
+    home: Home, pictures: list[Path]
+) -> None:
+    found = replace(home.session.understand(pictures[0]), in_domain=0.001, outside=True)
+    drawn = card(Shown(reading_row("a.png", found), "a.png"), home.session.space, None)
+    assert "Outside what this preset has seen" in drawn and FOR_PHOTOGRAPHS in drawn
+
+
 def test_a_run_is_watched_while_it_goes_on(home: Home, tmp_path: Path) -> None:
     assert "There is no run" in runs_tab.looked(home, None, "")[1]
     watched = replace(home, runs=tmp_path)
@@ -229,6 +250,7 @@ def test_photographs_are_read_with_intervals_or_their_encoder_is_named(
     shown = Shown(affect_row("sea.png", found), "sea.png")
     first, table, results = reading.views([shown, shown], None, None)
     assert "5.5 of 1 to 7" in first and "4.0 to 7.0" in first and "Lake 3" in first
+    assert '<i style="left:50.0%;width:50.0%"></i><b style="left:75.0%"></b>' in first
     assert 'class="interval" x="174.0" y="94.0" width="160.0" height="160.0"' in first
     assert "valence 5.5, arousal 4.0 of 1 to 7" in table and "± 1.5" in table
     csv, _ = home.rows_files([shown.row], results.space)

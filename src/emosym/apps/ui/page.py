@@ -8,8 +8,8 @@ from typing import Any
 
 from emosym import __version__
 from emosym.apps.ui import memory_tab, paint_tab, read_tab, runs_tab
+from emosym.apps.ui.guards import TITLE
 from emosym.apps.ui.home import Home
-from emosym.apps.ui.serving import TITLE
 from emosym.emotions import LABEL_SPACES
 from emosym.evaluation.report.palette import CYCLE, ROLES, css_name, places_of
 from emosym.extras import require

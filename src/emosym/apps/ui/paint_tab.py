@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,16 @@ from emosym.emotions import VAD_MAX, VAD_MIN, LabelSpace
 
 MOST_STEPS = 100
 START = {"awe": 70, "fear": 30}
+EXAMPLE = "{} a city street in a starry night"
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+WORDS_JS = """let soon;
+element.addEventListener('change', () => {
+  clearTimeout(soon);  // of two choices at once the last one tells both
+  soon = setTimeout(() => {
+    const [first, second] = [...element.querySelectorAll('select')].map(one => one.value);
+    trigger('chosen', {first, second});
+  }, 100);
+});"""
 PLANE_JS = (Path(__file__).parent / "templates" / "plane.js").read_text(encoding="utf-8")
 
 
@@ -38,13 +48,7 @@ def build(gr: Any, home: Home) -> None:
             place_box, drawn, valence, arousal = place_inputs(gr, space)
             with gr.Column(visible=False) as like_box:
                 like = gr.File(label="The picture to be like", file_count="single", height=140)
-            prompt = gr.Textbox(
-                "{}",
-                label="Prompt",
-                info="The emotion goes to the braces: {} a city street",
-                max_length=1000,
-                elem_id="paint-prompt",
-            )
+            prompt = prompt_inputs(gr, home)
             intensity, seed, steps, count, guidance = number_inputs(gr, home)
             with gr.Row():
                 paint = gr.Button("Paint", variant="primary", elem_id="paint-go")
@@ -60,7 +64,6 @@ def build(gr: Any, home: Home) -> None:
                     "Download all", size="sm", interactive=False, elem_id="paint-download"
                 )
     held, going = gr.State(None), gr.State(Going())
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def show_inputs(chosen: str) -> list[Any]:
         return [gr.Column(visible=chosen == name) for name in (MIX, PLACE, LIKE)]
@@ -91,19 +94,19 @@ def build(gr: Any, home: Home) -> None:
             return alert("Paint something first."), paint_view.EMPTY, None
         return kept(home, painted, range(len(painted.made)))
 
-    how.change(show_inputs, [how], [mix_box, place_box, like_box], **quiet)
-    drawn.placed(with_event(gr, move), None, [valence, arousal, drawn], **quiet)
+    how.change(show_inputs, [how], [mix_box, place_box, like_box], **QUIET)
+    drawn.placed(with_event(gr, move), None, [valence, arousal, drawn], **QUIET)
     for slider in (valence, arousal):
         # by hand or by keys; while it is dragged the last place is what counts
-        slider.input(redraw, [valence, arousal], [drawn], trigger_mode="always_last", **quiet)
+        slider.input(redraw, [valence, arousal], [drawn], trigger_mode="always_last", **QUIET)
     inputs = [*sliders, how, valence, arousal, like, prompt, intensity, seed, steps, count]
     outputs = [said, shown, held]
-    painting = paint.click(run, [*inputs, guidance, going], outputs, **quiet)
-    painting.then(archive, [held], [download], **quiet)
-    stopped = stop.click(stopped_after, [held, going], [said], cancels=[painting], **quiet)
-    stopped.then(archive, [held], [download], **quiet)
-    shown.act(with_event(gr, keep_one), [held], outputs, **quiet)
-    keep_all.click(keep_each, [held], outputs, **quiet)
+    painting = paint.click(run, [*inputs, guidance, going], outputs, **QUIET)
+    painting.then(archive, [held], [download], **QUIET)
+    stopped = stop.click(stopped_after, [held, going], [said], cancels=[painting], **QUIET)
+    stopped.then(archive, [held], [download], **QUIET)
+    shown.act(with_event(gr, keep_one), [held], outputs, **QUIET)
+    keep_all.click(keep_each, [held], outputs, **QUIET)
 
 
 def mix_inputs(gr: Any, space: LabelSpace) -> tuple[Any, list[Any]]:
@@ -153,6 +156,44 @@ def place_inputs(gr: Any, space: LabelSpace) -> tuple[Any, Any, Any, Any]:
                 buttons=[],
             )
     return place_box, drawn, valence, arousal
+
+
+def prompt_inputs(gr: Any, home: Home) -> Any:
+    """Lay out the prompt, and what writes it where the painter knows few words; returns it."""
+    usual = home.session.usual()
+    known = {"a place": usual.places, "a light": usual.lights}
+    with gr.Column(elem_classes="words"):
+        chosen = gr.HTML(
+            choices(known), js_on_load=WORDS_JS, visible=all(known.values()), elem_id="paint-words"
+        )
+        prompt = gr.Textbox(
+            "{}",
+            label="Prompt",
+            info=f"The emotion goes to the braces: {EXAMPLE}",
+            max_length=1000,
+            elem_id="paint-prompt",
+        )
+
+    def write(event: Any) -> str:
+        return worded([str(event.first), str(event.second)])
+
+    chosen.chosen(with_event(gr, write), None, [prompt], trigger_mode="always_last", **QUIET)
+    return prompt
+
+
+def choices(known: Mapping[str, Sequence[str]]) -> str:
+    """Return a list to choose from for each kind of word, with none of them chosen."""
+    drawn = []
+    for label, words in known.items():
+        listed = "".join(f'<option value="{word}">{word}</option>' for word in words)
+        any_of = '<option value="">any</option>'
+        drawn.append(f"<label>{label}<select>{any_of}{listed}</select></label>")
+    return f'<div class="choices">{"".join(drawn)}</div>'
+
+
+def worded(words: Sequence[str]) -> str:
+    """Return the prompt of a place and a light, of which either may be empty."""
+    return " ".join(filter(None, ("{}", *words)))
 
 
 def number_inputs(gr: Any, home: Home) -> tuple[Any, Any, Any, Any, Any]:

@@ -61,7 +61,9 @@ def _card(number: int, one: Made) -> str:
         above, _ = caption(reading)
         top = max(reading["probabilities"], key=reading["probabilities"].get)
         told = f"Painting {number}, read as {above}"
-        said = f'<p class="as" style="--c:{colour(top)}">{escape(above)}</p>'
+        said = (
+            f'<p class="as" style="--c:{colour(top)}">{escape(above).replace(" %", "&nbsp;%")}</p>'
+        )
         said += bars(reading["probabilities"], BARS, rest=False)
     keep = (
         '<p class="kept">kept in the bank</p>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from emosym.apps.cli.understand_photos import OUTSIDE_NOTE, in_words
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from emosym.service.rows import Row
 
 
+RATINGS = ("valence", "arousal")
+
+
 def is_affect(row: Row) -> bool:
     """Return whether a row is one of `affect_rows`, which claim no emotion."""
     return "emotion" not in row
@@ -21,11 +25,21 @@ def is_affect(row: Row) -> bool:
 def affect_said(row: Row) -> str:
     """Return what was read in a photograph, in words; a picture that cannot be read has none."""
     lines = [line.strip() for line in in_words(row)[1:]]
+    drawn = [interval(row, name) for name in RATINGS]
     told = "".join(
-        f"<p>{escape(line[:1].upper() + line[1:])}.</p>" for line in lines if line != OUTSIDE_NOTE
+        f"<p>{escape(line[:1].upper() + line[1:])}.</p>{bar}"
+        for line, bar in zip_longest(lines, drawn, fillvalue="")
+        if line != OUTSIDE_NOTE
     )
     notice = f'<p class="notice">{escape(OUTSIDE_NOTE)}</p>' if row["outside"] else ""
     return f"<h2>A photograph</h2>{notice}{told}"
+
+
+def interval(row: Row, name: str) -> str:
+    """Return a rating as a point on its scale of 1 to 7, with its interval; the words say it."""
+    at, low, high = (100 * (row[f"{name}{end}"] - 1) / 6 for end in ("", "_low", "_high"))
+    span = f'<i style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
+    return f'<div class="interval" aria-hidden="true">{span}<b style="left:{at:.1f}%"></b></div>'
 
 
 def affect_where(row: Row) -> str:

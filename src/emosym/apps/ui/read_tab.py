@@ -8,7 +8,7 @@ from typing import Any
 from emosym.apps.ui import read_view
 from emosym.apps.ui.drawing import status
 from emosym.apps.ui.home import Going, Home, acting, with_event
-from emosym.apps.ui.read_view import Results
+from emosym.apps.ui.read_view import PHOTOGRAPHS, Results
 from emosym.apps.ui.reading import (
     EMPTY,
     HOW_DIALOGUE,
@@ -23,7 +23,6 @@ from emosym.apps.ui.reading import (
 )
 
 EMOTIONS = "Emotions, by the model of this page"
-PHOTOGRAPHS = "Valence and arousal of photographs"
 
 
 def build(gr: Any, home: Home) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from emosym.emotions import LabelSpace
 
 TABLE_SHOWN = 200
+PHOTOGRAPHS = "Valence and arousal of photographs"
+FOR_PHOTOGRAPHS = f"Is it a photograph? Choose “{PHOTOGRAPHS}”."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def capital(sentence: str) -> str:
 
 def _heading(row: Row, line: str, below: float | None) -> str:
     if row["outside"]:
-        told = capital(line.removeprefix(f"{OUTSIDE}: "))
-        return f'<h2>{OUTSIDE.capitalize()}</h2><p class="notice">{escape(told)}.</p>'
+        told = f"{capital(line.removeprefix(f'{OUTSIDE}: '))}. {FOR_PHOTOGRAPHS}"
+        return f'<h2>{OUTSIDE.capitalize()}</h2><p class="notice">{escape(told)}</p>'
     emotion, _, sure = line.partition(": ")
     chip = sure
     notice = ""
