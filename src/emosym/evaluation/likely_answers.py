@@ -11,6 +11,7 @@ from emosym.data.dataset import Dataset
 from emosym.data.wheel_tables import Wheels
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.evaluation.shown_examples import Examples, shown_before, voted_values
 from emosym.evaluation.task_answers import Answered, answered
 from emosym.metrics.choices import choice_values
 from emosym.models.chat import ChatModel
@@ -35,11 +36,12 @@ def ask_tasks(
     batch_size: int = 8,
     spoken: bool = False,
     wheels: Wheels | None = None,
+    examples: Examples | None = None,
 ) -> list[Answered]:
     """Return what a model answers in each task, about the samples whose truth is known.
 
     Statements and multiple choice are answered by likelihood; with `spoken`, and all others, in
-    words.
+    words. With `examples` all is asked in words, after alike dialogues.
 
     Raises:
         UsageError: when a data set has no truth of a task.
@@ -50,11 +52,14 @@ def ask_tasks(
         known = [sample for sample in samples if task.name in sample.targets]
         if not known:
             raise UsageError(f"This data set tells nothing of the task {name!r}.")
-        if name in LIKELY and not spoken:
+        if name in LIKELY and not (spoken or examples):
             found.append(likely_answered(chat, name, task, known, batch_size))
         else:
+            task, bank = shown_before(task, examples)
             told = speak_words(chat, task, known, batch_size)
-            found.append(replace(answered(name, task, known, answers=told), wheels=wheels))
+            more = voted_values(task, bank, known, examples)
+            one = answered(name, task, known, answers=told)
+            found.append(replace(one, wheels=wheels, more=more))
     return found
 
 

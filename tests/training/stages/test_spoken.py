@@ -91,3 +91,15 @@ def test_answers_are_learned_beside_the_latents(base: Path, tmp_path: Path) -> N
     task, held = open_task("mer", SPACE), talk_data("val", 500, 8)
     said = answer_all(model.reader.chat, [task.conversation(sample) for sample in held], 8)
     assert all(task.parse(text) in SPACE.labels for text in said)
+
+
+def test_alike_dialogues_stand_before_the_question(base: Path) -> None:
+    chat, data = opened(base).reader.chat, talk_data("train", 0, 24)
+    plain = spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, 1000).samples["mer"]
+    shown = spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, 1000, examples=2).samples["mer"]
+    assert [len(one) for one in shown] == [len(one) + 4 for one in plain]
+    assert all(many[-len(one) :] == one for one, many in zip(plain, shown, strict=True))
+    with torch.no_grad():  # only the answer in question is learned
+        assert len(answer_losses(chat, shown[:3])) == len(answer_losses(chat, plain[:3]))
+    with pytest.raises(UsageError, match="not for 'ecpe'"):
+        spoken_of(chat, data, {"ecpe": 1.0}, SPACE, 2.0, 1000, examples=2)

@@ -109,6 +109,10 @@ Spoken = Annotated[
 Wheels = Annotated[
     Path | None, typer.Option(help="Task open: the folder with the tables of emotion wheels.")
 ]
+Examples = Annotated[
+    int,
+    typer.Option(min=0, help="Ask tasks in words, after so many alike dialogues of train."),
+]
 Networks = Annotated[
     list[str] | None,
     typer.Option(help=f"NAME=PATH of {', '.join(NETWORKS)}, for FID, LPIPS...; repeatable."),
@@ -128,6 +132,7 @@ def evaluate(
     ] = None,
     suites: Suites = "",
     spoken: Spoken = False,
+    examples: Examples = 0,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
     source: SourceName = "emoset",
     space: SpaceName = None,
@@ -181,11 +186,12 @@ def evaluate(
         guidance_scale=guidance_scale,
         batch_size=batch_size,
         workers=workers,
+        examples=examples,
     )
     root = required(data, "what to read", "--data")
     model, where = one_model(model, named), (source, root, split, limit, space)
     wanted_model(model, device, zero_shot, preset, max_pixels=max_pixels)  # refuses what clashes
-    if tasks := asked_tasks(suites, wheels):
+    if tasks := asked_tasks(suites, wheels, examples):
         return evaluate_tasks(model, tasks, where, options, spoken, device, wheels, preset)
     asked = asked_suites(suites, paint, control)
     check_measured(zero_shot, model, asked)

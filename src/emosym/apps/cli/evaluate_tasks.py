@@ -11,21 +11,23 @@ from emosym.types import OPEN
 if TYPE_CHECKING:
     from emosym.apps.cli.suite_options import Options
     from emosym.data.dataset import Dataset
+    from emosym.evaluation.shown_examples import Examples
     from emosym.evaluation.task_answers import Answered
 
-SHOWN = 24
+SHOWN, TRAIN = 24, "train"
 SHORT = {"text": "text_emotion"}
 
 
-def asked_tasks(names: str, wheels: Path | None = None) -> tuple[str, ...]:
+def asked_tasks(names: str, wheels: Path | None = None, examples: int = 0) -> tuple[str, ...]:
     """Return the tasks among names with commas between them; () where all are suites.
 
     Raises:
-        UsageError: when some are tasks and others suites, or `wheels` are given and not needed.
+        UsageError: when some are tasks and others suites, or `wheels` or `examples` are given and
+            not needed.
     """
     if wheels is not None and OPEN not in names.lower():
         raise UsageError("--wheels is of the task open: give --tasks open.")
-    if not names:
+    if not names and not examples:
         return ()
     from emosym.tasks.names import TASKS
 
@@ -35,6 +37,8 @@ def asked_tasks(names: str, wheels: Path | None = None) -> tuple[str, ...]:
     others = [name for name in given if name not in TASKS]
     if tasks and others:
         raise UsageError(f"{others[0]!r} is no task, {tasks[0]!r} is one: measure them apart.")
+    if examples and not tasks:
+        raise UsageError("--examples stand before the question of a task: give --tasks mer.")
     return tuple(dict.fromkeys(tasks))
 
 
@@ -64,6 +68,7 @@ def evaluate_tasks(
     from emosym.data.sources.open import open_dataset
     from emosym.data.sources.own_labels import space_of_data, space_of_source
     from emosym.emotions import space_of_text
+    from emosym.evaluation.shown_examples import Examples
     from emosym.evaluation.task_answers import write_task_results
     from emosym.pipelines.trained import space_named
     from emosym.service.sinks import check_outputs, make_parent
@@ -84,8 +89,14 @@ def evaluate_tasks(
         wanted = space_of_data(source, root) or space_of_source(source)
     dataset = with_changes(open_dataset(source, root, split, wanted), names)
     chosen = dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
+    examples = None
+    if options.examples:
+        bank = with_changes(open_dataset(source, root, TRAIN, wanted), names)
+        examples, spoken = Examples(tuple(bank), options.examples), True
+    how = {"spoken": spoken} | ({"examples": options.examples} if examples else {})
     ask = _ask_model if preset is None else _ask_preset
-    found, used = ask(str(preset or model), names, chosen, options, spoken, device, wheels)
+    asked = str(preset or model)
+    found, used = ask(asked, names, chosen, options, spoken, device, wheels, examples)
     make_parent(out)
     written = write_task_results(
         out,
@@ -93,7 +104,7 @@ def evaluate_tasks(
         options.seed,
         split,
         model,
-        zero_shot=None if preset is None else {"preset": preset, "spoken": spoken},
+        zero_shot=None if preset is None else {"preset": preset, **how},
         computed_on={"device": used},
         answers=answers,
     )
@@ -113,6 +124,7 @@ def _ask_model(
     spoken: bool,
     device: str,
     wheels: Path | None,
+    examples: Examples | None,
 ) -> tuple[list[Answered], str]:
     """Return what a trained model answers, and on which device."""
     from emosym.data.wheel_tables import read_wheels
@@ -122,7 +134,8 @@ def _ask_model(
     pipeline = EmoSymPipeline.from_pretrained(model, device).answering(chosen.space)
     tables = None if wheels is None else read_wheels(wheels)
     size = options.batch_size or 16
-    return answer_tasks(pipeline.model, names, chosen, size, spoken, tables), pipeline.device
+    found = answer_tasks(pipeline.model, names, chosen, size, spoken, tables, examples)
+    return found, pipeline.device
 
 
 def _ask_preset(
@@ -133,6 +146,7 @@ def _ask_preset(
     spoken: bool,
     device: str,
     wheels: Path | None,
+    examples: Examples | None,
 ) -> tuple[list[Answered], str]:
     """Return what the stock model of a preset answers, and on which device."""
     from emosym.data.wheel_tables import read_wheels
@@ -145,7 +159,8 @@ def _ask_preset(
     chat = open_chat(pipeline.base, pipeline.device)
     tables = None if wheels is None else read_wheels(wheels)
     size = options.batch_size or 8
-    return ask_tasks(chat, chosen.space, names, chosen, size, spoken, tables), pipeline.device
+    found = ask_tasks(chat, chosen.space, names, chosen, size, spoken, tables, examples)
+    return found, pipeline.device
 
 
 def values_table(result: dict[str, Any]) -> Any:

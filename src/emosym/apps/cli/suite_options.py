@@ -17,7 +17,10 @@ NETWORKS = ("inception", "lpips", "clip", "places", "imagenet")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the suites share. `per_emotion` counts paintings; None is the model's own default."""
+    """What the suites share. `per_emotion` counts paintings; None is the model's own default.
+
+    `examples` says how many alike dialogues stand before a task's question.
+    """
 
     out: Path
     per_emotion: int
@@ -29,6 +32,7 @@ class Options:
     guidance_scale: float | None
     batch_size: int | None
     workers: int
+    examples: int = 0
 
     def beside(self, name: str, suffix: str | None = None) -> Path:
         """Return the path NAME-`name` beside the result file NAME."""

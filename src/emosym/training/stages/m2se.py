@@ -30,6 +30,7 @@ from emosym.processes import Processes
 from emosym.training.loop.loop import run_loop
 from emosym.training.loop.optim import build_optimizers, cosine
 from emosym.training.loop.state import trainable_tensors
+from emosym.training.stages.easy_first import difficulty, rows_from_easy
 from emosym.training.stages.finish import StageResult, loop_settings, write_stage
 from emosym.training.stages.sets import TalkSet, check_sets, mixed_rows, open_set, reads_history
 from emosym.training.stages.settle import settle_pointer
@@ -108,6 +109,7 @@ def run_m2se(
             recipe.temperature,
             recipe.longest,
             recipe.spoken_form,
+            recipe.spoken_examples,
         )
     use_lora(model, recipe)
     if ECPE in recipe.tasks and recipe.w_causes:
@@ -153,7 +155,7 @@ def train_m2se(
     weights = balanced_weights(model.space, train, recipe.balance).to(reasoner.device)
     names = deciding(recipe, model.space, [one.space for one in also])
 
-    order = _order(model.space, len(train), also, recipe)
+    order = _order(model.space, train, also, recipe)
 
     def loss_fn(step: int, indices: np.ndarray) -> dict[str, torch.Tensor]:
         chosen = indices if order is None else order[indices]
@@ -209,13 +211,20 @@ def train_m2se(
 
 
 def _order(
-    main: LabelSpace, count: int, also: Sequence[TalkSet], recipe: M2seRecipe
+    main: LabelSpace, train: Sequence[Talk], also: Sequence[TalkSet], recipe: M2seRecipe
 ) -> np.ndarray | None:
-    """Return the rows of all steps, shuffled, where data sets are mixed; None for one alone."""
+    """Return the rows of all steps where data sets are mixed, or easy ones come first; else None.
+
+    None: the rows of one data set, shuffled.
+    """
+    steps = max(recipe.optim.steps, 1)
+    if recipe.easy_first:
+        hard = [difficulty(talk) for talk in train]
+        batch = recipe.optim.batch_size
+        return rows_from_easy(hard, recipe.easy_first, recipe.seed, steps, batch)
     if not also:
         return None
-    sizes = {main.name: count, **{one.space.name: len(one.train) for one in also}}
-    steps = max(recipe.optim.steps, 1)
+    sizes = {main.name: len(train), **{one.space.name: len(one.train) for one in also}}
     return mixed_rows(sizes, recipe.temperature, recipe.seed, steps * recipe.optim.batch_size)
 
 

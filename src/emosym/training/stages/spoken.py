@@ -11,6 +11,7 @@ import torch
 from emosym.config.recipes import M2seRecipe
 from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
+from emosym.memory.dialogues import dialogue_bank, with_examples
 from emosym.models.chat import ChatModel
 from emosym.models.reader.answering import answer_losses
 from emosym.processes import Processes
@@ -54,18 +55,22 @@ def spoken_of(
     temperature: float,
     longest: int,
     form: str = PLAIN,
+    examples: int = 0,
 ) -> Spoken:
     """Return the conversations of every task that has a truth among the samples.
 
     Those of more than `longest` tokens, pictures not counted, are left out and counted. `form` says
-    how answers are given: see `tasks.reasoned`.
+    how answers are given: see `tasks.reasoned`. Before each question stand so many alike dialogues
+    of the samples as `examples` says.
 
     Raises:
-        UsageError: when a task has no sample left.
+        UsageError: when a task has no sample left, or is one for which no examples are shown.
     """
     found: dict[str, tuple[Conversation, ...]] = {}
     for name in weights:
         task, taught, cut = in_form(open_task(name, space), form), [], 0
+        if examples:
+            task = with_examples(task, dialogue_bank(samples, task), examples)
         for sample in samples:
             if task.name not in sample.targets:
                 continue
