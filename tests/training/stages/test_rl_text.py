@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.forks import in_fork
+from tests.training.trl_runs import few_letters, grpo_killed, recipe_of
 
-from emosym.config.load import resolve_recipe
 from emosym.emotions import MIKELS8
 from emosym.errors import StoppedEarly, UsageError
 from emosym.models.checkpoint import load_checkpoint, trained_parts
@@ -20,27 +21,6 @@ from emosym.training.run import run_recipe
 from emosym.training.stages import text_rewards
 from emosym.training.stages.text_rewards import columns_of, open_rewards, readable_of
 from emosym.training.stages.trl_policy import PictureProcessor, messages_of
-
-OPTIM = {"steps": 4, "batch_size": 2, "lr": 0.02, "log_every": 1, "checkpoint_every": 2}
-
-
-def recipe_of(stage: str, out: Path, checkpoint: Path, data: Path, **more: Any) -> Any:
-    raw = {
-        "stage": stage,
-        "out": str(out),
-        "init": str(checkpoint),
-        "data": {"root": str(data)},
-        "optim": {**OPTIM, "bf16": False, **more.pop("optim", {})},
-        "longest": 6,
-        "held_out": 2,
-        **more,
-    }
-    return resolve_recipe(raw, "test")
-
-
-def few_letters(completions: list[Any], **_: Any) -> list[float | None]:
-    """Pay for every letter that is not there."""
-    return [-float(len(completion[0]["content"])) / 10 for completion in completions]
 
 
 def adapter_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -100,6 +80,29 @@ def test_grpo_moves_the_adapter_alone_and_goes_on_after_a_stop(
     for name, value in adapter_of(again).items():
         assert torch.allclose(value, after[name], atol=1e-6), name
     assert more == pytest.approx(values)
+
+
+@pytest.mark.slow  # four runs, and a process that imports trl
+def test_grpo_goes_on_after_it_was_killed(
+    tiny_checkpoint: Path, tiny_storybook: Path, tmp_path: Path
+) -> None:
+    code, said = in_fork(
+        grpo_killed, tiny_checkpoint, tiny_storybook, tmp_path, log=tmp_path / "log"
+    )
+    assert code == 0, said
+    told = [line for line in said.splitlines() if line.startswith(("whole ", "cut "))]
+    assert told == [
+        "whole ['checkpoint-2*', 'checkpoint-4*']",
+        "cut ['checkpoint-2']",  # torn: the next run begins anew
+        "cut ['checkpoint-2*']",
+        "cut ['checkpoint-2*', 'checkpoint-4*']",
+    ]
+    whole, cut = (rows_of(tmp_path / name) for name in ("whole", "cut"))
+    assert [row["step"] for row in cut] == [1, 2, 3, 4]
+    assert [row["reward"] for row in cut] == pytest.approx([row["reward"] for row in whole])
+    after, again = (adapter_of(tmp_path / name / "checkpoint") for name in ("whole", "cut"))
+    for name, value in again.items():
+        assert torch.allclose(value, after[name], atol=1e-6), name
 
 
 @pytest.mark.parametrize("wrong", ["random", "likely"])
