@@ -114,3 +114,21 @@ def test_a_truth_that_is_no_option_is_told() -> None:
     sample = Sample("q", (Turn(text="Hm."),), 0, {CHOICE: "c"}, {"choices": ("a", "b")})
     with pytest.raises(UsageError, match="none of its options"):
         likely_answered(open_chat(resolve_base(PRESET)), CHOICE, choice(), [sample])
+
+
+def test_one_label_is_the_likeliest_of_all() -> None:
+    """Whatever the batch; of a text each label's answer against the others."""
+    from emosym.emotions import LABEL_SPACES
+    from emosym.evaluation.likely_answers import likely_labels
+    from emosym.tasks.mer import mer
+
+    chat, task = open_chat(resolve_base(PRESET)), mer(LABEL_SPACES["meld7"])
+    said = ("Hm.", "We lost the boat, and it was my fault, I know.", "What a day it is.")
+    samples = [Sample(text, (Turn("Ann", text),), 0) for text in said]
+    labels = LABEL_SPACES["meld7"].labels
+    words = [f"{label.capitalize()}." for label in labels]
+    alone = [
+        labels[int(likely_words(chat, [task.conversation(one)], words)[0].argmax())]
+        for one in samples
+    ]
+    assert likely_labels(chat, task, samples, 2) == alone

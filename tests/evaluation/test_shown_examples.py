@@ -33,6 +33,6 @@ def test_a_task_after_alike_dialogues_and_what_they_tell_alone(tmp_path: Path) -
     said = voted(bank, some, 2)
     right = sum(one == sample.label_of("mer") for one, sample in zip(said, some, strict=True))
     assert result["values"]["examples_accuracy"] == pytest.approx(right / 3)
-    assert result["subject"]["zero_shot"] == {"preset": PRESET, "spoken": True, "examples": 2}
+    assert result["subject"]["zero_shot"] == {"preset": PRESET, "spoken": False, "examples": 2}
     with pytest.raises(UsageError, match="give --tasks mer"):
         CliRunner().invoke(app, [*asked, *data], catch_exceptions=False)

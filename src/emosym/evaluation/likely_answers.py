@@ -22,9 +22,20 @@ from emosym.tasks.names import open_task
 from emosym.tasks.open_words import open_words
 from emosym.tasks.statement import MARKS
 from emosym.tasks.task import Task
-from emosym.types import CHOICE, OPEN, STATEMENT, Sample
+from emosym.types import (
+    CHOICE,
+    EMOTION_CHANGE,
+    IMAGE_EMOTION,
+    MER,
+    NEXT_EMOTION,
+    OPEN,
+    STATEMENT,
+    TEXT_EMOTION,
+    Sample,
+)
 
 LIKELY = (STATEMENT, CHOICE)  # tasks with few answers, of which the likeliest counts
+LABELLED = (IMAGE_EMOTION, TEXT_EMOTION, MER, EMOTION_CHANGE, NEXT_EMOTION)  # answered by one label
 KINDS = ("question", "category")  # attributes of a multiple choice by which it is counted, too
 
 
@@ -40,8 +51,8 @@ def ask_tasks(
 ) -> list[Answered]:
     """Return what a model answers in each task, about the samples whose truth is known.
 
-    Statements and multiple choice are answered by likelihood; with `spoken`, and all others, in
-    words. With `examples` all is asked in words, after alike dialogues.
+    Statements, multiple choice, and labels that exclude each other are answered by likelihood; with
+    `spoken`, and all others, in words. `examples` stand before the question.
 
     Raises:
         UsageError: when a data set has no truth of a task.
@@ -52,14 +63,36 @@ def ask_tasks(
         known = [sample for sample in samples if task.name in sample.targets]
         if not known:
             raise UsageError(f"This data set tells nothing of the task {name!r}.")
-        if name in LIKELY and not (spoken or examples):
-            found.append(likely_answered(chat, name, task, known, batch_size))
+        task, bank = shown_before(task, examples)
+        if name in LIKELY and not spoken:
+            one = likely_answered(chat, name, task, known, batch_size)
+        elif name in LABELLED and task.space is not None and not task.space.several and not spoken:
+            one = answered(name, task, known, likely_labels(chat, task, known, batch_size))
         else:
-            task, bank = shown_before(task, examples)
-            told = speak_words(chat, task, known, batch_size)
-            more = voted_values(task, bank, known, examples)
-            one = answered(name, task, known, answers=told)
-            found.append(replace(one, wheels=wheels, more=more))
+            one = answered(name, task, known, answers=speak_words(chat, task, known, batch_size))
+        more = {**one.more, **voted_values(task, bank, known, examples)}
+        found.append(replace(one, wheels=wheels, more=more))
+    return found
+
+
+def likely_labels(
+    chat: ChatModel, task: Task, samples: Sequence[Sample], batch_size: int = 8
+) -> list[str]:
+    """Return the label whose answer is the likeliest, a sample each; samples of like length meet.
+
+    Raises:
+        UsageError: for a task whose answers are no labels.
+    """
+    if task.space is None:
+        raise UsageError(f"The task {task.name!r} has no labels to choose from.")
+    asked = [task.conversation(sample) for sample in samples]
+    sizes = [sum(len(str(part)) for message in one for part in message.parts) for one in asked]
+    order = sorted(range(len(asked)), key=lambda place: (sizes[place], place))
+    words = [f"{label.capitalize()}." for label in task.space.labels]
+    shares = likely_words(chat, [asked[place] for place in order], words, batch_size)
+    found = [""] * len(asked)
+    for place, row in zip(order, shares, strict=True):
+        found[place] = task.space.labels[int(row.argmax())]
     return found
 
 

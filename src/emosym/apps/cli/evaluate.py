@@ -111,7 +111,7 @@ Wheels = Annotated[
 ]
 Examples = Annotated[
     int,
-    typer.Option(min=0, help="Ask tasks in words, after so many alike dialogues of train."),
+    typer.Option(min=0, help="Ask tasks after so many alike dialogues of train."),
 ]
 Networks = Annotated[
     list[str] | None,

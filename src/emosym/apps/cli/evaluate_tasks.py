@@ -92,7 +92,7 @@ def evaluate_tasks(
     examples = None
     if options.examples:
         bank = with_changes(open_dataset(source, root, TRAIN, wanted), names)
-        examples, spoken = Examples(tuple(bank), options.examples), True
+        examples = Examples(tuple(bank), options.examples)
     how = {"spoken": spoken} | ({"examples": options.examples} if examples else {})
     ask = _ask_model if preset is None else _ask_preset
     asked = str(preset or model)
