@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from emosym.types import (
     one_frame,
 )
 
+log = logging.getLogger(__name__)
 NO_LABEL = -1
 MAX_ANNOTATION_BYTES = 4 * 1024 * 1024
 MAX_VOTE = 1e30  # sums of some such weights are still numbers of 32 bits
@@ -177,6 +179,22 @@ class Dataset(Sequence[Sample]):
         )
 
 
+def voted_on(dataset: Dataset) -> Dataset:
+    """Return a data set without the rows that have no label because nobody voted on them.
+
+    They are counted and told. Where all are such, or votes are not known in advance, it is returned
+    as it is.
+    """
+    if dataset.votes is None:
+        return dataset
+    kept = np.flatnonzero(dataset.votes.any(1) | (dataset.codes != NO_LABEL))
+    if len(kept) in (0, len(dataset)):
+        return dataset
+    told = "Left out %d of %d samples of %r: their votes sum to 0."
+    log.warning(told, len(dataset) - len(kept), len(dataset), dataset.split)
+    return dataset.subset(kept)
+
+
 def weights_of(sample: Sample, space: LabelSpace, task: str = IMAGE_EMOTION) -> tuple[float, ...]:
     """Return what is true of a sample as weights (C,): its votes where it has any, else its label.
 
@@ -270,6 +288,4 @@ def _votes(value: Any, space: LabelSpace, annotation: Path) -> dict[str, float] 
     for label, weight in value.items():  # "awe" and " Awe" are one emotion
         name = space.labels[code_of(str(label), space, f"votes of {annotation}")]
         votes[name] = votes.get(name, 0.0) + float(weight)
-    if sum(votes.values()) <= 0.0:
-        raise UsageError(f"Annotation {annotation}: the votes sum to 0.")
-    return votes
+    return votes if sum(votes.values()) > 0.0 else None  # nobody voted: its label counts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emosym.data.collate import images_array
-from emosym.data.dataset import NO_LABEL, Dataset, weights_of
+from emosym.data.dataset import NO_LABEL, Dataset, voted_on, weights_of
 from emosym.errors import EmoSymError, UsageError
 from emosym.evaluation.generated import Networks, evaluate_generated
 from emosym.evaluation.paintings import evaluate_paintings
@@ -87,14 +87,16 @@ def evaluate_reading(
 
     Raises:
         UsageError: when the model's labels are not the data's, a sample has no label, or its
-            picture cannot be read: a number over less than the split would not be comparable.
+            picture cannot be read: a number over less than the split would not be comparable. Only
+            rows whose votes sum to 0 are left out, and counted in `without_votes`.
     """
     if pipeline.space.labels != dataset.space.labels:
         raise UsageError(
             f"The model chooses from {', '.join(pipeline.space.labels)}; the data has "
             f"{', '.join(dataset.space.labels)}."
         )
-    chosen = choose(dataset, limit, seed)
+    voted = voted_on(dataset)
+    chosen = choose(voted, limit, seed)
     labels = chosen.labels()
     bare = np.flatnonzero(labels == NO_LABEL)
     if len(bare):
@@ -119,6 +121,8 @@ def evaluate_reading(
     values |= raw_values(raw, labels) if raw.size else {}
     values |= abstention_values(shares, labels, pipeline.abstain_below)
     values["outside_share"] = outside_share(readings)
+    if len(voted) < len(dataset):
+        values["without_votes"] = len(dataset) - len(voted)
     values.update(reading_intervals(shares, labels, pipeline.space, seed))
     subject = subject_of(
         model_sha256, chosen.split, chosen.ids(), zero_shot, pictures_sha256(chosen)

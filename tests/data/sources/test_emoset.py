@@ -157,7 +157,6 @@ def test_bad_rows_name_file_and_row(tmp_path: Path, row: Any, says: str) -> None
         ({"caption": 3}, "'caption' must be text"),
         ({"votes": {"awe": -1}}, "weights of 0 or more"),
         ({"votes": [1, 2]}, "weights of 0 or more"),
-        ({"votes": {"awe": 0}}, "sum to 0"),
         ({"votes": {"aw": 1}}, "Did you mean 'awe'"),
     ],
 )
@@ -168,6 +167,16 @@ def test_bad_annotations_are_named(tmp_path: Path, annotation: Any, says: str) -
     with pytest.raises(UsageError, match=says) as caught:
         dataset[0]
     assert "a.json" in str(caught.value)
+
+
+def test_votes_that_sum_to_zero_leave_the_label(tmp_path: Path) -> None:
+    annotations = {"a.json": {"votes": {"awe": 0, "fear": 0}}, "b.json": {"votes": {"fear": 2}}}
+    rows = [["awe", "1.jpg", "a.json"], ["awe", "2.jpg", "b.json"]]
+    dataset = load_emoset(write(tmp_path, rows, annotations), "train")
+    assert (
+        dataset[0].label_of(IMAGE_EMOTION) == "awe" and dataset[0].votes_of(IMAGE_EMOTION) is None
+    )
+    assert dataset[1].votes_of(IMAGE_EMOTION) == {"fear": 2.0}
 
 
 def test_attribute_values_follow_their_indices(tmp_path: Path) -> None:

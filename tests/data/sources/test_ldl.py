@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emosym.data.dataset import voted_on
 from emosym.data.sources.ldl import load_ldl
 from emosym.emotions import MIKELS8
 from emosym.errors import UsageError
@@ -44,6 +45,19 @@ def test_votes_labels_and_pictures(tmp_path: Path) -> None:
     assert dataset.labels().tolist() == [6, 0, -1]
     assert MIKELS8.weights(fear.votes_of(IMAGE_EMOTION)) == (0, 1 / 8, 2 / 8, 0, 0, 0, 5 / 8, 0)
     assert dataset.subset([2, 0])[1].votes_of(IMAGE_EMOTION) == fear.votes_of(IMAGE_EMOTION)
+
+
+def test_rows_whose_votes_sum_to_zero_are_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ("1.jpg 0 1 2 0 0 0 5 0", "2.jpg 0 0 0 0 0 0 0 0", "3.jpg 0 4 0 0 0 0 0 0")
+    dataset = load_ldl(write(tmp_path / "some", "ground_truth.txt", *rows))
+    assert voted_on(dataset).ids() == ("1", "3")
+    assert "Left out 1 of 3 samples of 'all': their votes sum to 0." in caplog.text
+    whole = dataset.subset([0, 2])
+    assert voted_on(whole) is whole
+    nobody = dataset.subset([1])
+    assert voted_on(nobody) is nobody  # there is nothing left to read: what asks for labels says so
 
 
 @pytest.mark.parametrize("mark", [",", "\t"])

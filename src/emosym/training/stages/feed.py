@@ -16,7 +16,7 @@ import torch
 from emosym.config.schema import DataSection, Recipe
 from emosym.data.clips import ClipFrames
 from emosym.data.collate import images_array
-from emosym.data.dataset import Dataset, weights_of
+from emosym.data.dataset import Dataset, voted_on, weights_of
 from emosym.data.held_out import NOTHING_HELD
 from emosym.data.images import decoded, load_image, size_of
 from emosym.data.sources.hub import HubOptions
@@ -239,7 +239,7 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
 
     With `folds` both are of the training split: one of its parts is held out, the others train.
     `label_fraction` and `part` cut the training split alone, and dialogues of `held_out`, another
-    data set's test, are left out of it.
+    data set's test, are left out of it. So are rows whose votes sum to 0.
 
     Raises:
         UsageError: when the folder holds a storybook of another level than `level` says.
@@ -249,7 +249,7 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
             raise UsageError(f"data.level is of storybooks; {data.source} has no levels.")
         require_level(data.root, data.level)
     fold = Fold(data.fold, data.folds, without=training) if data.folds > 1 else None
-    return open_dataset(
+    opened = open_dataset(
         data.source,
         data.root,
         data.train_split if training or fold else data.val_split,
@@ -262,6 +262,7 @@ def open_split(data: DataSection, space: LabelSpace, seed: int, training: bool) 
         clips=ClipFrames(data.frames) if data.frames else None,
         fold=fold,
     )
+    return voted_on(opened)
 
 
 def open_feeds(
