@@ -138,6 +138,7 @@ def _run(
         lead="Every emotion, what caused it and why, of conversations the model had not seen. "
         "Storybook is a controlled world: nothing here is a claim about people.",
         table=report_table(results),
+        space=model.space,
     )
 
 

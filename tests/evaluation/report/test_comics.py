@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from emosym.emotions import LABEL_SPACES
 from emosym.evaluation.report.comics import (
     FOUND,
     MISSED,
@@ -53,6 +54,19 @@ def test_arrows_by_hand() -> None:
     assert [panel["itself"] for panel in strip["panels"]] == [None, None, FOUND, MISSED]
     assert [panel["right"] for panel in strip["panels"]] == [None, True, False, True]
     assert strip["tally"] == "2 of 3 emotions read, 2 of 4 causes found"
+
+
+def test_the_course_of_what_was_read_is_drawn(tmp_path: Path) -> None:
+    read = {"d1_1": TurnReading("joy"), "d1_3": TurnReading("fear"), "d2_1": TurnReading("joy")}
+    samples = [*dialogue("d1"), *dialogue("d2")]
+    first, second = comics(samples, read, LABEL_SPACES["meld7"])["strips"]
+    drawn = str(first["course"])
+    assert "4 turns: polarity by speaker" in drawn  # "neutral" has no norms
+    assert "2, Bo: joy (1.00)" in drawn and "4, Bo: fear (-1.00)" in drawn and "1, Ann" not in drawn
+    assert second["course"] is None  # one turn is no course
+    page = write_comics(tmp_path / "page.html", samples, read, space=LABEL_SPACES["meld7"])
+    assert page.read_text().count("Course of the emotions that were read") == 1
+    assert comics(samples, read)["strips"][0]["course"] is None
 
 
 def test_without_readings_the_truth_is_drawn_and_what_points_outside_is_not() -> None:

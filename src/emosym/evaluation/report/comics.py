@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from markupsafe import Markup
+
+from emosym.emotions import LabelSpace
+from emosym.evaluation.report.course import course_plot
+from emosym.evaluation.report.drawing import inline
 from emosym.evaluation.report.pictures import shown_frame
 from emosym.evaluation.report.render import render
 from emosym.files import write_text
+from emosym.metrics.dynamics import course
 from emosym.types import ECPE, ERI, MER, CausePair, Sample, Turn
 
 MOST_COMICS = 24
+MOST_COURSES = 6  # conversations whose course is drawn
 WIDEST = 6  # more turns than this stand below one another
 MOST_TURNS = 60
 LONGEST_TEXT = 400
@@ -54,16 +62,21 @@ class Arrow:
 
 
 def comics(
-    samples: Sequence[Sample], readings: Mapping[str, TurnReading] | None = None
+    samples: Sequence[Sample],
+    readings: Mapping[str, TurnReading] | None = None,
+    space: LabelSpace | None = None,
 ) -> dict[str, Any]:
     """Return what `comics.html` draws: the conversations of samples, in their order.
 
     Samples that follow each other and share their turns are one conversation. The truth is that of
     the tasks `mer`, `ecpe` and `eri`; `readings` are by the samples' ids. The first 24
-    conversations are shown, of each the first 60 turns.
+    conversations are shown, of each the first 60 turns. With the `space` of the emotions that were
+    read the course of the first MOST_COURSES is drawn too, a line a speaker.
     """
     found = list(conversations(samples))
     strips = [_strip(group, readings or {}) for group in found[:MOST_COMICS]]
+    for strip, group in zip(strips[:MOST_COURSES], found, strict=False):
+        strip["course"] = None if space is None else _course(group, readings or {}, space)
     labels = [name for strip in strips for panel in strip["panels"] for name in panel["emotions"]]
     return {
         "strips": strips,
@@ -86,15 +99,16 @@ def write_comics(
     title: str = "Conversations",
     lead: str = "",
     table: Mapping[str, Any] | None = None,
+    space: LabelSpace | None = None,
 ) -> Path:
     """Write a page of its own that shows conversations as comics; return its path.
 
-    `table`, with `head` and `rows`, stands above them.
+    `table`, with `head` and `rows`, stands above them; `space` as in `comics`.
 
     Raises:
         EmoSymError: when the disk is full or not writable.
     """
-    data = comics(samples, readings)
+    data = comics(samples, readings, space)
     links = [(f"comic-{i}", strip["name"]) for i, strip in enumerate(data["strips"])]
     page = render(
         "comics_page.html", data["labels"], title=title, heading=title, lead=lead, links=links,
@@ -147,6 +161,25 @@ def _strip(group: Sequence[Sample], readings: Mapping[str, TurnReading]) -> dict
         + (f", {found} of {len(pairs)} causes found" if judged and pairs else ""),
         "reasons": [panel for panel in panels if panel["reason"] or panel["said_reason"]],
     }
+
+
+def _course(
+    group: Sequence[Sample], readings: Mapping[str, TurnReading], space: LabelSpace
+) -> Markup | None:
+    """Return the course of the emotions that were read; None where fewer than two turns were."""
+    turns = group[0].turns[:MOST_TURNS]
+    rows, said = np.full((len(turns), len(space)), np.nan), ["not read"] * len(turns)
+    for sample in group:
+        one = readings.get(sample.id)
+        place = sample.focus
+        if one is None or place is None or place >= len(turns) or one.emotion not in space.labels:
+            continue
+        rows[place], said[place] = np.eye(len(space))[space.index(one.emotion)], one.emotion
+    if np.isfinite(rows).all(axis=1).sum() < 2:
+        return None
+    states, names = course(rows, space)
+    plot = course_plot(states, names, [turn.speaker for turn in turns], said)
+    return inline(replace(plot, narrow=None))
 
 
 def _panel(
