@@ -169,7 +169,7 @@ def steps_of_tale(story: Story) -> tuple[str, ...]:
 def tale_rationale_of(story: Story) -> str:
     """Return the states in one line.
 
-    Such as "At first well, in hand, apart. Then ill, in hand, apart."
+    Such as "At first well, under control, apart. Then ill, under control, apart."
     """
     first, *others = steps_of_tale(story)
     return " ".join([f"At first {first}.", *(f"Then {state}." for state in others)])

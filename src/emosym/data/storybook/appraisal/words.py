@@ -24,7 +24,7 @@ WEATHER = {
     "falling snow": "snow",
 }
 GOES = ("It goes ill", "It goes well")
-HOLDS = ("It is out of hand", "It is in hand")
+HOLDS = ("It is beyond control", "It is under control")
 STANDS = ("They are apart", "They are together")
 
 
@@ -73,5 +73,5 @@ def appraisal_rationale_of(story: Story) -> str:
 
 
 def state_in_words(bits: Bits) -> str:
-    """Return a state of the three appraisals in words, such as 'well, in hand, apart'."""
+    """Return a state of the three appraisals in words, such as 'well, under control, apart'."""
     return ", ".join(a.words[bit] for a, bit in zip(APPRAISALS, bits, strict=True))

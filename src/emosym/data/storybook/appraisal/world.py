@@ -63,9 +63,13 @@ OPENED = (FACES[1], FACES[2], FACES[3])
 APPRAISALS: tuple[Appraisal, ...] = (
     # Rough weather under a roof, or fair weather in the open: well.
     Appraisal("valence", "light", "scene", ((ROUGH, BRIGHT), (OPEN_LAND, ROOFED)), ("ill", "well")),
-    # Away from what is harsh, or towards what is not: in hand.
+    # Away from what is harsh, or towards what is not: under control.
     Appraisal(
-        "control", "object", "action", ((HARSH, NICE), (TOWARDS, AWAY)), ("out of hand", "in hand")
+        "control",
+        "object",
+        "action",
+        ((HARSH, NICE), (TOWARDS, AWAY)),
+        ("beyond control", "under control"),
     ),
     # Open-mouthed among several things, or silent with one: together.
     Appraisal("people", "count", "mouth", ((ONE, SEVERAL), (OPENED, SHUT)), ("apart", "together")),
