@@ -134,9 +134,10 @@ class AlignRecipe(Recipe):
 
     Ways to make the latents carry the reasoning, all off by default. `bottleneck` is the share of
     rows in which [EMO] does not see the prefix, nor the rationale [EMO]. `w_steps` lets every
-    latent say its own step (`steps` of a sample, as storybook's levels with appraisals have them),
-    `w_distill` pulls [EMO] towards its state after the spoken steps, and in the first share
-    `curriculum` of the training steps spoken ones give way to latent ones, one after another.
+    latent say its own step (`steps` of a sample, as storybook's levels with appraisals have them);
+    with `w_words` every latent's and [EMO]'s own state names the words of its text. `w_distill`
+    pulls [EMO] towards its state after the spoken steps, and in the first share `curriculum` of the
+    training steps spoken ones give way to latent ones, one after another.
     """
 
     stage: Literal["align"]
@@ -156,6 +157,7 @@ class AlignRecipe(Recipe):
     gist_probability: float = Field(0.5, ge=0, le=1)
     symmetric: bool = True
     bottleneck: float = Field(0.0, ge=0, le=1)
+    w_words: float = Field(0.0, ge=0)
     w_steps: float = Field(0.0, ge=0)
     w_distill: float = Field(0.0, ge=0)
     curriculum: float = Field(0.0, ge=0, le=1)
@@ -181,6 +183,8 @@ class AlignRecipe(Recipe):
             raise ValueError(
                 f"{asked[0]} learns from rationales, and rationale is {self.rationale!r}"
             )
+        if self.w_words and self.rationale == "none":
+            raise ValueError("w_words names the words of a text, and rationale is 'none'")
         return self
 
 

@@ -82,7 +82,9 @@ def test_a_base_of_captions_alone_is_trained_and_probed(
     base = run_base(recipe, progress=False)
     texts, tokenizer = load_texts(recipe), load_tokenizer(base / "reader")
     assert all(texts[i].rationale == [] and texts[i].caption for i in range(64))
-    words = "It goes well: the storm. Then the roof flew off. At first ill, beyond control, together."
+    words = (
+        "It goes well: the storm. Then the roof flew off. At first ill, beyond control, together."
+    )
     assert len(tokenizer.encode(words)) == 24  # two more than there are words, stops and commas
     log = (recipe.out / "reader" / "metrics.jsonl").read_text()
     assert "describe" in log and "stands_out" not in log and "questions" not in log

@@ -18,6 +18,7 @@ from emosym.models.reader.steps import (
     step_mask,
     step_offsets,
     think_aloud,
+    word_loss,
 )
 from emosym.models.reader.toy import build_toy_reader
 from emosym.models.tokenizer import train_tokenizer
@@ -199,3 +200,26 @@ def test_latents_come_before_what_is_spoken(reasoner: EmotionReasoner) -> None:
     hidden = extend(reasoner.backbone, rest, cache, mask, prefix.next_position + K)
     torch.testing.assert_close(found.emotion_latent[1], hidden[1, -1], atol=1e-5, rtol=1e-4)
     assert len(one) == 1
+
+
+@torch.no_grad()
+def test_words_are_named_by_the_states_themselves(reasoner: EmotionReasoner) -> None:
+    thought = think(reasoner, prefix_of(reasoner))
+    whole = [[40, 41, 40], [50]]
+    steps = [[[60], [61, 62], [60]], [[70], [71], [72, 72]]]
+    head = reasoner.backbone.get_output_embeddings()
+
+    def away(state: torch.Tensor, ids: set[int]) -> float:
+        """-log of the geometric mean of what the words get, less what is best: 1 / their number."""
+        said = head(state).log_softmax(dim=-1)
+        return float(-said[sorted(ids)].mean() - np.log(len(ids)))
+
+    states = [[*thought.context_latents[b], thought.emotion_latent[b]] for b in range(B)]
+    by_hand = [[away(state, set(whole[b])) for state in states[b]] for b in range(B)]
+    assert float(word_loss(reasoner, thought, whole)) == pytest.approx(np.mean(by_hand), rel=1e-4)
+    for b in range(B):
+        by_hand[b][:K] = [away(states[b][k], set(steps[b][k])) for k in range(K)]
+    found = word_loss(reasoner, thought, whole, steps)
+    assert float(found) == pytest.approx(np.mean(by_hand), rel=1e-4)
+    # no word is spoken: what was read is as it was
+    assert thought.cache.get_seq_length() == P + K + 1

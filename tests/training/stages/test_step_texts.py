@@ -124,6 +124,19 @@ def test_each_way_is_learned_and_logged(
     assert rows[0]["loss"] == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("own_steps", [0.5, 0.0])
+def test_words_of_captions_or_steps_are_named(
+    model: EmoSymModel, tiny_pictures, tmp_path: Path, own_steps: float
+) -> None:
+    kind = "label_blind" if own_steps else "caption"
+    changes = {"w_words": 1.0, "w_steps": own_steps, "rationale": kind, "w_align": 0}
+    _, rows = trained(model, feed(model, tiny_pictures), tmp_path, **changes)
+    assert rows[-1]["words"] < rows[0]["words"]
+    weights = {"classify": 0.5, "say": 0.25, "words": 1.0} | ({"steps": 0.5} if own_steps else {})
+    wanted = sum(weights[name] * rows[0][name] for name in weights)
+    assert rows[0]["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
 def test_a_curriculum_begins_with_words_and_ends_with_latents(
     model: EmoSymModel, tiny_pictures, tmp_path: Path
 ) -> None:
@@ -147,6 +160,8 @@ def test_what_cannot_be_learned_is_a_sentence(
         recipe_of("align", tmp_path, bottleneck=0.5, **alone)
     with pytest.raises(UsageError, match="w_distill learns from rationales"):
         recipe_of("align", tmp_path, w_distill=1, rationale="none")
+    with pytest.raises(UsageError, match="w_words names the words of a text"):
+        recipe_of("align", tmp_path, w_words=1, rationale="none")
 
 
 def test_tales_from_recipe_to_checkpoint(tiny_base: Path, tmp_path: Path) -> None:

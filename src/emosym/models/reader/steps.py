@@ -7,6 +7,7 @@ it after the first few latents (a curriculum).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,6 +49,32 @@ def step_loss(
     wanted = spoken != IGNORE
     logits = next_logits(reasoner.backbone, hidden[wanted])
     return nn.functional.cross_entropy(logits.float(), spoken[wanted])
+
+
+def word_loss(
+    reasoner: EmotionReasoner,
+    thought: Thought,
+    told: Sequence[list[int]],
+    steps: Sequence[Sequence[list[int]]] | None = None,
+) -> torch.Tensor:
+    """Return how far each latent's and [EMO]'s own state is from naming words; a scalar >= 0.
+
+    `told` (B) are the token ids of whole rationales, `steps` (B, K) those of each latent's step;
+    without them every latent names the rationale's. Through the output layer alone, whatever their
+    order, each distinct token is to be as likely as the others: cross-entropy to that distribution
+    less its entropy, mean over tokens and rows. Spoken words can be worked out by whoever reads the
+    latents; these must have been worked out where the state was made.
+    """
+    states = torch.cat([thought.context_latents, thought.emotion_latent[:, None]], dim=1)
+    said = next_logits(reasoner.backbone, states).float().log_softmax(dim=-1)  # (B, K + 1, V)
+    wanted = torch.zeros_like(said)
+    for row, whole in enumerate(told):
+        count = said.shape[1] - 1
+        texts = [*(steps[row] if steps is not None else [whole] * count), whole]
+        for place, ids in enumerate(texts):
+            distinct = sorted(set(ids))
+            wanted[row, place, distinct] = 1.0 / max(len(distinct), 1)
+    return (torch.special.xlogy(wanted, wanted) - wanted * said).sum(dim=-1).mean()
 
 
 def apart(thought: Thought) -> Thought:

@@ -82,7 +82,7 @@ def train_align(
         UsageError: for a rationale without a context token to compress it into, or no loss at all.
     """
     reader, reasoner = model.reader, model.reader.reasoner
-    told = recipe.rationale != "none" and bool(recipe.w_align or recipe.w_say)
+    told = recipe.rationale != "none" and bool(recipe.w_align or recipe.w_say or recipe.w_words)
     if not reader.tokens.num_context_tokens and told and recipe.w_align:
         raise UsageError("Rationales are compressed into context tokens: K = 0 needs w_align=0.")
     if not told and not recipe.w_cls:

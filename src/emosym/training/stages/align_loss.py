@@ -12,7 +12,7 @@ from emosym.config.recipes import AlignRecipe
 from emosym.models.reader.prefix import Prefix
 from emosym.models.reader.reader import Reader
 from emosym.models.reader.reasoner import Thought, say_loss, think
-from emosym.models.reader.steps import apart, step_loss, think_aloud
+from emosym.models.reader.steps import apart, step_loss, think_aloud, word_loss
 from emosym.processes import Processes
 from emosym.training.stages.feed import Feed
 from emosym.training.stages.join import heads_loss
@@ -128,6 +128,11 @@ def with_rationales(
             recipe.symmetric,
         )
         loss = loss + recipe.w_align * losses["align"]
+    if recipe.w_words:
+        told = [knowledge.ids[i] for i in own]
+        words = word_loss(reasoner, thought, told, parts.steps and parts.steps.words(own))
+        losses["words"] = processes.mean(words, len(own))
+        loss = loss + recipe.w_words * losses["words"]
     if recipe.w_say:
         tokens, labels = rationale_batch(
             [knowledge.ids[i] for i in own], parts.reader.end_token, device

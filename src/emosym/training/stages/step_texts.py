@@ -33,19 +33,20 @@ class StepTexts:
 
     def of_latents(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens and labels (B, K, R): what each latent of chosen samples is to say."""
-        told = [self.ids[row] for row in rows]
-        texts = [own[self._step(k, len(own))] for own in told for k in self._all()]
+        texts = [text for row in self.words(rows) for text in row]
         tokens, labels = padded([[*text, self.end_token] for text in texts], self.end_token)
         shape = (len(rows), self.count, tokens.shape[1])
         return tokens.view(shape), labels.view(shape)
+
+    def words(self, rows: np.ndarray) -> list[list[list[int]]]:
+        """Return the token ids (B, K) of the step that each latent of chosen samples is to say."""
+        told = [self.ids[row] for row in rows]
+        return [[own[self._step(k, len(own))] for k in range(self.count)] for own in told]
 
     def spoken(self, rows: np.ndarray, latents: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens and labels (B, R) of the steps that follow the first `latents` ones."""
         texts = [[t for step in self.ids[row][latents:] for t in step] for row in rows]
         return padded([[*text, self.end_token] for text in texts], self.end_token)
-
-    def _all(self) -> range:
-        return range(self.count)
 
     def _step(self, latent: int, steps: int) -> int:
         """Return which of a sample's steps a latent says."""
