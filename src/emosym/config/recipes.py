@@ -134,10 +134,11 @@ class AlignRecipe(Recipe):
 
     Ways to make the latents carry the reasoning, all off by default. `bottleneck` is the share of
     rows in which [EMO] does not see the prefix, nor the rationale [EMO]. `w_steps` lets every
-    latent say its own step (`steps` of a sample, as storybook's levels with appraisals have them);
-    with `w_words` every latent's and [EMO]'s own state names the words of its text. `w_distill`
-    pulls [EMO] towards its state after the spoken steps, and in the first share `curriculum` of the
-    training steps spoken ones give way to latent ones, one after another.
+    latent say its own step (`steps` of a sample, as storybook's levels with appraisals have them),
+    `w_step_words` lets its state name the step's words. `w_words` lets the states of [EMO] and,
+    but for `w_step_words`, of all latents name the rationale's. `w_distill` pulls [EMO] towards its
+    state after the spoken steps, and in the first share `curriculum` of the training steps spoken
+    ones give way to latent ones, one after another.
     """
 
     stage: Literal["align"]
@@ -157,6 +158,7 @@ class AlignRecipe(Recipe):
     gist_probability: float = Field(0.5, ge=0, le=1)
     symmetric: bool = True
     bottleneck: float = Field(0.0, ge=0, le=1)
+    w_step_words: float = Field(0.0, ge=0)
     w_words: float = Field(0.0, ge=0)
     w_steps: float = Field(0.0, ge=0)
     w_distill: float = Field(0.0, ge=0)
@@ -172,12 +174,12 @@ class AlignRecipe(Recipe):
                 f"{asked[0]} speaks steps after the prompt, and latents.after is 'sentences'"
             )
         latent = {"bottleneck": self.bottleneck, "w_steps": self.w_steps}
-        latent["curriculum"] = self.curriculum
+        latent |= {"w_step_words": self.w_step_words, "curriculum": self.curriculum}
         asked = [name for name, value in latent.items() if value]
         if asked and not self.latents.num_context_tokens:
             raise ValueError(f"{asked[0]} needs context tokens: latents.num_context_tokens is 0")
         spoken = {"w_steps": self.w_steps, "w_distill": self.w_distill}
-        spoken["curriculum"] = self.curriculum
+        spoken |= {"w_step_words": self.w_step_words, "curriculum": self.curriculum}
         asked = [name for name, value in spoken.items() if value]
         if asked and self.rationale in ("none", "caption"):
             raise ValueError(

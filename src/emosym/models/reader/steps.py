@@ -52,25 +52,18 @@ def step_loss(
 
 
 def word_loss(
-    reasoner: EmotionReasoner,
-    thought: Thought,
-    told: Sequence[list[int]],
-    steps: Sequence[Sequence[list[int]]] | None = None,
+    reasoner: EmotionReasoner, states: torch.Tensor, told: Sequence[Sequence[list[int]]]
 ) -> torch.Tensor:
-    """Return how far each latent's and [EMO]'s own state is from naming words; a scalar >= 0.
+    """Return how far states (B, S, H) are from naming the words of their texts; a scalar >= 0.
 
-    `told` (B) are the token ids of whole rationales, `steps` (B, K) those of each latent's step;
-    without them every latent names the rationale's. Through the output layer alone, whatever their
-    order, each distinct token is to be as likely as the others: cross-entropy to that distribution
-    less its entropy, mean over tokens and rows. Spoken words can be worked out by whoever reads the
-    latents; these must have been worked out where the state was made.
+    `told` (B, S) are the token ids of each state's text. Through the output layer alone, whatever
+    their order, each distinct token is to be as likely as the others: cross-entropy to that
+    distribution less its entropy, mean over states and rows. Spoken words can be worked out by
+    whoever reads the latents; these must have been worked out where the state was made.
     """
-    states = torch.cat([thought.context_latents, thought.emotion_latent[:, None]], dim=1)
-    said = next_logits(reasoner.backbone, states).float().log_softmax(dim=-1)  # (B, K + 1, V)
+    said = next_logits(reasoner.backbone, states).float().log_softmax(dim=-1)  # (B, S, V)
     wanted = torch.zeros_like(said)
-    for row, whole in enumerate(told):
-        count = said.shape[1] - 1
-        texts = [*(steps[row] if steps is not None else [whole] * count), whole]
+    for row, texts in enumerate(told):
         for place, ids in enumerate(texts):
             distinct = sorted(set(ids))
             wanted[row, place, distinct] = 1.0 / max(len(distinct), 1)

@@ -119,7 +119,7 @@ def steps_that_tell(reader: Reader, train: Feed, recipe: AlignRecipe) -> StepTex
     Raises:
         UsageError: as `step_texts`.
     """
-    if not (recipe.w_steps or recipe.w_distill or recipe.curriculum):
+    if not (recipe.w_steps or recipe.w_step_words or recipe.w_distill or recipe.curriculum):
         return None
     order = None
     if recipe.rationale in SHUFFLED:

@@ -82,6 +82,10 @@ def align_losses(parts: AlignParts, step: int, indices: np.ndarray) -> Losses:
         each = step_loss(reasoner, thought, tokens, labels, parts.reader.start_token)
         losses["steps"] = processes.mean(each, (labels != IGNORE).sum())
         loss = loss + recipe.w_steps * losses["steps"]
+    if steps is not None and recipe.w_step_words:
+        named = word_loss(reasoner, thought.context_latents, steps.words(processes.own(indices)))
+        losses["step_words"] = processes.mean(named, len(thought.context_latents))
+        loss = loss + recipe.w_step_words * losses["step_words"]
     if steps is not None and recipe.w_distill:
         more = aloud_losses(parts, steps, prefix, indices, 0, thought.emotion_latent)
         losses |= {f"aloud_{name}": more[name] for name in ("classify", "say")}
@@ -129,9 +133,11 @@ def with_rationales(
         )
         loss = loss + recipe.w_align * losses["align"]
     if recipe.w_words:
-        told = [knowledge.ids[i] for i in own]
-        words = word_loss(reasoner, thought, told, parts.steps and parts.steps.words(own))
-        losses["words"] = processes.mean(words, len(own))
+        states = thought.emotion_latent[:, None]  # (B, 1, H)
+        if not recipe.w_step_words:
+            states = torch.cat([thought.context_latents, states], dim=1)  # (B, K + 1, H)
+        told = [[knowledge.ids[i]] * states.shape[1] for i in own]
+        losses["words"] = processes.mean(word_loss(reasoner, states, told), len(own))
         loss = loss + recipe.w_words * losses["words"]
     if recipe.w_say:
         tokens, labels = rationale_batch(
