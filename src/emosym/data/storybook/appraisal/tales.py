@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emosym.data.storybook.appraisal.words import state_in_words
+from emosym.data.storybook.appraisal.words import appraisal_rationale_of, state_in_words
 from emosym.data.storybook.appraisal.world import (
     BITS_OF,
     LABEL_OF,
@@ -162,14 +162,18 @@ def tale_posterior_of(story: Story) -> np.ndarray:
 
 
 def steps_of_tale(story: Story) -> tuple[str, ...]:
-    """Return the states in words, from the picture's own on; blind to the label."""
-    return tuple(state_in_words(bits) for bits in tale_of(story).shown)
+    """Return what the picture shows, then each sentence and the state after it; blind to the label.
+
+    Such as "Then the roof flew off: ill, under control, apart."
+    """
+    tale = tale_of(story)
+    later = zip(tale.sentences, tale.shown[1:], strict=True)
+    return (
+        appraisal_rationale_of(story),
+        *(f"{sentence.removesuffix('.')}: {state_in_words(bits)}." for sentence, bits in later),
+    )
 
 
 def tale_rationale_of(story: Story) -> str:
-    """Return the states in one line.
-
-    Such as "At first well, under control, apart. Then ill, under control, apart."
-    """
-    first, *others = steps_of_tale(story)
-    return " ".join([f"At first {first}.", *(f"Then {state}." for state in others)])
+    """Return the steps in one line."""
+    return " ".join(steps_of_tale(story))
