@@ -19,6 +19,7 @@ from emosym.data.storybook.appraisal.tales import (
     tale_posterior_of,
     tale_rationale_of,
 )
+from emosym.data.storybook.appraisal.words import appraisal_rationale_of, state_in_words
 from emosym.data.storybook.appraisal.world import BITS_OF, Bits, posterior_of_bits, shown_bits
 
 STATES: list[Bits] = [(a, b, c) for a, b, c in itertools.product((0, 1), repeat=3)]
@@ -53,7 +54,11 @@ def test_states_lead_from_the_picture_to_the_label() -> None:
         for step, operation in enumerate(tale.operations):
             assert after(operation, tale.states[step]) == tale.states[step + 1]
             assert tale.sentences[step] in operation.sentences
-        assert len(steps_of_tale(story)) == len(tale.states)
+        first, *others = steps_of_tale(story)
+        assert first == appraisal_rationale_of(story)  # what the picture shows
+        for told, sentence, bits in zip(others, tale.sentences, tale.shown[1:], strict=True):
+            assert told == f"{sentence[:-1]}: {state_in_words(bits)}."
+        assert tale_rationale_of(story) == " ".join((first, *others))
         assert emotion_words(" ".join((*tale.sentences, tale_rationale_of(story)))) == ()
 
 
