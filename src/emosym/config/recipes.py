@@ -169,9 +169,9 @@ class AlignRecipe(Recipe):
         """Refuse what needs context tokens where there are none, and steps without rationales."""
         aloud = {"w_distill": self.w_distill, "curriculum": self.curriculum}
         asked = [name for name, value in aloud.items() if value]
-        if asked and self.latents.after == "sentences":
+        if asked and self.latents.after != "prompt":
             raise ValueError(
-                f"{asked[0]} speaks steps after the prompt, and latents.after is 'sentences'"
+                f"{asked[0]} speaks steps after the prompt: latents.after is {self.latents.after!r}"
             )
         latent = {"bottleneck": self.bottleneck, "w_steps": self.w_steps}
         latent |= {"w_step_words": self.w_step_words, "curriculum": self.curriculum}

@@ -144,18 +144,24 @@ class LatentSection(Section):
 
     `after: sentences` puts one after the picture and one after each sentence beside it, where each
     sees what stands before it; of fewer sentences the first ones stand after the picture too.
+    `own_sentence` lets each see no more than its own sentence (the first ones: what stands before
+    it), and of the others what the one before feeds back.
     """
 
     num_context_tokens: int = Field(4, ge=0)
     recurrent: bool = True
-    after: Literal["prompt", "sentences"] = "prompt"
+    after: Literal["prompt", "sentences", "own_sentence"] = "prompt"
     template: Literal["emosym", "picture", "speaker", "turns"] = "emosym"
 
     @model_validator(mode="after")
     def _stands_somewhere(self) -> LatentSection:
         """Refuse sentences where latents stand after every turn."""
-        if self.after == "sentences" and self.template == "turns":
-            raise ValueError("after: sentences is of a prompt, and template: turns reads turns")
+        if self.after != "prompt" and self.template == "turns":
+            raise ValueError(f"after: {self.after} is of a prompt, and template: turns reads turns")
+        if self.after == "own_sentence" and not self.recurrent:
+            raise ValueError(
+                "after: own_sentence feeds back all that is known: set recurrent: true"
+            )
         return self
 
 

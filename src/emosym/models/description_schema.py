@@ -67,7 +67,7 @@ class Whole(Strict):
     template: str
     num_context_tokens: Annotated[int, Field(ge=0, le=256)]
     recurrent: bool
-    after: Literal["prompt", "sentences"] = "prompt"
+    after: Literal["prompt", "sentences", "own_sentence"] = "prompt"
     adapts_prompt: bool = True
     text_size: Annotated[int, Field(ge=1, le=65536)]
     calibrations: dict[str, dict[str, Any]]

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 HEAD_WIDTH = 256
-PROMPT, SENTENCES = "prompt", "sentences"  # what the context tokens stand after
+# What the context tokens stand after; with OWN_SENTENCE each sees no more than its own.
+PROMPT, SENTENCES, OWN_SENTENCE = "prompt", "sentences", "own_sentence"
+WITHIN = (SENTENCES, OWN_SENTENCE)
 OLD_GAIN = "latent_tokens.recurrent_gain"  # of checkpoints from before the gate
 
 
@@ -21,7 +23,7 @@ class LatentTokens(nn.Module):
     drowns what there is to learn. Without context tokens there is nothing to feed back.
 
     `after` says where the context tokens stand: all after the prompt, or one after each of its
-    sentences (`sentence_stops`). There they share one embedding: what a step does must not hang on
+    sentences (`stops_of`). There they share one embedding: what a step does must not hang on
     its number, of which a longer text has more.
     """
 
@@ -35,7 +37,7 @@ class LatentTokens(nn.Module):
         self.num_context_tokens = num_context_tokens
         self.recurrent = recurrent and num_context_tokens > 0
         self.after = after
-        count = min(num_context_tokens, 1) if after == SENTENCES else num_context_tokens
+        count = min(num_context_tokens, 1) if after in WITHIN else num_context_tokens
         self.context_embeds = nn.Parameter(torch.zeros(count, hidden_size))
         self.emotion_embed = nn.Parameter(torch.zeros(1, hidden_size))
         if self.recurrent:

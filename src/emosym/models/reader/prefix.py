@@ -305,13 +305,22 @@ def grow(mask: torch.Tensor, count: int) -> torch.Tensor:
     return torch.cat([mask, mask.new_ones(len(mask), count)], dim=1)
 
 
-def seen_at(prefix: Prefix, mask: torch.Tensor, k: int) -> torch.Tensor:
-    """Return what context token k sees of a mask (B, S) that begins with the prefix's columns."""
+def seen_at(prefix: Prefix, mask: torch.Tensor, k: int, alone: bool = False) -> torch.Tensor:
+    """Return what context token k sees of a mask (B, S) that begins with the prefix's columns.
+
+    `alone`: of the prefix its own sentence, what stands between the stop before its own and its
+    own (where both are the same, all before it), and nothing of other context tokens.
+    """
     if prefix.stops is None:
         return mask
-    width = prefix.mask.shape[1]
-    inside = torch.arange(width, device=mask.device) < prefix.stops.columns[:, k, None]  # (B, P)
-    return torch.cat([mask[:, :width] & inside, mask[:, width:]], dim=1)
+    width, columns = prefix.mask.shape[1], torch.arange(prefix.mask.shape[1], device=mask.device)
+    stop = prefix.stops.columns[:, k, None]  # (B, 1)
+    inside = columns < stop  # (B, P)
+    if alone and k:
+        before = prefix.stops.columns[:, k - 1, None]
+        inside &= columns >= before.where(before < stop, torch.zeros_like(before))
+    latents = torch.zeros_like(mask[:, width:]) if alone else mask[:, width:]
+    return torch.cat([mask[:, :width] & inside, latents], dim=1)
 
 
 def extend(

@@ -16,7 +16,7 @@ from emosym.emotions import LabelSpace
 from emosym.errors import UsageError
 from emosym.models import chat as chats
 from emosym.models.chat import ChatModel
-from emosym.models.reader.latent_tokens import SENTENCES, LatentTokens
+from emosym.models.reader.latent_tokens import WITHIN, LatentTokens
 from emosym.models.reader.prefix import STOPS, Prefix, prefill, vision_features
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS, EmotionReasoner
 from emosym.models.render import ask_of_pictures, padded, render, row_tokens
@@ -115,7 +115,7 @@ def prepare_samples(reader: Reader, samples: Sequence[Sample]) -> dict[str, torc
 def with_stops(reader: Reader, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return inputs with `stops` (B, K) where a reader's context tokens stand after sentences."""
     tokens = reader.tokens
-    if tokens.after != SENTENCES or not tokens.num_context_tokens:
+    if tokens.after not in WITHIN or not tokens.num_context_tokens:
         return inputs
     words = sentence_marks(reader.tokenizer)
     asked = reader.tokenizer.encode(reader.question, add_special_tokens=False)

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 
 from emosym.emotions import LabelSpace, label_space
 from emosym.models.reader.latent_tokens import (
+    OWN_SENTENCE,
     PROMPT,
     ContextProjector,
     LatentTokens,
@@ -139,7 +140,8 @@ def think(
     (B, K, H) draws from it, `given` (B, K, H) takes latents drawn before. `block_context` hides
     [CTX] from [EMO], for causal tests. In rows where `bottleneck` (B,) is True, [EMO] sees nothing
     before [CTX]: what it answers must have come through the latents. Where the prefix has `stops`,
-    each context token sees it up to its own, as if it stood there; [EMO] comes after everything.
+    each context token sees it up to its own, as if it stood there (or its own sentence alone:
+    `seen_at`); [EMO] comes after everything.
     """
     tokens = reasoner.latent_tokens
     count = tokens.num_context_tokens
@@ -156,7 +158,7 @@ def think(
             if k:
                 step = step + tokens.fed_back(latents[-1])
             place = position + k if stops is None else stops.places[:, k]
-            seen = seen_at(prefix, mask, k)
+            seen = seen_at(prefix, mask, k, tokens.after == OWN_SENTENCE)
             means.append(extend(reasoner.backbone, step, cache, seen, place))
             mask = grow(mask, 1)
             latents.append(_latent(means[-1], k, noise, given))

@@ -22,7 +22,7 @@ from torch import nn
 from emosym.errors import UsageError
 from emosym.files import read_json, write_json
 from emosym.models.chat import longest_picture
-from emosym.models.reader.latent_tokens import PROMPT
+from emosym.models.reader.latent_tokens import SENTENCES, WITHIN
 from emosym.models.reader.prefix import Prefix, Stops, spares_prompt
 from emosym.models.reader.reader import prompt_tokens
 from emosym.processes import Processes
@@ -239,7 +239,7 @@ def store_key(feed: Feed, shape: tuple[int, ...], layers: int, dtype: torch.dtyp
     """Return a SHA-256 over what stored prefixes depend on: weights, prompt, pictures, shapes."""
     digest = hashlib.sha256(f"{shape}:{layers}:{dtype}".encode())
     tokens = feed.reader.tokens
-    stand = (tokens.after, tokens.num_context_tokens) if tokens.after != PROMPT else ()
+    stand = (SENTENCES, tokens.num_context_tokens) if tokens.after in WITHIN else ()
     digest.update(f"{prompt_tokens(feed.reader, 1)}{stand or ''}".encode())
     for sample in feed.samples:
         digest.update(sample.id.encode("utf-8", "surrogatepass") + b"\0")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from emosym.errors import UsageError
-from emosym.models.reader.latent_tokens import SENTENCES
+from emosym.models.reader.latent_tokens import WITHIN
 from emosym.models.reader.reader import Reader
 from emosym.types import Sample
 
@@ -87,7 +87,7 @@ def step_texts(
         found.append(tuple(ids(step) for step in steps))
     if order is not None:
         found = [found[row] for row in order]
-    return StepTexts(tuple(found), count, reader.end_token, reader.tokens.after == SENTENCES)
+    return StepTexts(tuple(found), count, reader.end_token, reader.tokens.after in WITHIN)
 
 
 def latents_at(step: int, steps: int, share: float, count: int) -> int:
