@@ -198,12 +198,15 @@ class BanditSection(Section):
     random is grpo on random numbers. `noise` is the share of queries that are answered by a wrong
     label, `w_confidence` weighs the Brier score of the confidence. `exact` takes the expectation
     over all answers by what may be believed of the label instead of the answer that was drawn.
+    `w_latents` weighs what the latents gain beside what the answer gains; their log-probability is
+    a sum over all their dimensions, whose noise can drown the answer's few.
     """
 
     learner: Literal["grpo", "star", "revealed", "labels", "random"] = "grpo"
     noise: float = Field(0.2, ge=0, lt=1)
     w_confidence: float = Field(1.0, ge=0)
     clip_latents: float = Field(0.2, gt=0)
+    w_latents: float = Field(1.0, ge=0)
     exact: bool = False
 
 

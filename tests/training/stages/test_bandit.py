@@ -166,6 +166,27 @@ def test_every_learner_learns_something_from_as_many_queries_as_are_counted(
         assert 0 <= rows[0]["heard"] <= 1
 
 
+def test_what_latents_gain_is_weighed(tiny_checkpoint: Path, tiny_pictures, tmp_path: Path) -> None:
+    losses, weights = [], []
+    for weight in (1.0, 0.0):
+        model = load_checkpoint(tiny_checkpoint)
+        feed = feed_of(model.reader, tiny_pictures.pictures[:8], tiny_pictures.labels[:8])
+        recipe = recipe_of(
+            "rl",
+            tmp_path / str(weight),
+            objective="bandit",
+            bandit={"w_latents": weight},
+            num_generations=4,
+        )
+        train_rl(model, feed, recipe, progress=False)
+        losses.append(metrics(tmp_path / str(weight))[0]["loss"])
+        weights.append(model.reader.tokens.context_embeds.detach().clone())
+    assert losses[0] == pytest.approx(
+        losses[1], abs=1e-5
+    )  # the ratio is 1, the advantages sum to 0
+    assert not torch.equal(*weights)  # but their gradients are not
+
+
 def test_what_cannot_learn_is_a_sentence(tiny_base: Path) -> None:
     plain = new_model(str(tiny_base), 2, False, "emosym", 0).reader.reasoner
     desk = Desk(np.zeros(4, int), 8, 0.2, 1.0, 0)

@@ -226,7 +226,7 @@ def _by_group(
     brier = ((sure - asked.hits) ** 2).mean()
     kl = kl_to_reference(batch.logits, batch.reference)
     weight = 0.0 if bandit.section.learner == "random" else bandit.desk.w_confidence
-    loss = -gain - answer_gain + weight * brier + bandit.beta * kl
+    loss = -bandit.section.w_latents * gain - answer_gain + weight * brier + bandit.beta * kl
     told = {"heard": asked.numbers.mean(), "ratio": moved.mean(), "brier": brier, "kl": kl}
     return {"loss": loss, **told}
 
