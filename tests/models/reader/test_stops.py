@@ -12,7 +12,7 @@ from PIL import Image
 from emosym.config.load import resolve_recipe
 from emosym.errors import UsageError
 from emosym.models.emosym_model import new_model
-from emosym.models.reader.prefix import STOPS, Stops, prefill
+from emosym.models.reader.prefix import STOPS, Prefix, Stops, prefill, seen_at
 from emosym.models.reader.reader import Reader, prepare_samples, sentence_marks, stops_of
 from emosym.models.reader.reasoner import Thought, think
 from emosym.types import Sample, Turn
@@ -81,6 +81,38 @@ def test_what_comes_later_changes_no_earlier_latent(reader: Reader) -> None:
     torch.testing.assert_close(found.context_latents[:, 0], one.context_latents[:, 0])
 
 
+def test_what_is_seen_of_a_sentence_alone_by_hand() -> None:
+    # six columns, the first is padding; stops after two (twice), after four, after six
+    columns = torch.tensor([[2, 2, 4, 6]])
+    mask = torch.tensor([[False, True, True, True, True, True]])
+    prefix = Prefix((), (), mask, torch.tensor([5]), Stops(columns, columns))
+    grown = [torch.cat([mask, torch.ones(1, k, dtype=torch.bool)], dim=1) for k in range(4)]
+    alone = [seen_at(prefix, grown[k], k, alone=True)[0].int().tolist() for k in range(4)]
+    assert alone[0] == [0, 1, 0, 0, 0, 0]
+    assert alone[1] == [0, 1, 0, 0, 0, 0, 0]  # waits, and sees as much
+    assert alone[2] == [0, 0, 1, 1, 0, 0, 0, 0]
+    assert alone[3] == [0, 0, 0, 0, 1, 1, 0, 0, 0]
+    assert seen_at(prefix, grown[2], 2)[0].int().tolist() == [0, 1, 1, 1, 0, 0, 1, 1]
+
+
+@torch.no_grad()
+def test_alone_a_step_knows_the_rest_by_what_is_fed_back(tiny_base: Path) -> None:
+    reader = new_model(str(tiny_base), K, True, "emosym", 0, after="own_sentence").reader
+    tokens, reasoner = reader.tokens, reader.reasoner
+    inputs = prepare_samples(reader, [told("It rained.", "Then it was dry.")])
+    prefix = prefill(reasoner.backbone, inputs)
+
+    def last(noise: float) -> torch.Tensor:
+        changed = torch.zeros(1, K, tokens.emotion_embed.shape[1])
+        changed[:, 0] = noise
+        return think(reasoner, prefix, noise=changed).context_latents[:, -1]
+
+    torch.testing.assert_close(last(0.0), last(5.0))  # the gate is closed
+    torch.manual_seed(0)
+    tokens.recurrent_gate.data.normal_(0, 0.05)
+    assert (last(0.0) - last(5.0)).abs().max() > 1e-3
+
+
 def test_what_cannot_stand_there_is_a_sentence(tiny_base: Path, tmp_path: Path) -> None:
     latents = {"num_context_tokens": 2, "after": "sentences"}
     raw = {"stage": "align", "out": str(tmp_path), "latents": latents}
@@ -88,5 +120,8 @@ def test_what_cannot_stand_there_is_a_sentence(tiny_base: Path, tmp_path: Path) 
         resolve_recipe({**raw, "w_distill": 0.5}, "test")
     with pytest.raises(UsageError, match="template: turns reads turns"):
         resolve_recipe({**raw, "latents": {**latents, "template": "turns"}}, "test")
+    alone = {**latents, "after": "own_sentence", "recurrent": False}
+    with pytest.raises(UsageError, match="own_sentence feeds back all that is known"):
+        resolve_recipe({**raw, "latents": alone}, "test")
     with pytest.raises(UsageError, match="a conversation is all prompt"):
         resolve_recipe({"stage": "m2se", "out": "a", "lora": {"prompt": False}}, "test")
