@@ -145,7 +145,7 @@ class LatentSection(Section):
     `after: sentences` puts one after the picture and one after each sentence beside it, where each
     sees what stands before it; of fewer sentences the first ones stand after the picture too.
     `own_sentence` lets each see no more than its own sentence (the first ones: what stands before
-    it), and of the others what the one before feeds back.
+    it), and of the others what the one before feeds back; [EMO] then sees the last one alone.
     """
 
     num_context_tokens: int = Field(4, ge=0)

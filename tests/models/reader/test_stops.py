@@ -12,7 +12,16 @@ from PIL import Image
 from emosym.config.load import resolve_recipe
 from emosym.errors import UsageError
 from emosym.models.emosym_model import new_model
-from emosym.models.reader.prefix import STOPS, Prefix, Stops, prefill, seen_at
+from emosym.models.reader.prefix import (
+    STOPS,
+    Prefix,
+    Stops,
+    extend,
+    grow,
+    open_cache,
+    prefill,
+    seen_at,
+)
 from emosym.models.reader.reader import Reader, prepare_samples, sentence_marks, stops_of
 from emosym.models.reader.reasoner import Thought, think
 from emosym.types import Sample, Turn
@@ -111,6 +120,31 @@ def test_alone_a_step_knows_the_rest_by_what_is_fed_back(tiny_base: Path) -> Non
     torch.manual_seed(0)
     tokens.recurrent_gate.data.normal_(0, 0.05)
     assert (last(0.0) - last(5.0)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_alone_the_last_latent_is_all_that_the_emotion_token_sees(tiny_base: Path) -> None:
+    chain, alone = (
+        new_model(str(tiny_base), K, True, "emosym", 0, after=after).reader
+        for after in ("sentences", "own_sentence")
+    )
+    backbone = alone.reasoner.backbone
+    prefix = prefill(backbone, prepare_samples(alone, [told("It rained.", "Then it was dry.")]))
+    thought = think(alone.reasoner, prefix)
+    # by hand: [EMO] read after the same latents, with a mask that hides all but the last
+    seen = thought.mask[:, :-1].clone()
+    seen[:, thought.prefix_length : thought.prefix_length + K - 1] = False
+    cache = open_cache(prefix)
+    for k in range(K):
+        step = alone.tokens.context_inputs()[k : k + 1][None]
+        mask = seen_at(prefix, grow(prefix.mask, k), k, alone=True)
+        extend(backbone, step, cache, mask, prefix.stops.places[:, k])
+    emotion = extend(
+        backbone, alone.tokens.emotion_embed[None], cache, seen, prefix.next_position + K
+    )
+    torch.testing.assert_close(thought.emotion_latent, emotion[:, 0], atol=1e-5, rtol=1e-4)
+    other = think(chain.reasoner, prefix).emotion_latent
+    assert (thought.emotion_latent - other).abs().max() > 1e-4
 
 
 def test_what_cannot_stand_there_is_a_sentence(tiny_base: Path, tmp_path: Path) -> None:

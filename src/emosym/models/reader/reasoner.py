@@ -141,7 +141,7 @@ def think(
     [CTX] from [EMO], for causal tests. In rows where `bottleneck` (B,) is True, [EMO] sees nothing
     before [CTX]: what it answers must have come through the latents. Where the prefix has `stops`,
     each context token sees it up to its own, as if it stood there (or its own sentence alone:
-    `seen_at`); [EMO] comes after everything.
+    `seen_at`, and [EMO] of the latents the last alone); [EMO] comes after everything.
     """
     tokens = reasoner.latent_tokens
     count = tokens.num_context_tokens
@@ -165,6 +165,8 @@ def think(
         mean, context = torch.cat(means, dim=1), torch.cat(latents, dim=1)  # (B, K, H)
         emotion_embed = emotion_embed + tokens.fed_back(latents[-1])
         seen = _without_last(mask, count) if block_context else mask
+        if tokens.after == OWN_SENTENCE:
+            seen = _without_last(seen, count, spared=1)
         seen = _narrowed(seen, prefix, bottleneck)
         emotion = extend(reasoner.backbone, emotion_embed, cache, seen, position + count)
     elif count and (block_context or bottleneck is not None or stops is not None):
@@ -206,10 +208,10 @@ def _narrowed(mask: torch.Tensor, prefix: Prefix, bottleneck: torch.Tensor | Non
     return seen
 
 
-def _without_last(mask: torch.Tensor, count: int) -> torch.Tensor:
-    """Return a mask (B, S) whose last `count` columns are hidden."""
+def _without_last(mask: torch.Tensor, count: int, spared: int = 0) -> torch.Tensor:
+    """Return a mask (B, S) whose last `count` columns are hidden, but for the last `spared`."""
     seen = mask.clone()
-    seen[:, -count:] = False
+    seen[:, mask.shape[1] - count : mask.shape[1] - spared] = False
     return seen
 
 
