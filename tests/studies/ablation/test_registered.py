@@ -163,7 +163,8 @@ def test_the_packaged_study_of_appraisals_makes_valid_recipes() -> None:
     study = load_study(RECIPES / "appraisal-study.yaml")
     jobs = jobs_of(study, Path("out"), Path("runs/data"))
     trained = [job for job in jobs if job.raw is not None]
-    assert len(trained) == 14 * (3 + 3 + 3 + 2) + 4 * (1 + 2 + 2 + 4)  # primary; exploratory
+    # arms of primary tests and what they start from; exploratory ones, by how many seeds they have
+    assert len(trained) == 8 * (5 + 3 + 3 + 2) + 3 * (3 + 7 + 2 + 6) + 2 * 2
     roots = {job.part: str(job.raw["data"]["root"]) for job in trained if job.raw is not None}
     assert roots == dict.fromkeys(("tell", "rationale", "rl"), "runs/data") | {
         "chain": "runs/tales"
@@ -173,5 +174,5 @@ def test_the_packaged_study_of_appraisals_makes_valid_recipes() -> None:
     assert len({recipe.optim.steps for recipe in recipes.values()}) == 1
     asked = {arm: queries_of(one) for arm, one in recipes.items() if isinstance(one, RlRecipe)}
     assert asked.pop("labels") == 0
-    assert set(asked) == {"grpo", "exact", "star", "revealed", "random"}
+    assert set(asked) == {"grpo", "whole", "answers", "exact", "star", "revealed", "random"}
     assert len(set(asked.values())) == 1 and asked["grpo"] > 0
