@@ -139,6 +139,9 @@ def test_stop_ends_a_painting_before_its_next_step_and_reading_before_the_next_p
     assert list(begun) == []
 
 
+FIRST = ((True, 64), (True, 448), (True, None), (False, 64), (False, None))  # trained, side
+
+
 def test_as_many_pictures_are_read_together_as_take_a_moment(
     home: Home, pictures: list[Path], monkeypatch
 ) -> None:
@@ -159,6 +162,17 @@ def test_as_many_pictures_are_read_together_as_take_a_moment(
         *_, last = reading.read_pictures(home, [str(pictures[0])] * 16, False, Going())
         assert "16 read" in last[0] and sizes == wanted
 
+    # a trained model of large pictures may be slow: it begins with one, and Stop waits for no more
+    assert [reading.first_size(*asked) for asked in FIRST] == [8, 1, 1, 1, 1]
+    monkeypatch.setattr(reading, "QUICK_SIDE", 1)
+    going, sizes[:] = Going(), []
+    begun = reading.read_pictures(home, [str(pictures[0])] * 16, False, going)
+    assert "1 of 16" in [next(begun), next(begun)][1][0]
+    reading.stopped_after(None, going)
+    assert list(begun) == [] and sizes == [1]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(type(home.session.pipeline), "understand_many", counted)
     going, sizes[:] = Going(), []
     begun = reading.read_pictures(home, [str(pictures[0])] * 16, False, going)
     assert "8 of 16" in [next(begun), next(begun)][1][0]

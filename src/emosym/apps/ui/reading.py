@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emosym.types import UnderstandingOutput
 
 READ_AT_ONCE = 8
+QUICK_SIDE = 128
 PATIENCE = 0.5  # seconds that Stop may wait for pictures that are read together
 PICTURED = 200  # of so many the page shows the pictures
 PICTURE_SIDE = 320
@@ -64,8 +65,7 @@ def read_pictures(
         def read(some: Sequence[str]) -> Iterator[tuple[str, Any]]:
             return session.understand_many(stored(some), len(some), explain=explain)
 
-        # what is trained is quick, and gives the shell's numbers to the last digit
-        size = READ_AT_ONCE if session.about().trained else 1
+        size = first_size(session.about().trained, session.pipeline.image_size)
         return read, size, session.space, session.pipeline.abstain_below
 
     def show(name: str, found: Any, picture: str) -> Shown:
@@ -127,6 +127,15 @@ def few_at_a_time(
         yield alert(say[0]), EMPTY, "", None
     elif len(readings) == total:  # who stops it says so
         yield status(read_view.tally(readings)), *views(readings, space, below)
+
+
+def first_size(trained: bool, side: int | None) -> int:
+    """Return how many pictures to read together at first: nothing is known of their time yet.
+
+    What is trained on squares of few pixels (`side`; None: pictures of any size) is quick, and read
+    together it gives the shell's numbers to the last digit.
+    """
+    return READ_AT_ONCE if trained and side is not None and side <= QUICK_SIDE else 1
 
 
 def next_size(size: int, seconds: float) -> int:
