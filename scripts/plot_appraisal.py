@@ -125,9 +125,9 @@ def _texts(axes: Axes, rows: Rows) -> None:
     for place, (arm, name, marker) in enumerate(alone):
         value = _of(rows, "rationale", arm, "accuracy")
         if value is not None:
-            x = 200 * (1.12 + 0.12 * place)
+            at = 200 * (1.12 + 0.12 * place)
             axes.errorbar(
-                [x], [value[0]], [value[1]], color=LIGHT, marker=marker, capsize=3, label=name
+                [at], [value[0]], [value[1]], color=LIGHT, marker=marker, capsize=3, label=name
             )
     axes.set_xscale("log")
     axes.set_xticks([50, 200, 1000], ["50", "200", "1,000"])
