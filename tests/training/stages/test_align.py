@@ -31,7 +31,7 @@ from emosym.apps.cli.annotate_plans import plan_attributes
 from emosym.data.sources.open import open_dataset
 from emosym.emotions import WORD_NORMS
 from emosym.errors import UsageError
-from emosym.models.checkpoint import load_checkpoint, trained_parts
+from emosym.models.checkpoint import load_checkpoint, save_checkpoint, trained_parts
 from emosym.models.emosym_model import EmoSymModel, new_model
 from emosym.models.painter.painter import encode_prompts
 from emosym.models.reader.reasoner import MAX_RATIONALE_TOKENS
@@ -45,7 +45,7 @@ from emosym.training.stages.align import (
 )
 from emosym.training.stages.align_loss import rationale_batch
 from emosym.training.stages.feed import open_feed
-from emosym.training.stages.start import use_lora
+from emosym.training.stages.start import open_start, use_lora
 from emosym.types import IMAGE_EMOTION, Turn, picture_sample
 
 READER = {*TOKENS, *HEAD}
@@ -303,6 +303,20 @@ def test_from_recipe_to_checkpoint(tiny_base: Path, tiny_storybook: Path, tmp_pa
     assert loaded.validation == result.model.validation == {"mikels8": held_out}
     assert held_out < 40 and loaded.calibrations == {}  # eight labels need five of each
     assert (tmp_path / "out" / "recipe.yaml").read_text() == loaded.recipes[0]
+
+
+def test_a_checkpoint_without_context_tokens_goes_on_whatever_is_said_of_them(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(new_model(str(tiny_base), 0, True, "emosym", 0), folder)
+    latents = {"num_context_tokens": 0, "recurrent": True, "after": "own_sentence"}
+    opened = open_start(recipe_of("align", tmp_path, init=str(folder), latents=latents))
+    assert not opened.reader.tokens.num_context_tokens
+    with pytest.raises(UsageError, match="num_context_tokens=0, which cannot change"):
+        open_start(
+            recipe_of("align", tmp_path, init=str(folder), latents={"num_context_tokens": 2})
+        )
 
 
 def test_a_knowledge_base_is_what_is_learnt_from(

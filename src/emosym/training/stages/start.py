@@ -64,6 +64,8 @@ def open_start(recipe: AlignRecipe | M2seRecipe) -> EmoSymModel:
         "after": tokens.after,
         "template": model.reader.template,
     }
+    if not tokens.num_context_tokens:  # of none there is nothing to feed back, nor a place
+        own |= {name: getattr(recipe.latents, name) for name in ("recurrent", "after")}
     for name in recipe.latents.model_fields_set:
         if getattr(recipe.latents, name) != own[name]:
             raise UsageError(
