@@ -306,7 +306,10 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
             f"nothing is fetched unasked: run `hf download {name}` first."
         )
     if folder.exists() or len(folder.parts) > 1:
-        raise UsageError(f"There is no checkpoint folder {name!r}.")
+        raise UsageError(
+            f"There is no checkpoint folder {name!r}: give a folder that holds {DESCRIPTION}, such "
+            f"as runs/demo/feedback/checkpoint, or a model by its name: {', '.join(shipped)}."
+        )
     raise unknown_name("model", name, shipped, "Or give the folder of a checkpoint.")
 
 
