@@ -14,8 +14,8 @@ from tests.studies.ablation.makers import small
 from emosym.errors import EmoSymError, UsageError
 from emosym.studies.ablation.grid import Job, Study, jobs_of
 from emosym.studies.ablation.jobs import load_logits, run_job
-from emosym.studies.ablation.pool import chain_lengths
-from emosym.studies.ablation.study import run_study, with_ancestors
+from emosym.studies.ablation.pool import chain_lengths, in_order
+from emosym.studies.ablation.study import of_primary_tests, run_study, with_ancestors
 
 
 def tiny_study(base: Path, **changes: Any) -> Study:
@@ -92,6 +92,18 @@ def test_jobs_with_long_chains_go_first() -> None:
     end = "/labels-100/seed-0"
     jobs = [job("a"), job("b"), job("c", f"p/b{end}"), job("d", f"p/c{end}")]
     assert chain_lengths(jobs) == {f"p/a{end}": 1, f"p/b{end}": 3, f"p/c{end}": 2, f"p/d{end}": 1}
+
+
+def test_jobs_of_primary_tests_come_before_all_others(tiny_base: Path, tmp_path: Path) -> None:
+    test = {"text": "grpo over before", "part": "rl", "first": "grpo", "second": "start"}
+    study = tiny_study(tiny_base, primary=[test])
+    jobs = jobs_of(study, tmp_path, tmp_path)
+    first = of_primary_tests(study, jobs)
+    wanted = {("rl", "grpo"), ("rl", "start"), ("align", "ours")}
+    assert {(job.part, job.arm) for job in jobs if job.name in first} == wanted
+    order = in_order(jobs, chain_lengths(jobs), first)
+    ranks = [(job.name not in first, job.seed) for job in order]
+    assert ranks == sorted(ranks) and ranks[0] == (False, 0) and ranks[-1] == (True, 1)
 
 
 def test_a_part_comes_with_what_it_starts_from(tiny_base: Path, tmp_path: Path) -> None:

@@ -34,12 +34,26 @@ def chain_lengths(jobs: Sequence[Job]) -> dict[str, int]:
     return lengths
 
 
+def in_order(ready: Sequence[Job], lengths: Mapping[str, int], first: frozenset[str]) -> list[Job]:
+    """Return jobs as they are to start: those of `first`, by seed, longest chain behind first."""
+    return sorted(  # stable: else as in the grid
+        ready, key=lambda job: (job.name not in first, job.seed, -lengths[job.name])
+    )
+
+
 def run_jobs(
-    jobs: Sequence[Job], done: frozenset[str], work: Work, workers: int, threads: int, tell: Told
+    jobs: Sequence[Job],
+    done: frozenset[str],
+    work: Work,
+    workers: int,
+    threads: int,
+    tell: Told,
+    first: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
     """Run jobs that are not `done`, seed by seed, those with the longest chain behind them first.
 
     So a run that is stopped leaves whole seeds, which arms are compared on, and not whole arms.
+    All seeds of the jobs named `first` come before any other.
     `tell` hears of every job with its result, or with what went wrong. A job whose predecessor
     failed is left out; the others go on. Returns what went wrong, by job name.
     """
@@ -55,8 +69,7 @@ def run_jobs(
                 failed[name] = f"{job.after} failed"
                 tell(job, None, failed[name])
             ready = [j for j in waiting.values() if j.after is None or j.after in finished]
-            ready.sort(key=lambda job: (job.seed, -lengths[job.name]))  # stable: the grid's order
-            for job in ready[: workers - len(running)]:
+            for job in in_order(ready, lengths, first)[: workers - len(running)]:
                 running[pool.submit(work, waiting.pop(job.name))] = job
             if not running:
                 break

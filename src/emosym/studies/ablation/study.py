@@ -140,7 +140,8 @@ def _run(
     threads = max(1, wanted_threads() // workers)
     # All workers compute alike: what this process finds best for the CPU is told to all of them.
     os.environ.setdefault("EMOSYM_CPU_PLAN", f"{cpu_plan().dtype} {cpu_plan().attention}")
-    failed = run_jobs(trained, done | starts, work, workers, threads, tell)
+    first = of_primary_tests(study, every)
+    failed = run_jobs(trained, done | starts, work, workers, threads, tell, first)
     table = write_table(study, out, every, kept)
     if failed:
         first = next(iter(failed))
@@ -213,6 +214,19 @@ def with_ancestors(jobs: Sequence[Job], only: Sequence[str]) -> list[Job]:
             wanted.add(job.after)
             job = by_name[job.after]
     return [job for job in jobs if job.name in wanted]
+
+
+def of_primary_tests(study: Study, jobs: Sequence[Job]) -> frozenset[str]:
+    """Return the names of the jobs that primary tests compare, and of those they start from."""
+    by_name = {job.name: job for job in jobs}
+    compared = {(test.part, arm) for test in study.primary for arm in (test.first, test.second)}
+    found = set()
+    for job in jobs:
+        wanted: Job | None = job if (job.part, job.arm) in compared else None
+        while wanted is not None:
+            found.add(wanted.name)
+            wanted = by_name.get(wanted.after or "")
+    return frozenset(found)
 
 
 def results_of(
