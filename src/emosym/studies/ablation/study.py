@@ -140,8 +140,8 @@ def _run(
     threads = max(1, wanted_threads() // workers)
     # All workers compute alike: what this process finds best for the CPU is told to all of them.
     os.environ.setdefault("EMOSYM_CPU_PLAN", f"{cpu_plan().dtype} {cpu_plan().attention}")
-    first = of_primary_tests(study, every)
-    failed = run_jobs(trained, done | starts, work, workers, threads, tell, first)
+    promised = of_primary_tests(study, every)
+    failed = run_jobs(trained, done | starts, work, workers, threads, tell, promised)
     table = write_table(study, out, every, kept)
     if failed:
         first = next(iter(failed))
