@@ -64,6 +64,19 @@ def test_folders_make_a_space_that_reading_and_evaluation_follow(
     assert values["polarity_accuracy"] is None and values["outside_share"] is None
 
 
+def test_rows_nobody_voted_on_are_counted_and_not_read(aligned: StageResult, root: Path) -> None:
+    pipeline = EmoSymPipeline.from_pretrained(aligned.checkpoint, "cpu")
+    data = open_dataset("folder", root, "train", pipeline.space).subset([0, 1, 2])
+    votes = np.zeros((3, 4), dtype=np.float32)
+    votes[0, 1], votes[2, 3] = 2, 5
+    voted = replace(data, votes=votes, codes=np.array([1, -1, 3], dtype=np.int16))
+    result = evaluate_reading(pipeline, voted, workers=1).result
+    assert result["n"] == 2 and result["values"]["without_votes"] == 1
+    whole = evaluate_reading(pipeline, voted.subset([0, 2]), workers=1).result
+    assert "without_votes" not in whole["values"]
+    assert whole["values"]["accuracy"] == result["values"]["accuracy"]
+
+
 def test_four_validation_pictures_leave_unknown_what_they_cannot_tell(
     aligned: StageResult, tiny_pictures: TinyPictures
 ) -> None:
