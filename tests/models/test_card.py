@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from emosym.emotions import own_space
+from emosym.models.calibration import Calibration, calibration_row
 from emosym.models.card import model_card
 from emosym.models.checkpoint import describe_checkpoint
 from emosym.space_rows import space_row
@@ -69,7 +70,11 @@ def test_a_card_of_words_speaks_of_texts() -> None:
     assert "9 validation texts" in card and "Whether a text is outside" in card
     assert "is not the emotion of whoever wrote or spoke them" in card
     assert "hiring" in card and "painted" not in card and "image-generation" not in card
-    assert "thresholds are .5" in card
+    assert "thresholds are .5" in card and "unsure below" not in card
+    sure = Calibration(n=9, abstain_below=0.614, target=0.8, coverage=0.666, accuracy=0.801)
+    about["calibrations"] = {spaces[0]["name"]: calibration_row(sure)}
+    card = model_card({**told, **about, **rest}, {})
+    assert "unsure below 0.61: above it are 67 % of 9 held-out texts, 80 % of " in card
 
 
 def test_numbers_are_those_given() -> None:

@@ -231,6 +231,17 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "\n".join(rows)
 
 
+def _abstention(calibration: Mapping[str, Any], thing: str) -> str:
+    """Return when it calls its answer unsure, and how often and how rightly it answers else."""
+    if calibration.get("abstain_below") is None:
+        return ""
+    below, share, right = (calibration[name] for name in ("abstain_below", "coverage", "accuracy"))
+    return (
+        f"; unsure below {below:.2f}: above it are {100 * share:.0f} % of "
+        f"{calibration['n']} held-out {thing}s, {100 * right:.0f} % of them rightly read"
+    )
+
+
 def _held_out(description: Mapping[str, Any], thing: str) -> str:
     """Return on how many things the numbers rest, and what nobody knows; format 1 tells not."""
     if "spaces" not in description:
@@ -241,7 +252,8 @@ def _held_out(description: Mapping[str, Any], thing: str) -> str:
         count, name = held_out.get(row["name"]), row["name"]
         told = "not measured" if count is None else f"{count} validation {thing}s"
         sure = "calibrated" if name in calibrated else "**not calibrated: how sure is unknown**"
-        lines.append(f"- `{name}` ({', '.join(row['labels'])}): {told}; {sure}.")
+        rest = _abstention(calibrated.get(name, {}), thing)
+        lines.append(f"- `{name}` ({', '.join(row['labels'])}): {told}; {sure}{rest}.")
     unknown = [
         label
         for row in description["spaces"]
