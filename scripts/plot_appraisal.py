@@ -92,7 +92,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def of_study(rows: Rows) -> Figure:
     """Return three panels: labels and texts, sentences and latents, one number a query."""
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    figure = Figure(figsize=(13, 4.8), layout="constrained")
     first, second, third = figure.subplots(1, 3)
     _texts(first, rows)
     _tales(second, rows)
@@ -133,7 +133,7 @@ def _texts(axes: Axes, rows: Rows) -> None:
     axes.set_xticks([50, 200, 1000], ["50", "200", "1,000"])
     axes.minorticks_off()
     _frame(axes, "Told in words, then so many labels", "labelled pictures", added_up=True)
-    axes.legend(frameon=False, fontsize=9, loc="center right")
+    axes.legend(frameon=False, fontsize=9, loc="center right", bbox_to_anchor=(1.0, 0.57))
 
 
 def _tales(axes: Axes, rows: Rows) -> None:
@@ -156,7 +156,8 @@ def _tales(axes: Axes, rows: Rows) -> None:
             )
     axes.set_xticks(range(5))
     _frame(axes, "Tales: the picture and so many sentences", "sentences")
-    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 0.12))
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "ncols": 2}
+    axes.legend(frameon=False, fontsize=8, **below)
 
 
 def _bandit(axes: Axes, rows: Rows) -> None:

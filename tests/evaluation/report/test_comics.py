@@ -10,6 +10,7 @@ from emosym.emotions import LABEL_SPACES
 from emosym.evaluation.report.comics import (
     FOUND,
     MISSED,
+    MOST_COURSES,
     WRONG,
     Arrow,
     TurnReading,
@@ -67,6 +68,12 @@ def test_the_course_of_what_was_read_is_drawn(tmp_path: Path) -> None:
     page = write_comics(tmp_path / "page.html", samples, read, space=LABEL_SPACES["meld7"])
     assert page.read_text().count("Course of the emotions that were read") == 1
     assert comics(samples, read)["strips"][0]["course"] is None
+    # of more conversations than have a course, the others are drawn without
+    names = [f"d{number}" for number in range(MOST_COURSES + 2)]
+    many = [sample for name in names for sample in dialogue(name)]
+    told = {f"{name}_{turn}": TurnReading("joy") for name in names for turn in (1, 3)}
+    page = write_comics(tmp_path / "many.html", many, told, space=LABEL_SPACES["meld7"])
+    assert page.read_text().count("Course of the emotions that were read") == MOST_COURSES
 
 
 def test_without_readings_the_truth_is_drawn_and_what_points_outside_is_not() -> None:

@@ -75,8 +75,9 @@ def comics(
     """
     found = list(conversations(samples))
     strips = [_strip(group, readings or {}) for group in found[:MOST_COMICS]]
-    for strip, group in zip(strips[:MOST_COURSES], found, strict=False):
-        strip["course"] = None if space is None else _course(group, readings or {}, space)
+    for number, (strip, group) in enumerate(zip(strips, found, strict=False)):
+        few = space if number < MOST_COURSES else None
+        strip["course"] = None if few is None else _course(group, readings or {}, few)
     labels = [name for strip in strips for panel in strip["panels"] for name in panel["emotions"]]
     return {
         "strips": strips,
