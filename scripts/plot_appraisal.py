@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,13 @@ def of_world(size: int = 96) -> Figure:
             bit = shown_bits(story[0])[row]
             colour = ACCENT if bit else OTHER
             axes.set_title(sentence.split(":")[0], fontsize=11, color=colour)
-            axes.set_xlabel("\n".join(_wrapped(sentence.split(": ")[1], 30)), fontsize=9)
+            axes.set_xlabel(textwrap.fill(sentence.split(": ")[1], 30), fontsize=9)
             if not column:
                 axes.set_ylabel(
                     f"{appraisal.name}\n{appraisal.first} x {appraisal.second}", fontsize=11
                 )
     figure.subplots_adjust(hspace=0.42, wspace=0.08)
     return figure
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
 
 
 def of_study(rows: Rows) -> Figure:
@@ -103,7 +98,7 @@ def of_study(rows: Rows) -> Figure:
 
 
 def _of(rows: Rows, part: str, arm: str, metric: str) -> tuple[float, float] | None:
-    """Return mean and 95 % half-width (2 standard errors) of an arm, None where not measured."""
+    """Return mean and two standard errors of an arm in percent, None where it was not measured."""
     found = rows.get((part, arm), {}).get("values", {}).get(metric)
     if found is None or found["mean"] is None:
         return None

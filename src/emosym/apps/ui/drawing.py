@@ -63,9 +63,10 @@ def plane(
     parts = [
         f'<rect class="field" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}" rx="10"/>',
         f'<path class="cross" d="M{x} {TOP}V{TOP + SIDE}M{LEFT} {y}H{LEFT + SIDE}"/>',
-        *(_edge(text, *where) for text, where in EDGES.items()),
-        *(() if space is None else _words(space, None if place is None else at(*place))),
     ]
+    parts += [_edge(text, *where) for text, where in EDGES.items()]
+    if space is not None:
+        parts += _words(space, None if place is None else at(*place))
     if interval is not None:
         (low_v, high_v), (low_a, high_a) = interval
         left, top = at(low_v, high_a)

@@ -53,13 +53,10 @@ def _counts(old: Row, new: Row) -> list[list[str]]:
         [name.capitalize(), number(old.get(name)), number(new.get(name))]
         for name in ("entries", "real", "generated")
     ]
-    return rows + [
-        [
-            word_of(name).title,
-            *(written(name, (side.get("values") or {}).get(name)) for side in (old, new)),
-        ]
-        for name in extra
-    ]
+    for name in extra:
+        before, after = ((side.get("values") or {}).get(name) for side in (old, new))
+        rows.append([word_of(name).title, written(name, before), written(name, after)])
+    return rows
 
 
 def _rounds(run: Run) -> dict[str, Any]:

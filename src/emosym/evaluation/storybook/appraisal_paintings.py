@@ -16,12 +16,13 @@ from emosym.data.storybook.appraisal.world import (
     APPRAISALS,
     BITS_OF,
     BRIGHT,
-    FLIP,
+    CUE_GROUPS,
     NICE,
     OPEN_LAND,
     ROOFED,
     ROUGH,
     is_missing_cell,
+    posterior_of_chances,
 )
 from emosym.data.storybook.drawing.draw import draw_many
 from emosym.data.storybook.words import setting_in_words
@@ -97,13 +98,7 @@ def intents_of_missing_cells() -> Iterator[tuple[str, str, int]]:
 
 def judged_emotions(found: Mapping[str, np.ndarray], names: Names) -> np.ndarray:
     """Return the exact P(emotion | what a judge sees), (N, 8); `found` (N, K) are probabilities."""
-    ones = appraisals_seen(found, names)  # (N, 3)
-    table = np.ones((len(ones), len(MIKELS8)))
-    for label, bits in BITS_OF.items():
-        for place, bit in enumerate(bits):
-            shown = ones[:, place] if bit else 1 - ones[:, place]
-            table[:, label] *= shown * (1 - FLIP) + (1 - shown) * FLIP
-    return np.asarray(table / table.sum(axis=1, keepdims=True))
+    return posterior_of_chances(appraisals_seen(found, names))
 
 
 def appraisals_seen(found: Mapping[str, np.ndarray], names: Names) -> np.ndarray:
@@ -117,10 +112,9 @@ def appraisals_seen(found: Mapping[str, np.ndarray], names: Names) -> np.ndarray
         "object": nice / np.maximum(objects.sum(axis=1), 1e-9),
         "count": several(objects),
     }
-    groups = {name: pair for a in APPRAISALS for name, pair in zip(_cues(a), a.groups, strict=True)}
-    for name, head in (("light", "light"), ("scene", "scene"), ("action", "action")):
-        cue[name] = _in_second(found[head], names[head], groups[name])
-    cue["mouth"] = _in_second(found["face"], names["face"], groups["mouth"])
+    heads = {"light": "light", "scene": "scene", "action": "action", "mouth": "face"}
+    for name, head in heads.items():
+        cue[name] = _in_second(found[head], names[head], CUE_GROUPS[name])
     shares = []
     for appraisal in APPRAISALS:
         first, second = cue[appraisal.first], cue[appraisal.second]
@@ -136,10 +130,6 @@ def several(objects: np.ndarray) -> np.ndarray:
         for k in range(objects.shape[1])
     )
     return np.asarray(1 - none - one)
-
-
-def _cues(appraisal: Any) -> tuple[str, str]:
-    return appraisal.first, appraisal.second
 
 
 def _in_second(

@@ -167,11 +167,10 @@ def steps_of_tale(story: Story) -> tuple[str, ...]:
     Such as "Then the roof flew off: ill, under control, apart."
     """
     tale = tale_of(story)
-    later = zip(tale.sentences, tale.shown[1:], strict=True)
-    return (
-        appraisal_rationale_of(story),
-        *(f"{sentence.removesuffix('.')}: {state_in_words(bits)}." for sentence, bits in later),
-    )
+    steps = [appraisal_rationale_of(story)]
+    for sentence, bits in zip(tale.sentences, tale.shown[1:], strict=True):
+        steps.append(f"{sentence.removesuffix('.')}: {state_in_words(bits)}.")
+    return tuple(steps)
 
 
 def tale_rationale_of(story: Story) -> str:

@@ -74,6 +74,12 @@ APPRAISALS: tuple[Appraisal, ...] = (
     # Open-mouthed among several things, or silent with one: together.
     Appraisal("people", "count", "mouth", ((ONE, SEVERAL), (OPENED, SHUT)), ("apart", "together")),
 )
+# The two groups of values of each of the six cues.
+CUE_GROUPS: dict[str, Groups] = {
+    cue: found
+    for appraisal in APPRAISALS
+    for cue, found in zip((appraisal.first, appraisal.second), appraisal.groups, strict=True)
+}
 BITS = len(APPRAISALS)
 # The emotion of each (valence, control, people).
 EMOTIONS: dict[tuple[int, int, int], str] = {
@@ -113,19 +119,14 @@ def draw_appraisal_story(
         first = int(rng.random() < FIRST)
         shown[appraisal.first] = first
         shown[appraisal.second] = first ^ bit ^ int(rng.random() < FLIP)
-    groups = {
-        cue: found
-        for appraisal in APPRAISALS
-        for cue, found in zip((appraisal.first, appraisal.second), appraisal.groups, strict=True)
-    }
 
     def pick(cue: str) -> str:
-        values = groups[cue][shown[cue]]
+        values = CUE_GROUPS[cue][shown[cue]]
         return values[int(rng.integers(len(values)))]
 
     light, scene, action, mouth = (pick(cue) for cue in ("light", "scene", "action", "mouth"))
     count = int(rng.choice([1, 2, 3], p=COUNTS[shown["count"]]))
-    items = groups["object"][shown["object"]]
+    items = CUE_GROUPS["object"][shown["object"]]
     objects = _placeable([items[i] for i in rng.permutation(len(items))], count)
     side = SIDES[int(rng.integers(len(SIDES)))]
     return staged(
@@ -164,11 +165,7 @@ def cues_of(story: Story) -> dict[str, int]:
         "count": "several" if len(story.objects) > 1 else "one",
         "mouth": story.face,
     }
-    return {
-        cue: int(values[cue] in groups[1])
-        for appraisal in APPRAISALS
-        for cue, groups in zip((appraisal.first, appraisal.second), appraisal.groups, strict=True)
-    }
+    return {cue: int(values[cue] in groups[1]) for cue, groups in CUE_GROUPS.items()}
 
 
 def shown_bits(story: Story) -> Bits:
@@ -180,11 +177,20 @@ def shown_bits(story: Story) -> Bits:
 
 def posterior_of_bits(shown: Bits) -> np.ndarray:
     """Return the exact P(emotion | appraisals shown), (8,), under equal priors."""
-    found = np.ones(len(MIKELS8))
+    return posterior_of_chances(np.array([shown], dtype=np.float64))[0]
+
+
+def posterior_of_chances(ones: np.ndarray) -> np.ndarray:
+    """Return the exact P(emotion), (N, 8), where each appraisal shows a 1 with the chance `ones`.
+
+    `ones` (N, 3) are independent; of certain appraisals they are 0 or 1.
+    """
+    found = np.ones((len(ones), len(MIKELS8)))
     for label, bits in BITS_OF.items():
-        for true, seen in zip(bits, shown, strict=True):
-            found[label] *= 1.0 - FLIP if true == seen else FLIP
-    return np.asarray(found / found.sum())
+        for place, bit in enumerate(bits):
+            shown = ones[:, place] if bit else 1 - ones[:, place]
+            found[:, label] *= shown * (1.0 - FLIP) + (1 - shown) * FLIP
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def appraisal_posterior_of(story: Story) -> np.ndarray:

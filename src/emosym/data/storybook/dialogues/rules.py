@@ -89,10 +89,8 @@ def _faces(mode: str, emotion: str, claim: str | None, kind: Kind) -> list[tuple
         and (claim in fits or not set(kind.evokes) <= set(fits))
     ]
     own_share = OWN_SHARE if shared else 1.0
-    return [
-        *((own_share / len(own), face) for face in own),
-        *(((1 - own_share) / len(shared), face) for face in shared),
-    ]
+    told = [(own_share / len(own), face) for face in own]
+    return told + [((1 - own_share) / len(shared), face) for face in shared]
 
 
 def draw_showing(rng: np.random.Generator, emotion: str, kind: Kind | None, ahead: bool) -> Showing:
