@@ -213,17 +213,19 @@ def test_sharded_weights_learn_the_same(runs: Path) -> None:
     assert_alike(runs / "killed" / "all-sharded", runs / "one" / "align")
 
 
-def test_accelerate_launch_gives_each_process_its_place() -> None:
-    """The command itself, which starts new interpreters."""
+def test_accelerate_launch_gives_each_process_its_place(tmp_path: Path) -> None:
+    """The command itself, which starts new interpreters; each writes a file of its own."""
     asked = (
-        "from emosym.processes import Processes as P; p = P(); print(p.collect(p.rank), p.world)"
+        "import pathlib, sys; from emosym.processes import Processes as P; p = P();"
+        "told = f'{p.collect(p.rank)} {p.world}';"
+        "pathlib.Path(sys.argv[1], str(p.rank)).write_text(told)"
     )
     done = subprocess.run(
         [
             *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
             *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
             *("--dynamo_backend", "no", "--main_process_port", "0"),
-            *("--no_python", sys.executable, "-c", asked),
+            *("--no_python", sys.executable, "-c", asked, str(tmp_path)),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
@@ -232,7 +234,8 @@ def test_accelerate_launch_gives_each_process_its_place() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert sorted(done.stdout.splitlines()) == ["[0, 1] 2", "[] 2"]
+    told = {place.name: place.read_text() for place in tmp_path.iterdir()}
+    assert told == {"0": "[0, 1] 2", "1": "[] 2"}
 
 
 def test_muon_needs_whole_matrices() -> None:
