@@ -13,9 +13,10 @@ from emosym.errors import UsageError
 from emosym.rewards.text import has_format, stated_confidence, tagged
 from emosym.seeds import numpy_rng
 from emosym.tasks.question import taught
-from emosym.tasks.task import Task
+from emosym.tasks.task import Task, label_said
 from emosym.types import Conversation, Message, Sample
 
+DRAWN, VOTES = "drawn", "votes"  # where a taught confidence comes from
 PLAIN, REASONED, SURE, RATED = FORMS = ("plain", "reasoned", "sure", "rated")
 ASKED = {
     REASONED: "Answer in the form <think>why</think><answer>the answer</answer>.",
@@ -28,15 +29,14 @@ ASKED = {
         "<confidence>how sure, from 0 to 1</confidence>."
     ),
 }
-# What is taught before any reward: every confidence alike, so that it says nothing yet.
 CONFIDENCES = tuple(f"0.{tenth}" for tenth in range(1, 10))
 
 
-def in_form(task: Task, form: str) -> Task:
+def in_form(task: Task, form: str, confidence: str = DRAWN) -> Task:
     """Return a task whose question asks for a form, and whose taught answers have it.
 
-    A taught reason is the sample's rationale. A taught confidence is one of CONFIDENCES, drawn by
-    the sample's id alone.
+    A taught reason is the sample's rationale; a taught confidence comes from `confidence`: see
+    `taught_confidence`.
 
     Raises:
         UsageError: for an unknown form; `teach` raises it for a sample without a rationale.
@@ -56,19 +56,34 @@ def in_form(task: Task, form: str) -> Task:
                 f"reason: set the form to {PLAIN!r}, or give it one (emosym data annotate)."
             )
         said = "".join(str(part) for part in task.teach(sample)[-1].parts)
-        return taught(conversation(sample), written(sample, said, form))
+        text = written(sample, said, form)
+        if form != REASONED:
+            stated = taught_confidence(sample, task.name, confidence)
+            text = f"{text}<confidence>{stated}</confidence>"
+        return taught(conversation(sample), text)
 
     return replace(task, conversation=conversation, teach=teach)
 
 
-def written(sample: Sample, said: str, form: str, rationale: str | None = None) -> str:
-    """Return an answer in a form, with the sample's rationale or the one given."""
-    reason = "" if form == RATED else f"<think>{rationale or sample.rationale}</think>"
-    text = f"{reason}<answer>{said}</answer>"
-    if form == REASONED:
-        return text
-    place = int(numpy_rng(0, f"taught-confidence-{sample.id}").integers(len(CONFIDENCES)))
-    return f"{text}<confidence>{CONFIDENCES[place]}</confidence>"
+def written(sample: Sample, said: str, form: str) -> str:
+    """Return an answer in a form, with the sample's rationale as its reason, unless it is RATED."""
+    reason = "" if form == RATED else f"<think>{sample.rationale}</think>"
+    return f"{reason}<answer>{said}</answer>"
+
+
+def taught_confidence(sample: Sample, task: str, source: str = DRAWN) -> str:
+    """Return the one of CONFIDENCES that is taught beside a sample's answer.
+
+    From VOTES: the share of the raters who chose that answer; a sample without votes counts as
+    unanimous. DRAWN: any one, by the sample's id alone; it says nothing until a reward teaches it.
+    """
+    if source == DRAWN:
+        place = int(numpy_rng(0, f"taught-confidence-{sample.id}").integers(len(CONFIDENCES)))
+        return CONFIDENCES[place]
+    votes, label = sample.votes_of(task) or {}, label_said(sample.targets.get(task))
+    total = sum(votes.values())
+    share = votes.get(label, 0.0) / total if label is not None and total > 0 else 1.0
+    return CONFIDENCES[min(max(round(10 * share), 1), len(CONFIDENCES)) - 1]
 
 
 def asked(conversation: Conversation, more: str) -> Conversation:

@@ -110,6 +110,7 @@ def run_m2se(
             recipe.longest,
             recipe.spoken_form,
             recipe.spoken_examples,
+            recipe.spoken_confidence,
         )
     use_lora(model, recipe)
     if ECPE in recipe.tasks and recipe.w_causes:

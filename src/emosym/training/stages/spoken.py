@@ -17,7 +17,7 @@ from emosym.models.reader.answering import answer_losses
 from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.tasks.names import open_task
-from emosym.tasks.reasoned import PLAIN, in_form
+from emosym.tasks.reasoned import DRAWN, PLAIN, in_form
 from emosym.types import Conversation, Sample
 
 log = logging.getLogger(__name__)
@@ -56,19 +56,20 @@ def spoken_of(
     longest: int,
     form: str = PLAIN,
     examples: int = 0,
+    confidence: str = DRAWN,
 ) -> Spoken:
     """Return the conversations of every task that has a truth among the samples.
 
     Those of more than `longest` tokens, pictures not counted, are left out and counted. `form` says
-    how answers are given: see `tasks.reasoned`. Before each question stand so many alike dialogues
-    of the samples as `examples` says.
+    how answers are given and `confidence` where a taught one comes from: see `tasks.reasoned`.
+    Before each question stand so many alike dialogues of the samples as `examples` says.
 
     Raises:
         UsageError: when a task has no sample left, or is one for which no examples are shown.
     """
     found: dict[str, tuple[Conversation, ...]] = {}
     for name in weights:
-        task, taught, cut = in_form(open_task(name, space), form), [], 0
+        task, taught, cut = in_form(open_task(name, space), form, confidence), [], 0
         if examples:
             task = with_examples(task, dialogue_bank(samples, task), examples)
         for sample in samples:
