@@ -12,7 +12,7 @@ from emosym.errors import UsageError
 from emosym.rewards.text import answer_label, has_format, stated_confidence
 from emosym.tasks.image_emotion import image_emotion
 from emosym.tasks.reasoned import CONFIDENCES, has_form, in_form
-from emosym.types import IMAGE_EMOTION, Sample, Target, Turn, Votes
+from emosym.types import IMAGE_EMOTION, Sample, Turn
 
 SEA = Sample(
     "sea", (Turn(frames=(Path("sea.jpg"),)),), None, {IMAGE_EMOTION: "awe"}, rationale="Waves."
@@ -50,23 +50,11 @@ def test_an_answer_may_be_rated_without_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "taught"),
-    [
-        (Votes({"awe": 13, "fear": 7}, "awe"), "0.6"),  # .65: Python rounds a half to the even
-        (Votes({"awe": 3, "fear": 1}), "0.8"),
-        (Votes({"awe": 20}, "awe"), "0.9"),
-        (Votes({"awe": 1, "fear": 49}, "awe"), "0.1"),
-        (Votes({"fear": 3}, "awe"), "0.1"),
-        (Votes({"awe": 0.0}, "awe"), "0.9"),
-        ("awe", "0.9"),
-    ],
+    ("share", "taught"), [(0.0, "0.1"), (0.26, "0.3"), (0.65, "0.6"), (0.84, "0.8"), (1.0, "0.9")]
 )
-def test_taught_confidence_may_be_the_share_of_raters_who_agree(
-    target: Target, taught: str
-) -> None:
-    sample = replace(SEA, targets={IMAGE_EMOTION: target})
+def test_taught_confidence_may_be_given(share: float, taught: str) -> None:
     for form in ("sure", "rated"):
-        text = str(in_form(TASK, form, "votes").teach(sample)[-1].parts[0])
+        text = str(in_form(TASK, form, {"sea": share}).teach(SEA)[-1].parts[0])
         assert text.endswith(f"<answer>Awe.</answer><confidence>{taught}</confidence>")
 
 

@@ -22,7 +22,8 @@ class M2seRecipe(Recipe):
     `spoken` are tasks whose answers are learned in words, with weights: {mer: 1, eri: 2}. Each step
     takes `spoken_batch` samples, a task drawn in proportion to weight times its number of samples
     to the power 1 / `temperature`. Only the answer's tokens count. `spoken_form` says how answers
-    are given, `spoken_confidence` where a taught confidence comes from: see `tasks.reasoned`.
+    are given (`tasks.reasoned`), `spoken_confidence` where a taught one comes from: `drawn` at
+    random, or the `own` share that the model which comes in gives the true label.
 
     With `spoken_examples` so many alike dialogues of the training split, with their answers, stand
     before the question (`memory.dialogues`); the model is then to be asked with as many.
@@ -62,7 +63,7 @@ class M2seRecipe(Recipe):
     spoken_batch: int = Field(16, ge=1)
     spoken_form: AnswerForm = "plain"
     spoken_examples: int = Field(0, ge=0)
-    spoken_confidence: Literal["drawn", "votes"] = "drawn"
+    spoken_confidence: Literal["drawn", "own"] = "drawn"
     easy_first: float = Field(0.0, ge=0, le=1)
     temperature: float = Field(2.0, ge=1)
     longest: int = Field(1024, ge=16)

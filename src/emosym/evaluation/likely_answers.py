@@ -15,7 +15,7 @@ from emosym.evaluation.shown_examples import Examples, shown_before, voted_value
 from emosym.evaluation.task_answers import Answered, answered
 from emosym.metrics.choices import choice_values
 from emosym.models.chat import ChatModel
-from emosym.pipelines.likely_options import likely_options, likely_words
+from emosym.pipelines.likely_options import label_shares, likely_options, likely_words
 from emosym.pipelines.task_reading import speak_words
 from emosym.tasks.choice import options_of, plain
 from emosym.tasks.names import open_task
@@ -83,17 +83,9 @@ def likely_labels(
     Raises:
         UsageError: for a task whose answers are no labels.
     """
-    if task.space is None:
-        raise UsageError(f"The task {task.name!r} has no labels to choose from.")
-    asked = [task.conversation(sample) for sample in samples]
-    sizes = [sum(len(str(part)) for message in one for part in message.parts) for one in asked]
-    order = sorted(range(len(asked)), key=lambda place: (sizes[place], place))
-    words = [f"{label.capitalize()}." for label in task.space.labels]
-    shares = likely_words(chat, [asked[place] for place in order], words, batch_size)
-    found = [""] * len(asked)
-    for place, row in zip(order, shares, strict=True):
-        found[place] = task.space.labels[int(row.argmax())]
-    return found
+    shares = label_shares(chat, task, samples, batch_size)
+    labels = task.space.labels if task.space is not None else ()
+    return [labels[int(row.argmax())] for row in shares]
 
 
 def likely_answered(

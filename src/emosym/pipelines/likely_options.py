@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
 from emosym.models.reader.likelihood import answer_likelihoods, answer_tokens, pack_answers
 from emosym.models.render import render
 from emosym.tasks.choice import LETTERS, ask_options, options_of
+from emosym.tasks.task import Task
 from emosym.types import Conversation, Sample
 
 
@@ -27,6 +29,28 @@ def likely_words(
         inputs = render(chat, conversations[start : start + batch_size]).inputs
         rows.append(answer_likelihoods(chat, inputs, answers).softmax(dim=-1))
     return np.asarray(torch.cat(rows).numpy(), dtype=np.float64)
+
+
+def label_shares(
+    chat: ChatModel, task: Task, samples: Sequence[Sample], batch_size: int = 8
+) -> np.ndarray:
+    """Return the share of each label of a task, said as an answer, float64 (N, L); rows sum to 1.
+
+    Samples of like length are asked together.
+
+    Raises:
+        UsageError: for a task whose answers are no labels.
+    """
+    if task.space is None:
+        raise UsageError(f"The task {task.name!r} has no labels to choose from.")
+    asked = [task.conversation(sample) for sample in samples]
+    sizes = [sum(len(str(part)) for message in one for part in message.parts) for one in asked]
+    order = sorted(range(len(asked)), key=lambda place: (sizes[place], place))
+    words = [f"{label.capitalize()}." for label in task.space.labels]
+    shares = likely_words(chat, [asked[place] for place in order], words, batch_size)
+    found = np.empty_like(shares)
+    found[order] = shares
+    return found
 
 
 def orders_of(count: int) -> list[list[int]]:

@@ -7,16 +7,16 @@ The forms: `plain` is the task's own answer, `reasoned` is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from emosym.errors import UsageError
 from emosym.rewards.text import has_format, stated_confidence, tagged
 from emosym.seeds import numpy_rng
 from emosym.tasks.question import taught
-from emosym.tasks.task import Task, label_said
+from emosym.tasks.task import Task
 from emosym.types import Conversation, Message, Sample
 
-DRAWN, VOTES = "drawn", "votes"  # where a taught confidence comes from
 PLAIN, REASONED, SURE, RATED = FORMS = ("plain", "reasoned", "sure", "rated")
 ASKED = {
     REASONED: "Answer in the form <think>why</think><answer>the answer</answer>.",
@@ -32,11 +32,11 @@ ASKED = {
 CONFIDENCES = tuple(f"0.{tenth}" for tenth in range(1, 10))
 
 
-def in_form(task: Task, form: str, confidence: str = DRAWN) -> Task:
+def in_form(task: Task, form: str, sureness: Mapping[str, float] | None = None) -> Task:
     """Return a task whose question asks for a form, and whose taught answers have it.
 
-    A taught reason is the sample's rationale; a taught confidence comes from `confidence`: see
-    `taught_confidence`.
+    A taught reason is the sample's rationale. `sureness`, 0..1 by sample id, is the confidence that
+    is taught; where it is None, any one is, and it says nothing until a reward teaches it to.
 
     Raises:
         UsageError: for an unknown form; `teach` raises it for a sample without a rationale.
@@ -58,8 +58,7 @@ def in_form(task: Task, form: str, confidence: str = DRAWN) -> Task:
         said = "".join(str(part) for part in task.teach(sample)[-1].parts)
         text = written(sample, said, form)
         if form != REASONED:
-            stated = taught_confidence(sample, task.name, confidence)
-            text = f"{text}<confidence>{stated}</confidence>"
+            text = f"{text}<confidence>{taught_confidence(sample, sureness)}</confidence>"
         return taught(conversation(sample), text)
 
     return replace(task, conversation=conversation, teach=teach)
@@ -71,19 +70,13 @@ def written(sample: Sample, said: str, form: str) -> str:
     return f"{reason}<answer>{said}</answer>"
 
 
-def taught_confidence(sample: Sample, task: str, source: str = DRAWN) -> str:
-    """Return the one of CONFIDENCES that is taught beside a sample's answer.
-
-    From VOTES: the share of the raters who chose that answer; a sample without votes counts as
-    unanimous. DRAWN: any one, by the sample's id alone; it says nothing until a reward teaches it.
-    """
-    if source == DRAWN:
+def taught_confidence(sample: Sample, sureness: Mapping[str, float] | None) -> str:
+    """Return the nearest of CONFIDENCES, or one drawn by the sample's id alone."""
+    if sureness is None:
         place = int(numpy_rng(0, f"taught-confidence-{sample.id}").integers(len(CONFIDENCES)))
         return CONFIDENCES[place]
-    votes, label = sample.votes_of(task) or {}, label_said(sample.targets.get(task))
-    total = sum(votes.values())
-    share = votes.get(label, 0.0) / total if label is not None and total > 0 else 1.0
-    return CONFIDENCES[min(max(round(10 * share), 1), len(CONFIDENCES)) - 1]
+    tenths = round(10 * sureness[sample.id])
+    return CONFIDENCES[min(max(tenths, 1), len(CONFIDENCES)) - 1]
 
 
 def asked(conversation: Conversation, more: str) -> Conversation:

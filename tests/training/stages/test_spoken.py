@@ -14,9 +14,17 @@ from emosym.errors import UsageError
 from emosym.models.reader.answering import answer_all, answer_losses
 from emosym.models.reader.talks import talks_of
 from emosym.models.render import render
+from emosym.rewards.text import stated_confidence
 from emosym.tasks.names import open_task
 from emosym.training.stages.m2se import train_m2se
-from emosym.training.stages.spoken import drawn, shares_of, spoken_losses, spoken_of, words_of
+from emosym.training.stages.spoken import (
+    drawn,
+    own_sureness,
+    shares_of,
+    spoken_losses,
+    spoken_of,
+    words_of,
+)
 from emosym.types import Message
 
 __all__ = ("base",)
@@ -71,6 +79,28 @@ def test_draws_are_of_the_step_and_long_ones_are_counted(base: Path, caplog) -> 
         spoken_of(chat, data, {"eri": 1.0}, SPACE, 2.0, 1000)
     with pytest.raises(UsageError, match="are too long"):
         spoken_of(chat, data, {"mer": 1.0}, SPACE, 2.0, 1)
+
+
+def test_own_sureness_is_the_share_of_the_true_answer(base: Path) -> None:
+    """Against the losses of all answers, label by label; and it is what is then taught."""
+    chat, data = opened(base).reader.chat, talk_data("train", 0, 6)
+    task = open_task("mer", SPACE)
+    sure = own_sureness(chat, task, data)
+    assert len(sure) == len(data)
+    for sample in list(data)[:3]:
+        said = [task.teach(replace(sample, targets={"mer": label})) for label in SPACE.labels]
+        with torch.no_grad():
+            losses = [float(answer_losses(chat, [one]).sum()) for one in said]
+        shares = torch.softmax(-torch.tensor(losses), dim=0)
+        true = SPACE.labels.index(str(sample.targets["mer"]))
+        assert sure[sample.id] == pytest.approx(float(shares[true]), abs=1e-4)
+    asked = {"temperature": 2.0, "longest": 1000, "form": "rated"}
+    own = spoken_of(chat, data, {"mer": 1.0}, SPACE, **asked, confidence="own")
+    texts = [str(one[-1].parts[0]) for one in own.samples["mer"]]
+    tenths = [min(max(round(10 * sure[sample.id]), 1), 9) for sample in data]
+    assert [stated_confidence(text) for text in texts] == [tenth / 10 for tenth in tenths]
+    with pytest.raises(UsageError, match="no labels to choose from"):
+        own_sureness(chat, open_task("eri", SPACE), data)
 
 
 @pytest.mark.slow  # a model learns from nothing

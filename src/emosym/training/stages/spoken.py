@@ -14,10 +14,12 @@ from emosym.errors import UsageError
 from emosym.memory.dialogues import dialogue_bank, with_examples
 from emosym.models.chat import ChatModel
 from emosym.models.reader.answering import answer_losses
+from emosym.pipelines.likely_options import label_shares
 from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.tasks.names import open_task
-from emosym.tasks.reasoned import DRAWN, PLAIN, in_form
+from emosym.tasks.reasoned import PLAIN, in_form
+from emosym.tasks.task import Task, label_said
 from emosym.types import Conversation, Sample
 
 log = logging.getLogger(__name__)
@@ -56,20 +58,22 @@ def spoken_of(
     longest: int,
     form: str = PLAIN,
     examples: int = 0,
-    confidence: str = DRAWN,
+    confidence: str = "drawn",
 ) -> Spoken:
     """Return the conversations of every task that has a truth among the samples.
 
     Those of more than `longest` tokens, pictures not counted, are left out and counted. `form` says
-    how answers are given and `confidence` where a taught one comes from: see `tasks.reasoned`.
-    Before each question stand so many alike dialogues of the samples as `examples` says.
+    how answers are given (`tasks.reasoned`); a taught confidence is `drawn`, or the model's `own`
+    (`own_sureness`). Before each question stand so many alike dialogues as `examples` says.
 
     Raises:
         UsageError: when a task has no sample left, or is one for which no examples are shown.
     """
     found: dict[str, tuple[Conversation, ...]] = {}
     for name in weights:
-        task, taught, cut = in_form(open_task(name, space), form, confidence), [], 0
+        plain, taught, cut = open_task(name, space), [], 0
+        sureness = own_sureness(chat, plain, samples) if confidence == "own" else None
+        task = in_form(plain, form, sureness)
         if examples:
             task = with_examples(task, dialogue_bank(samples, task), examples)
         for sample in samples:
@@ -96,6 +100,24 @@ def spoken_of(
         found[name] = tuple(taught)
     sizes = {name: len(taught) for name, taught in found.items()}
     return Spoken(found, shares_of(sizes, weights, temperature))
+
+
+def own_sureness(chat: ChatModel, task: Task, samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the share that a model itself gives each sample's true label, by id, of all labels.
+
+    The model is the one that training starts from, asked for the bare answer.
+
+    Raises:
+        UsageError: for a task whose answers are no labels.
+    """
+    known = [sample for sample in samples if label_said(sample.targets.get(task.name))]
+    log.info("%s: asking the model itself how sure it is of %d samples.", task.name, len(known))
+    shares = label_shares(chat, task, known, batch_size=64)
+    labels = task.space.labels if task.space is not None else ()
+    return {
+        sample.id: float(row[labels.index(str(label_said(sample.targets[task.name])))])
+        for sample, row in zip(known, shares, strict=True)
+    }
 
 
 def words_of(chat: ChatModel, conversation: Conversation) -> int:
