@@ -123,6 +123,8 @@ def test_a_cancelled_job_stops_and_keeps_what_it_has(client, service, gate) -> N
         ({"emotion": {}}, 422, ""),
         ({"valence": 5}, 422, "go together"),
         ({"valence": 99, "arousal": 1}, 422, ""),
+        ({"like": {"name": "x"}}, 422, "'like.data' is not as it must be: Field required"),
+        ({"emotion": "joy", "seed": 0.5}, 422, "'seed' is not as it must be"),
         ({"like": "/etc/passwd/"}, 422, "cannot be read as a picture"),
         ({"like": "https://example.org/x.png"}, 422, "nothing is fetched"),
         ({"emotion": "joy", "model": "other"}, 422, "Unknown model"),
@@ -131,6 +133,13 @@ def test_a_cancelled_job_stops_and_keeps_what_it_has(client, service, gate) -> N
 )
 def test_what_cannot_be_painted_is_told_at_once(client, asked, status, told) -> None:
     assert told in sentence(client.post("/v1/generate", json=asked), status)
+
+
+def test_a_number_without_a_fraction_is_whole(client, gate) -> None:
+    gate.set()
+    asked = {"emotion": "joy", "images": 2.0, "seed": 7.0, "steps": 1.0}
+    found = ended(client, client.post("/v1/generate", json=asked).json()["id"])
+    assert [(type(one["seed"]), one["seed"]) for one in found["paintings"]] == [(int, 7)] * 2
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

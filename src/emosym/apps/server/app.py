@@ -26,7 +26,15 @@ from emosym.apps.server.jobs import ENDS, Job, Jobs
 from emosym.apps.server.keys import Keys
 from emosym.apps.server.limits import Budget, Limits, Refused
 from emosym.apps.server.metrics import Metrics
-from emosym.apps.server.openapi import allowed, described, form_of, json_of, openapi_of, told_as
+from emosym.apps.server.openapi import (
+    STREAM,
+    allowed,
+    described,
+    form_of,
+    json_of,
+    openapi_of,
+    told_as,
+)
 from emosym.apps.server.reading import Reading, in_time
 from emosym.apps.server.schemas import (
     GenerateSent,
@@ -43,20 +51,6 @@ from emosym.service.session import Session
 from emosym.types import BadInput
 
 DEADLINE = "x-deadline-seconds"
-TOLD_LIMITS = (
-    "body_bytes",
-    "pixels",
-    "pictures",
-    "texts",
-    "text_chars",
-    "dialogues",
-    "turns",
-    "prompt_chars",
-    "steps",
-    "images",
-    "jobs_per_key",
-    "deadline",
-)
 NO_PAINTER = "No model here paints: serve one that does."
 PULSE = 15.0  # seconds between signs of life of a quiet stream of events
 INSIDE = "Something went wrong inside the server: its log says what."
@@ -148,6 +142,7 @@ def create_app(service: Service) -> Any:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.add_exception_handler(EmoSymError, _answer_error)
     app.add_exception_handler(exceptions.HTTPException, _answer_http)
@@ -156,7 +151,7 @@ def create_app(service: Service) -> Any:
     app.include_router(job_routes(service))
     app.include_router(state_routes(service))
     app.openapi = lambda: openapi_of(
-        app, bool(service.keys.digests), service.limits, list(service.reading.models)
+        app, bool(service.keys.digests), service.limits, list(service.reading.models.values())
     )
     return Guard(app, service.keys, service.limits, service.metrics, service.local)
 
@@ -204,9 +199,7 @@ def job_routes(service: Service) -> Any:
     async def events(request: Request, id: str) -> Any:
         """Watch a job: server-sent events `progress`, at last one `result` with the whole job."""
         job = service.jobs.find(request.scope[OWNER], id)
-        return responses.StreamingResponse(
-            event_stream(service.jobs, job), media_type="text/event-stream"
-        )
+        return responses.StreamingResponse(event_stream(service.jobs, job), media_type=STREAM)
 
     async def cancel(request: Request, id: str) -> Any:
         """Cancel a job; what is painted already stays in it."""
@@ -217,7 +210,7 @@ def job_routes(service: Service) -> Any:
     told = described(JobTold, json_of(GenerateSent), 202)
     router.add_api_route("/generate", generate, methods=["POST"], **told)
     router.add_api_route("/jobs/{id}", show, methods=["GET"], **described(JobTold))
-    stream = told_as("text/event-stream", "event: progress\ndata: {...}\n\n")
+    stream = told_as(STREAM, "event: progress\ndata: {...}\n\n")
     router.add_api_route("/jobs/{id}/events", events, methods=["GET"], **stream)
     router.add_api_route("/jobs/{id}", cancel, methods=["DELETE"], **described(JobTold))
     return router
@@ -229,13 +222,8 @@ def state_routes(service: Service) -> Any:
 
     async def models() -> Any:
         """Return the models that are open, what each reads, and the limits of a request."""
-        limits = service.limits
-        return responses.JSONResponse(
-            {
-                "models": [served.tell() for served in service.reading.models.values()],
-                "limits": {name: getattr(limits, name) for name in TOLD_LIMITS},
-            }
-        )
+        told = [served.tell() for served in service.reading.models.values()]
+        return responses.JSONResponse({"models": told, "limits": service.limits.told()})
 
     async def healthz() -> Any:
         """Return 200 as long as the process answers."""

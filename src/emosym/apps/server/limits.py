@@ -9,6 +9,20 @@ from emosym.data.images import MAX_PIXELS
 from emosym.errors import EmoSymError
 
 MIB = 1024 * 1024
+TOLD = (  # to those who ask
+    "body_bytes",
+    "pixels",
+    "pictures",
+    "texts",
+    "text_chars",
+    "dialogues",
+    "turns",
+    "prompt_chars",
+    "steps",
+    "images",
+    "jobs_per_key",
+    "deadline",
+)
 
 
 class Refused(EmoSymError):  # noqa: N818 - an answer, not a fault
@@ -62,6 +76,10 @@ class Limits:
     send_seconds: float = 30.0
     decode_seconds: float = 10.0
     grace: float = 20.0
+
+    def told(self) -> dict[str, float]:
+        """Return the limits that concern one request."""
+        return {name: getattr(self, name) for name in TOLD}
 
 
 class Budget:

@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from emosym.apps.server.bodies import JSON, MULTIPART
 from emosym.apps.server.limits import Limits
 from emosym.apps.server.schemas import GenerateSent, Problem, UnderstandSent
+from emosym.apps.server.served import PICTURES, Served
 from emosym.apps.server.web import fastapi, responses
+from emosym.models.painter.prompt import PLACE
 from emosym.pipelines.requests import RANGES
 
 REFUSALS = {
@@ -30,10 +32,35 @@ REFUSALS = {
     504: "It took too long.",
 }
 REFERENCE = "#/components/schemas/{model}"
+BODIES = ("/v1/understand", "/v1/generate")
 SENT: tuple[type[BaseModel], ...] = (UnderstandSent, GenerateSent)
+STREAM = "text/event-stream"
+EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "result"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": {"$ref": REFERENCE.format(model="JobTold")},
+        },
+    },
+}
 NULL = {"type": "null"}
 READ = ("pictures", "texts", "dialogues")
-WAYS = (("emotion",), ("valence", "arousal"), ("like",))  # to say what to paint: one of them
+EMOTION, AFFECT, LIKE = ("emotion",), ("valence", "arousal"), ("like",)
+WAYS = (EMOTION, AFFECT, LIKE)  # to say what to paint: one of them
+DEADLINE = {
+    "name": "X-Deadline-Seconds",
+    "in": "header",
+    "description": "The seconds after which the answer is of no use: less than the server allows.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+LINKS = {  # from a job that begins to the places that know it
+    name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+    for name in ("show", "events", "cancel")
+}
 BOUNDS = {  # model -> field -> word of JSON Schema -> the field of `Limits`
     "UnderstandSent": {name: {"maxItems": name} for name in READ},
     "DialogueSent": {"turns": {"maxItems": "turns"}},
@@ -57,14 +84,19 @@ def described(
         "response_model": None,
     }
     if body is not None:
-        found["openapi_extra"] = {"requestBody": {"required": True, "content": body}}
+        found["openapi_extra"] = {
+            "parameters": [DEADLINE],
+            "requestBody": {"required": True, "content": body},
+        }
     return found
 
 
 def told_as(media_type: str, example: Any) -> dict[str, Any]:
     """Return what `add_api_route` is told of a place that answers with something else."""
-    schema = {"type": "object" if media_type == JSON else "string"}
-    content = {media_type: {"schema": schema, "example": example}}
+    form: dict[str, Any] = {"schema": {"type": "object" if media_type == JSON else "string"}}
+    if media_type == STREAM:
+        form = {"itemSchema": EVENT}
+    content = {media_type: {**form, "example": example}}
     return {
         "response_class": responses.Response,
         "responses": {200: {"description": "OK", "content": content}, **_refusals()},
@@ -91,10 +123,10 @@ def form_of() -> dict[str, Any]:
     return {MULTIPART: {"schema": form}}
 
 
-def openapi_of(app: Any, keyed: bool, limits: Limits, models: Sequence[str]) -> dict[str, Any]:
+def openapi_of(app: Any, keyed: bool, limits: Limits, models: Sequence[Served]) -> dict[str, Any]:
     """Return the whole description, with the bodies that are parsed by hand; made once.
 
-    It tells the limits of this server, and the `models` that it holds.
+    It tells the limits of this server, the `models` that it holds, and what these paint.
     """
     if app.openapi_schema:
         return dict(app.openapi_schema)
@@ -106,9 +138,15 @@ def openapi_of(app: Any, keyed: bool, limits: Limits, models: Sequence[str]) -> 
         schema = model.model_json_schema(ref_template=REFERENCE)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
-    content = found["paths"]["/v1/understand"]["post"]["requestBody"]["content"]
-    _tell_limits({**schemas, "form": content[MULTIPART]["schema"]}, limits, models)
-    _keep_examples(content[JSON]["examples"], models)
+    places = found["paths"]
+    places["/v1/generate"]["post"]["responses"]["202"]["links"] = LINKS
+    read, paint = (places[place]["post"]["requestBody"]["content"] for place in BODIES)
+    names = [one.name for one in models]
+    _tell_limits({**schemas, "form": read[MULTIPART]["schema"]}, limits, names)
+    _keep_examples(read[JSON]["examples"], names)
+    painters = [one for one in models if one.about.can_paint]
+    if painters:
+        _tell_painters(schemas["GenerateSent"], paint[JSON], painters)
     if keyed:
         found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"key": []}]
@@ -149,6 +187,28 @@ def _tell_limits(schemas: Mapping[str, Any], limits: Limits, models: Sequence[st
     form["properties"]["model"]["enum"] = list(models)
     for schema in (read, paint):
         schema["properties"]["model"]["enum"] = [*models, None]
+
+
+def _tell_painters(schema: Any, content: Any, painters: Sequence[Served]) -> None:
+    """Put what the painters of this server can be asked for into the schema, with examples."""
+    labels = list(dict.fromkeys(label for one in painters for label in one.labels))
+    norms = [one.session.space.norms() for one in painters if one.session is not None]
+    told = {
+        EMOTION: True,
+        AFFECT: any(one is not None for one in norms),
+        LIKE: any(one.takes(PICTURES) for one in painters),
+    }
+    schema["anyOf"] = [_only(way) for way in WAYS if told[way]]
+    word, mix = schema["properties"]["emotion"]["anyOf"][:2]
+    word["enum"] = labels
+    mix["propertyNames"] = {"enum": labels}
+    examples: dict[str, Any] = {
+        "an emotion": {"emotion": labels[0], "seed": 7},
+        "a mix": {"emotion": {labels[0]: 0.7, labels[-1]: 0.3}, "prompt": f"a {PLACE} street"},
+    }
+    if told[AFFECT]:
+        examples["a place in the plane"] = {"valence": 7.5, "arousal": 3.0}
+    content["examples"] = {name: {"value": one} for name, one in examples.items()}
 
 
 def _something(fields: Iterable[str]) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -16,13 +18,25 @@ from pydantic import (
 
 from emosym.apps.server.limits import Refused
 from emosym.errors import LONGEST_SHOWN, EmoSymError, UsageError, unknown_name
+from emosym.models.painter.prompt import PLACE
 
-Number = Annotated[StrictFloat | StrictInt, Field(allow_inf_nan=False)]
+
+def whole(value: Any) -> Any:
+    """Return 2.0 as 2: to JSON both are the same integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Number = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Whole = Annotated[StrictInt, BeforeValidator(whole)]
+Count = Annotated[StrictInt, Field(ge=1), BeforeValidator(whole)]
 Share = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
+Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
 
+SOME = Field(json_schema_extra={"not": {"additionalProperties": {"maximum": 0}}})
+FORM = re.compile(r"(str|[A-Z]\w+Sent|(dict|list|function-\w+|constrained-\w+)(\[.*)?)$")
 WORDS: dict[str, Any] = {"type": "string", "pattern": r"\S"}
 SAYS: dict[str, Any] = {"required": ["text"], "properties": {"text": WORDS}}
 SHOWS: dict[str, Any] = {
@@ -56,7 +70,7 @@ class Sent(BaseModel):
 class PictureSent(Sent):
     """A picture in base64; `name` stands for it in the answer."""
 
-    data: str = Field(description="Base64, with or without `data:image/png;base64,` before it.")
+    data: Base64 = Field(description="Base64, with or without `data:image/png;base64,` before it.")
     name: str | None = None
 
 
@@ -66,7 +80,7 @@ class TurnSent(Sent):
     model_config = ConfigDict(json_schema_extra={"anyOf": [SAYS, SHOWS]})
     speaker: str | None = None
     text: str | None = None
-    picture: str | PictureSent | None = Field(None, description="In base64.")
+    picture: Base64 | PictureSent | None = Field(None, description="In base64.")
 
 
 class DialogueSent(Sent):
@@ -81,7 +95,9 @@ class DialogueSent(Sent):
 class UnderstandSent(Sent):
     """What to read: pictures, texts and dialogues, one of them at least."""
 
-    pictures: list[str | PictureSent] = []
+    pictures: list[Base64 | PictureSent] = Field(
+        [], description="In base64; the limit is of these and those of dialogues together."
+    )
     texts: list[str] = []
     dialogues: list[DialogueSent] = []
     explain: StrictBool = Field(False, description="Of pictures: also say why, in words.")
@@ -111,25 +127,24 @@ class UnderstandSent(Sent):
 class GenerateSent(Sent):
     """What to paint: an emotion, a mix of them, valence with arousal, or a picture to be like."""
 
-    emotion: str | dict[str, Share] | None = Field(
+    emotion: str | Annotated[dict[str, Share], SOME] | None = Field(
         None, description="One of the labels of /v1/models, or weights of several, 0 or more each."
     )
     valence: Number | None = Field(None, description="1 unpleasant to 9 pleasant; with arousal.")
     arousal: Number | None = Field(None, description="1 calm to 9 stirred up; with valence.")
-    like: str | PictureSent | None = Field(None, description="A picture in base64.")
-    prompt: str = Field("{}", description="What to paint; the emotion goes to the braces.")
+    like: Base64 | PictureSent | None = Field(None, description="A picture in base64.")
+    prompt: str = Field(
+        PLACE,
+        description="What to paint; the emotion goes to the braces.",
+        json_schema_extra={"not": {"pattern": r"\{\}[\s\S]*\{\}"}},
+    )
     intensity: Number = 1.0
-    images: StrictInt = Field(1, ge=1, description="How many.")
+    images: Count = Field(1, description="How many.")
     guidance_scale: Number | None = None
-    steps: StrictInt | None = Field(None, ge=1)
-    seed: StrictInt = Field(0, ge=0, le=2**53)
+    steps: Count | None = None
+    seed: Whole = Field(0, ge=0, le=2**53)
     spread: Number = 1.0
     model: str | None = None
-    EXAMPLES: ClassVar[dict[str, Any]] = {
-        "an emotion": {"value": {"emotion": "awe", "images": 2, "seed": 7}},
-        "a mix": {"value": {"emotion": {"awe": 0.7, "fear": 0.3}, "prompt": "a {} street"}},
-        "a place in the plane": {"value": {"valence": 7.5, "arousal": 3.0}},
-    }
 
 
 class Problem(BaseModel):
@@ -238,13 +253,20 @@ class ModelsTold(BaseModel):
 
 
 def told_problem(error: ValidationError, model: type[BaseModel]) -> EmoSymError:
-    """Return the first thing that is wrong with what was sent, as one sentence."""
-    first = error.errors(include_url=False, include_context=False)[0]
+    """Return the first thing that is wrong with what was sent, as one sentence.
+
+    Of what may take several forms it is what is wrong with the form that comes nearest.
+    """
+    errors = error.errors(include_url=False, include_context=False)
+    places = [tuple(part for part in one["loc"] if not FORM.match(str(part))) for one in errors]
+    within = [k for k, place in enumerate(places) if place[: len(places[0])] == places[0]]
+    nearest = max(within, key=lambda k: len(places[k]))
+    first, loc = errors[nearest], places[nearest]
     if first["type"] == "json_invalid":
         said = str(first["msg"]).removeprefix("Invalid JSON: ")
         return Refused(400, f"The body is not JSON: {said}.")
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+    place = ".".join(str(part) for part in loc)
+    if first["type"] == "extra_forbidden" and len(loc) == 1:
         return unknown_name("field", place, model.model_fields)
     where = f"The field {place[:LONGEST_SHOWN]!r}" if place else "The body"
     return UsageError(f"{where} is not as it must be: {first['msg']!s}.")
