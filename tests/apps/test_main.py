@@ -63,7 +63,7 @@ RAISE = "import emosym.apps.cli.main as m\n@m.app.command()\ndef fail(): {}\nm.m
         (OSError(28, "No space left", "/x/y"), 1, "disk is full (/x/y)"),
         (PermissionError(13, "denied", "/x/y"), 1, "No permission"),
         (MemoryError(), 1, "Out of memory"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "Stopped by Ctrl-C; nothing half-written was left behind."),
     ],
 )
 def test_errors_become_one_sentence(

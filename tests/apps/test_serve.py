@@ -128,7 +128,7 @@ def test_a_real_process_from_start_to_end(started, tiny_checkpoint, tiny_picture
     process.join(300)
     assert process.exitcode == 143
     told = log.read_text()
-    assert "Stopped: it was asked to end" in told and KEY not in told
+    assert "Stopped by SIGTERM;" in told and KEY not in told
     assert not any((tmp_path / "here").iterdir())
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from tests.forks import forked
 
 from emosym.apps.cli.found_pictures import find_pictures
 from emosym.apps.cli.readings import print_explained
@@ -283,6 +287,52 @@ def test_a_stopped_run_keeps_its_rows_and_goes_on(
     assert code == 0 and "3 read; 1 could not be read" in said
     assert out.read_bytes() == whole.read_bytes()
     assert not (tmp_path / "r.csv.rows").exists()
+
+
+def interrupted_in(batch: int, begun: Path, words: list[str]) -> None:
+    """Run the command, of which one batch takes two minutes; `begun` is made when it begins."""
+    from emosym.apps.cli.main import main
+    from emosym.pipelines.trained import EmoSymPipeline
+
+    real, sizes = EmoSymPipeline.read, []
+
+    def slow(self, pictures, explain, batch_size):
+        sizes.append(len(pictures))
+        if len(sizes) == batch:
+            begun.touch()
+            time.sleep(120)
+        return real(self, pictures, explain, batch_size)
+
+    EmoSymPipeline.read = slow
+    # a shell's background jobs ignore it, and so would what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["emosym", *words]
+    main()
+
+
+# slow: two processes of their own, which must end by themselves
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2])
+def test_ctrl_c_ends_in_a_slow_batch_and_what_is_read_is_kept(
+    command, folder, tiny_checkpoint, tmp_path, batch
+) -> None:
+    whole, out, log, begun = (tmp_path / name for name in ("whole.csv", "r.csv", "log", "begun"))
+    words = ["understand", str(folder), "-m", str(tiny_checkpoint), "--batch-size", "1", "--csv"]
+    with forked(interrupted_in, batch, begun, [*words, str(out)], log=log) as process:
+        while not begun.exists():
+            assert process.exitcode is None, log.read_text()
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(30)
+        assert process.exitcode == 130
+    *kept, last = log.read_text().strip().splitlines()
+    assert last == "Stopped by Ctrl-C; nothing half-written was left behind."
+    rows = tmp_path / "r.csv.rows"
+    assert not out.exists() and rows.exists() == (batch > 1)
+    assert any("--resume goes on" in line for line in kept) == (batch > 1)
+    assert command(*words, out, *(["--resume"] if batch > 1 else []))[0] == 0
+    assert command(*words, whole)[0] == 0
+    assert out.read_bytes() == whole.read_bytes() and not rows.exists()
 
 
 def test_an_input_is_not_written_over(command, folder, tmp_path) -> None:

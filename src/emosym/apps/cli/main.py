@@ -104,6 +104,9 @@ def start(
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
+STOPPED = "Stopped{} by {}; nothing half-written was left behind."
+
+
 def _which_process() -> str:
     """Return " in process 1" for all but the first process of a launch."""
     rank = os.environ.get("RANK", "0")
@@ -128,11 +131,13 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != 130:  # as typer ends at Ctrl-C
+            raise
+        typer.echo(STOPPED.format(_which_process(), "Ctrl-C"), err=True)
         sys.exit(130)
     except Terminated:
-        told = "it was asked to end (SIGTERM); nothing half-written was left behind."
-        typer.echo(f"Stopped{_which_process()}: {told}", err=True)
+        typer.echo(STOPPED.format(_which_process(), "SIGTERM"), err=True)
         sys.exit(143)
     except (EmoSymError, MemoryError, OSError) as error:
         found = sentence_of(error)
