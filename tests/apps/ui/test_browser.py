@@ -233,7 +233,7 @@ def test_every_tab_fits_and_axe_finds_nothing_grave(browser: Any) -> None:
     found = {}
     dark = "document.body.classList.toggle('dark', arguments[0])"
     wide = "return [document.documentElement.scrollWidth, window.innerWidth]"
-    for size, theme in ((DESK, "light"), (PHONE, "dark")):
+    for size, theme in ((DESK, "light"), (PHONE, "dark"), (PHONE, "light")):
         resized(browser, size)
         browser.execute_script(dark, theme == "dark")
         for tab, part in PARTS.items():
@@ -241,7 +241,7 @@ def test_every_tab_fits_and_axe_finds_nothing_grave(browser: Any) -> None:
             seen(browser, part)
             width, room = browser.execute_script(wide)
             assert width <= room, f"{tab} is {width} pixels wide on a screen of {room}"
-            found[tab, theme] = grave(browser)
+            found[tab, size, theme] = grave(browser)
     browser.execute_script(dark, False)
     assert not any(found.values()), found
 

@@ -6,7 +6,17 @@ import re
 
 import pytest
 
-from emosym.apps.ui.drawing import alert, at, bars, percent, plane, status, told_place, width_of
+from emosym.apps.ui.drawing import (
+    alert,
+    alike,
+    at,
+    bars,
+    percent,
+    plane,
+    status,
+    told_place,
+    width_of,
+)
 from emosym.emotions import MIKELS8
 
 
@@ -14,6 +24,10 @@ def test_the_plane_has_arousal_upwards() -> None:
     assert at(1.0, 9.0) == (14.0, 14.0)
     assert at(9.0, 1.0) == (334.0, 334.0)
     assert at(5.0, 5.0) == (174.0, 174.0)
+
+
+def test_nothing_is_less_than_unlike() -> None:
+    assert [alike(one) for one in (0.674, 0.0, -0.09)] == ["67 % alike", "0 % alike", "0 % alike"]
 
 
 def test_a_plane_shows_the_words_of_its_space_and_says_the_place() -> None:

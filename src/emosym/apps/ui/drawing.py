@@ -42,6 +42,11 @@ def percent(share: float) -> str:
     return "&lt; 1 %" if share < 0.005 else f"{100 * share:.0f} %"
 
 
+def alike(cosine: float) -> str:
+    """Return in words how alike two things are whose latents have this cosine, -1 to 1."""
+    return f"{100 * max(cosine, 0.0):.0f} % alike"
+
+
 def at(valence: float, arousal: float) -> tuple[float, float]:
     """Return where a place of 1..9 by 1..9 is in the plane's drawing; arousal grows upwards."""
     width = VAD_MAX - VAD_MIN

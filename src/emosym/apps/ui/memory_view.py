@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from emosym.apps.ui.drawing import bars
+from emosym.apps.ui.drawing import alike, bars
 from emosym.evaluation.report.palette import colour
 from emosym.evaluation.report.pictures import shown_frame
 
@@ -62,7 +62,7 @@ def whole(entry: BankEntry, space: LabelSpace, near: Sequence[tuple[BankEntry, f
     others = [(e, cosine) for e, cosine in near if e.id != entry.id]
     figures = "".join(
         f'<figure><img src="{shown_frame(e.image, 128).data}" alt=""><figcaption>'
-        f"{escape(e.intent)}, {100 * cosine:.0f} % alike</figcaption></figure>"
+        f"{escape(e.intent)}, {alike(cosine)}</figcaption></figure>"
         for e, cosine in others
     )
     like = f'<div class="near"><h3>Like it in the bank</h3><div>{figures}</div></div>'

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emosym.apps.ui import read_view
-from emosym.apps.ui.drawing import alert, notice, status
+from emosym.apps.ui.drawing import alert, alike, notice, status
 from emosym.apps.ui.home import Going, Home, Stopped, told
 from emosym.apps.ui.read_view import Results, Shown
 from emosym.errors import UsageError
@@ -173,7 +173,7 @@ def nearest_entries(
         return tuple(
             (
                 shown_frame(entry.image, THUMBNAIL).data,
-                f"asked for {entry.intent}, {100 * cosine:.0f} % alike",
+                f"asked for {entry.intent}, {alike(cosine)}",
             )
             for entry, cosine in bank.nearest(reading.emotion_latent, NEAREST)
         )
