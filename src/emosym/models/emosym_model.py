@@ -24,6 +24,7 @@ from emosym.models.reader.latent_tokens import PROMPT
 from emosym.models.reader.prefix import spare_prompt, text_config
 from emosym.models.reader.reader import ADAPTER, Reader
 from emosym.models.reader.reasoner import EmotionReasoner
+from emosym.tasks.reasoned import FORMS, PLAIN
 from emosym.types import IMAGE_EMOTION
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def tasks_of(model: EmoSymModel) -> tuple[str, ...]:
 
 def form_of(model: EmoSymModel) -> str:
     """Return the form that a model was last taught to answer in words: see `tasks.reasoned`."""
-    form = "plain"
+    form = PLAIN
     for text in model.recipes:
         try:
             recipe = yaml.safe_load(text)
@@ -222,7 +223,7 @@ def form_of(model: EmoSymModel) -> str:
             continue
         if isinstance(recipe, dict) and (recipe.get("spoken") or "form" in recipe):
             form = str(recipe.get("form", recipe.get("spoken_form", form)))
-    return form if form in ("plain", "reasoned", "sure") else "plain"
+    return form if form in FORMS else PLAIN
 
 
 def unknowns(model: EmoSymModel) -> list[str]:
