@@ -78,7 +78,7 @@ class M2seRecipe(Recipe):
 
     @model_validator(mode="after")
     def _orders_what_is_alone(self) -> M2seRecipe:
-        """Refuse an order of conversations among others, and examples whose form has reasons."""
+        """Refuse what has no meaning beside other settings: an order, examples, a confidence."""
         if self.easy_first and self.also:
             raise ValueError(
                 "easy_first orders the conversations of one data set: leave out `also`"
@@ -87,6 +87,8 @@ class M2seRecipe(Recipe):
             raise ValueError(
                 "spoken_examples are shown before tasks of `spoken`, in spoken_form: plain"
             )
+        if self.spoken_confidence == "own" and self.spoken_form not in ("sure", "rated"):
+            raise ValueError("spoken_confidence: own is stated in spoken_form: sure or rated alone")
         return self
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from emosym.tasks.choice import options_of, plain
 from emosym.tasks.names import open_task
 from emosym.tasks.open_words import open_words
 from emosym.tasks.statement import MARKS
-from emosym.tasks.task import Task
+from emosym.tasks.task import Task, task_labels
 from emosym.types import (
     CHOICE,
     EMOTION_CHANGE,
@@ -84,8 +84,7 @@ def likely_labels(
         UsageError: for a task whose answers are no labels.
     """
     shares = label_shares(chat, task, samples, batch_size)
-    labels = task.space.labels if task.space is not None else ()
-    return [labels[int(row.argmax())] for row in shares]
+    return [task_labels(task)[int(row.argmax())] for row in shares]
 
 
 def likely_answered(

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from emosym.errors import UsageError
 from emosym.models.chat import ChatModel
 from emosym.models.reader.likelihood import answer_likelihoods, answer_tokens, pack_answers
 from emosym.models.render import render
 from emosym.tasks.choice import LETTERS, ask_options, options_of
-from emosym.tasks.task import Task
+from emosym.tasks.task import Task, task_labels
 from emosym.types import Conversation, Sample
 
 
@@ -41,12 +40,10 @@ def label_shares(
     Raises:
         UsageError: for a task whose answers are no labels.
     """
-    if task.space is None:
-        raise UsageError(f"The task {task.name!r} has no labels to choose from.")
+    words = [f"{label.capitalize()}." for label in task_labels(task)]
     asked = [task.conversation(sample) for sample in samples]
     sizes = [sum(len(str(part)) for message in one for part in message.parts) for one in asked]
     order = sorted(range(len(asked)), key=lambda place: (sizes[place], place))
-    words = [f"{label.capitalize()}." for label in task.space.labels]
     shares = likely_words(chat, [asked[place] for place in order], words, batch_size)
     found = np.empty_like(shares)
     found[order] = shares

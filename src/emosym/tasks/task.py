@@ -114,6 +114,17 @@ def _plain(word: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", word.lower()))
 
 
+def task_labels(task: Task) -> tuple[str, ...]:
+    """Return the labels that answer a task.
+
+    Raises:
+        UsageError: for a task whose answers are no labels.
+    """
+    if task.space is None:
+        raise UsageError(f"The task {task.name!r} has no labels to choose from.")
+    return task.space.labels
+
+
 def label_said(target: object) -> str | None:
     """Return the one label of a truth or prediction: of votes the data set's, or the weightiest."""
     if isinstance(target, Votes):

@@ -101,6 +101,14 @@ def test_own_sureness_is_the_share_of_the_true_answer(base: Path) -> None:
     assert [stated_confidence(text) for text in texts] == [tenth / 10 for tenth in tenths]
     with pytest.raises(UsageError, match="no labels to choose from"):
         own_sureness(chat, open_task("eri", SPACE), data)
+    two = replace(next(iter(data)), id="both", targets={"mer": ("joy", "anger")})
+    with pytest.raises(UsageError, match="one label a sample, and 'both' has several"):
+        own_sureness(chat, task, [two])
+
+
+def test_confidence_needs_a_form_that_states_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="own is stated in spoken_form: sure or rated alone"):
+        plan(tmp_path, 20, spoken={"mer": 1.0}, spoken_confidence="own")
 
 
 @pytest.mark.slow  # a model learns from nothing

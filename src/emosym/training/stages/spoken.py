@@ -19,7 +19,7 @@ from emosym.processes import Processes
 from emosym.seeds import numpy_rng
 from emosym.tasks.names import open_task
 from emosym.tasks.reasoned import PLAIN, in_form
-from emosym.tasks.task import Task, label_said
+from emosym.tasks.task import Task, label_said, task_labels
 from emosym.types import Conversation, Sample
 
 log = logging.getLogger(__name__)
@@ -108,15 +108,21 @@ def own_sureness(chat: ChatModel, task: Task, samples: Sequence[Sample]) -> dict
     The model is the one that training starts from, asked for the bare answer.
 
     Raises:
-        UsageError: for a task whose answers are no labels.
+        UsageError: for a task whose answers are no labels, or a sample that has several.
     """
-    known = [sample for sample in samples if label_said(sample.targets.get(task.name))]
+    labels, known = task_labels(task), [one for one in samples if task.name in one.targets]
+    truths = [label_said(sample.targets[task.name]) for sample in known]
+    several = next((s.id for s, truth in zip(known, truths, strict=True) if truth is None), None)
+    if several is not None:
+        raise UsageError(
+            f"spoken_confidence=own needs one label a sample, and {several!r} has several: set it "
+            "to drawn."
+        )
     log.info("%s: asking the model itself how sure it is of %d samples.", task.name, len(known))
     shares = label_shares(chat, task, known, batch_size=64)
-    labels = task.space.labels if task.space is not None else ()
     return {
-        sample.id: float(row[labels.index(str(label_said(sample.targets[task.name])))])
-        for sample, row in zip(known, shares, strict=True)
+        sample.id: float(row[labels.index(str(truth))])
+        for sample, truth, row in zip(known, truths, shares, strict=True)
     }
 
 
