@@ -190,3 +190,12 @@ class _Whole(torch.autograd.Function):
         start = sum(ctx.counts[: ctx.rank])
         own = gradients[0][start : start + ctx.counts[ctx.rank]]
         return own * len(ctx.counts), None, None
+
+
+def leave() -> None:
+    """End this process's part in a group of processes, where there is one.
+
+    Whoever exits without it leaves threads running that may abort the process on its way out.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

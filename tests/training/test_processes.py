@@ -216,8 +216,8 @@ def test_sharded_weights_learn_the_same(runs: Path) -> None:
 def test_accelerate_launch_gives_each_process_its_place(tmp_path: Path) -> None:
     """The command itself, which starts new interpreters; each writes a file of its own."""
     asked = (
-        "import pathlib, sys; from emosym.processes import Processes as P; p = P();"
-        "told = f'{p.collect(p.rank)} {p.world}';"
+        "import pathlib, sys; from emosym.processes import Processes as P, leave; p = P();"
+        "told = f'{p.collect(p.rank)} {p.world}'; leave();"
         "pathlib.Path(sys.argv[1], str(p.rank)).write_text(told)"
     )
     done = subprocess.run(
@@ -236,6 +236,26 @@ def test_accelerate_launch_gives_each_process_its_place(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     told = {place.name: place.read_text() for place in tmp_path.iterdir()}
     assert told == {"0": "[0, 1] 2", "1": "[] 2"}
+
+
+def test_a_command_that_ends_well_leaves_its_group() -> None:
+    """Else torch may abort the process on its way out, after all is done."""
+    asked = (
+        "import sys; import torch.distributed as d; from emosym.apps.cli.main import main;"
+        "d.init_process_group('gloo', store=d.HashStore(), rank=0, world_size=1);"
+        "sys.argv = ['emosym', '--version']\n"
+        "try: main()\n"
+        "except SystemExit as ended: print(ended.code, d.is_initialized())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "RANK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["0 False"], done.stderr[-4000:]
 
 
 def test_muon_needs_whole_matrices() -> None:

@@ -133,6 +133,10 @@ def main() -> None:
         app()
     except (KeyboardInterrupt, SystemExit) as ended:
         if isinstance(ended, SystemExit) and ended.code != 130:  # as typer ends at Ctrl-C
+            if "RANK" in os.environ and not ended.code:
+                from emosym.processes import leave
+
+                leave()
             raise
         typer.echo(STOPPED.format(_which_process(), "Ctrl-C"), err=True)
         sys.exit(130)
